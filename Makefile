@@ -1,0 +1,44 @@
+# Every target sets up what it needs, the virtual environment included.
+SHELL := /bin/bash
+BIN := .venv/bin
+ONLY ?=
+ARGS ?=
+
+.PHONY: help env demo test check quick bench lock clean
+
+help:
+	@echo "make demo    simulated providers, gateway and ledger; ends with a report by tenant and the tie-out"
+	@echo "make test    every check and test"
+	@echo "make check   lint, types, architecture"
+	@echo "make quick   the tests that take less than ten seconds each"
+	@echo "make bench   speed and memory, as JSON in bench/results (ONLY=gateway for a part)"
+	@echo "make lock    renew requirements.lock"
+
+env:
+	@tools/setup_env.sh
+
+demo: env
+	@$(BIN)/tollbook demo $(ARGS)
+
+check: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_source.py
+
+test: check
+	$(BIN)/pytest -n 2 $(ARGS)
+
+quick: env
+	$(BIN)/pytest -n 2 -m "not slow" $(ARGS)
+
+bench: env
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+lock: env
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-annotate --no-header --python-version 3.11 --universal --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Small relational truth: virtual keys and the price cards that were used."""

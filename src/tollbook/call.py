@@ -1,0 +1,165 @@
+"""The Call: one request to a provider, the only thing that flows between the stages.
+
+Capture writes it in two frames: :class:`CallOpened` before the request leaves and
+:class:`CallClosed` before the last byte of the answer reaches the client, so that a killed process
+leaves evidence of every call in flight. The ledger joins them to a :class:`Call`. Field names are
+those of OpenTelemetry GenAI and FOCUS where these have one. On disk the structs are MessagePack
+arrays: fields may be appended (with a default), never moved or removed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+
+class Metering(StrEnum):
+    """What the gateway knows of an endpoint's price."""
+
+    METERED = "metered"
+    FREE = "free"  # the provider documents it as free (count_tokens)
+    UNMETERED = "unmetered"  # passed through; its cost, if any, is unknown
+
+
+class Status(StrEnum):
+    """How a call ended."""
+
+    OK = "ok"
+    ERROR = "error"  # the provider said so, or could not be reached, or broke off
+    CANCELLED = "cancelled"  # the client hung up first
+    REJECTED = "rejected"  # refused by the gateway; never reached a provider
+    INTERRUPTED = "interrupted"  # no close frame: the gateway process died
+
+
+class UsageSource(StrEnum):
+    """Where the token counts come from."""
+
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+    NONE = "none"
+
+
+IDENTITY_FIELDS = (
+    "tenant_id",
+    "user_id",
+    "team_id",
+    "cost_center",
+    "feature",
+    "workflow_id",
+    "agent_run_id",
+    "workflow_step",
+    "environment",
+    "request_origin",
+    "request_id",
+)
+
+
+class Conflict(Struct, frozen=True, array_like=True):
+    """Two mechanisms named different owners; the first in order was kept."""
+
+    field: str
+    kept: str
+    kept_source: str
+    refused: str
+    refused_source: str
+
+
+class Identity(Struct, frozen=True, array_like=True):
+    """Whose call it is. None is unknown; ``sources`` says which mechanism carried each field."""
+
+    tenant_id: str | None = None
+    user_id: str | None = None
+    team_id: str | None = None
+    cost_center: str | None = None
+    feature: str | None = None
+    workflow_id: str | None = None
+    agent_run_id: str | None = None
+    workflow_step: str | None = None
+    environment: str | None = None
+    request_origin: str | None = None
+    request_id: str | None = None
+    api_key_id: str | None = None
+    tags: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class CallOpened(Struct, frozen=True, array_like=True, tag=1):
+    """What is known before the request leaves for the provider."""
+
+    call_id: bytes  # UUIDv7, 16 bytes
+    started_at_ns: int  # since the epoch, UTC
+    identity: Identity
+    provider: str  # the configured name, such as "openai" or "vllm-eu"
+    dialect: str
+    operation: str  # gen_ai.operation.name: chat, responses, text_completion, embeddings, ...
+    metering: Metering
+    method: str
+    path: str  # without the query, which may hold secrets
+    model_requested: str | None = None
+    is_stream: bool = False
+    attempt: int = 1  # from the client's own retry counter, 1 is the first try
+    idempotency_key: str | None = None
+    trace_id: str | None = None
+    parent_span_id: str | None = None
+    request_bytes: int = 0
+    input_chars: int = 0  # text sent, the basis of an estimate
+    max_output_tokens: int | None = None
+
+
+class CallClosed(Struct, frozen=True, array_like=True, tag=2):
+    """How the call went."""
+
+    call_id: bytes
+    closed_at_ns: int
+    status: Status
+    http_status: int | None = None  # as sent to the client
+    error_type: str | None = None
+    time_to_first_token_ns: int | None = None
+    duration_ns: int = 0
+    provider_request_id: str | None = None
+    provider_response_id: str | None = None
+    model_actual: str | None = None
+    service_tier: str | None = None
+    usage: tuple[bytes, ...] = ()  # the provider's usage objects, byte for byte, in order
+    usage_complete: bool = False  # the final usage was among them
+    output_chars: int = 0  # text received, the basis of an estimate
+    output_events: int = 0  # content events received
+    response_bytes: int = 0
+    is_billable: bool = True  # False: the provider answered with an error, or was never reached
+
+
+class FramesLost(Struct, frozen=True, array_like=True, tag=3):
+    """The spool could not be written and its memory overflowed: so many frames are gone."""
+
+    at_ns: int
+    frames: int
+    first_lost_at_ns: int
+
+
+Frame = CallOpened | CallClosed | FramesLost
+
+encode_frame = msgspec.msgpack.Encoder().encode
+"""Frame to MessagePack bytes."""
+
+decode_frame = msgspec.msgpack.Decoder(Frame).decode
+"""MessagePack bytes to a frame; raises msgspec.DecodeError or msgspec.ValidationError."""
+
+
+class Evidence(Struct, frozen=True, array_like=True):
+    """Where the frames of a call lie in the spool."""
+
+    writer: str  # name of the spool writer: host, worker, process, start time
+    segment: int
+    offset: int  # of the close frame; of the open frame for an interrupted call
+    version: str  # of the gateway that wrote it
+
+
+class Call(Struct, frozen=True):
+    """A whole call, joined from its two frames."""
+
+    opened: CallOpened
+    closed: CallClosed
+    evidence: Evidence

@@ -1,0 +1,1 @@
+"""The data plane: connections, admission, metering of streams."""

@@ -1,0 +1,184 @@
+"""Every setting with its type and default. Units are in the names."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/]+(/[^\s?#]*)?$")]
+
+DisconnectPolicy = Literal["drain", "abort"]
+MissingTenantAction = Literal["serve", "warn", "refuse"]
+
+
+class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[providers.NAME]``: one upstream API, reached under ``/NAME/...``."""
+
+    dialect: Literal["openai", "anthropic"]
+    base_url: HttpUrl
+    api_key_env: str | None = None
+    """Variable that holds the provider key, sent for callers that present a virtual key."""
+    list_prices: str | None = None
+    """Provider id in genai-prices whose list prices apply; None for the provider's own name."""
+    ca_file: str | None = None
+    connect_timeout_s: Seconds = 10.0
+    first_byte_timeout_s: Seconds = 600.0
+    idle_timeout_s: Seconds = 300.0
+    max_connections: Count = 4096
+    """Per worker; further requests wait for a free connection up to connect_timeout_s."""
+    keepalive_s: Seconds = 50.0
+    """An idle connection is closed after this long, before the provider would close it."""
+    client_disconnect: DisconnectPolicy | None = None
+    """Overrides [gateway] client_disconnect for this provider."""
+    inject_stream_usage: bool = True
+    """Ask for usage in streams; False for servers that refuse stream_options."""
+
+
+class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[gateway]``: the data plane."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Count = 1
+    max_header_bytes: Count = 65_536
+    max_headers: Count = 256
+    max_url_bytes: Count = 8192
+    max_inspected_body_bytes: Count = 64 * 1024 * 1024
+    """Largest body of a metered endpoint, which is read whole before it is forwarded."""
+    max_body_bytes: Count = 1024 * 1024 * 1024
+    """Largest body of any other endpoint, which is streamed through."""
+    max_metered_response_bytes: Count = 64 * 1024 * 1024
+    """Largest plain answer whose usage is read; a larger one passes and is estimated."""
+    header_timeout_s: Seconds = 30.0
+    body_timeout_s: Seconds = 120.0
+    """Longest pause between two reads of a request body."""
+    keepalive_s: Seconds = 75.0
+    shutdown_timeout_s: Seconds = 30.0
+    max_client_connections: Count = 20_000
+    client_disconnect: DisconnectPolicy = "drain"
+    drain_timeout_s: Seconds = 120.0
+    """How long a stream is read on after its client hung up."""
+    drain_max_bytes: Count = 16 * 1024 * 1024
+    max_draining: Count = 1000
+    """Streams drained at once in one worker; beyond it the policy is abort."""
+    client_keys: Literal["forward", "refuse"] = "forward"
+    """What happens to a caller's own provider key: sent on as it is, or refused with 401."""
+    environment: str = "production"
+    """Environment of calls that do not name one."""
+    strict: bool = False
+    """Refuse requests while the spool cannot be written, instead of metering in memory."""
+
+
+class MissingTenant(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[identity.missing_tenant]``: what a call without a tenant gets, by environment."""
+
+    production: MissingTenantAction = "serve"
+    staging: MissingTenantAction = "warn"
+    development: MissingTenantAction = "refuse"
+    test: MissingTenantAction = "refuse"
+    other: MissingTenantAction = "serve"
+
+
+class IdentitySettings(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[identity]``: how owners are found."""
+
+    missing_tenant: MissingTenant = field(default_factory=MissingTenant)
+    provider_user_is: Literal["user", "tenant"] = "user"
+    """What OpenAI ``user``/``safety_identifier`` and Anthropic ``metadata.user_id`` name."""
+
+
+class Store(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[store]``: where everything durable lives."""
+
+    dir: str = "tollbook-data"
+
+
+class Spool(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[spool]``: the hand-over between gateway and ledger."""
+
+    segment_max_bytes: Annotated[int, Meta(ge=4096)] = 64 * 1024 * 1024
+    sync_interval_s: Seconds = 1.0
+    """How often written frames are forced to disk (a killed process loses nothing anyway)."""
+    memory_ring_bytes: Annotated[int, Meta(ge=65_536)] = 64 * 1024 * 1024
+    """What is kept in memory while the disk refuses writes."""
+    retain_h: Annotated[float, Meta(ge=0)] = 72.0
+    """How long consumed segments are kept as evidence."""
+
+
+class Ledger(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[ledger]``: enrichment and storage."""
+
+    poll_interval_s: Seconds = 0.5
+    batch_calls: Count = 20_000
+    """Most calls committed in one transaction."""
+    memory_limit: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(MB|GB|MiB|GiB)$")] = "4GB"
+
+
+class Console(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[console]``: the HTTP API of the ledger process."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8081
+
+
+class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[[prices]]``: a dated price that goes before the list price.
+
+    Either ``discount_percent`` off the list price, or own rates in US dollars per million tokens
+    (``web_search_requests`` and ``requests``: per thousand). A rate that is not given follows the
+    nearest one that is (reasoning follows output, cache kinds follow input) and is flagged.
+    """
+
+    provider: str
+    model: str
+    """Model name, ``*`` and ``?`` as in file names; matched against the model that answered."""
+    effective_from: str
+    """Date (midnight UTC) or date and time with offset; the first moment the card applies."""
+    effective_until: str | None = None
+    """First moment the card no longer applies."""
+    discount_percent: Decimal | None = None
+    input: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    input_audio: Decimal | None = None
+    output: Decimal | None = None
+    reasoning: Decimal | None = None
+    output_audio: Decimal | None = None
+    web_search_requests: Decimal | None = None
+    requests: Decimal | None = None
+    reason: str | None = None
+    """Why the card exists: the contract, the order form."""
+
+
+def default_providers() -> dict[Name, Provider]:
+    """Return the two providers that need no configuration."""
+    return {
+        "openai": Provider(
+            dialect="openai", base_url="https://api.openai.com", api_key_env="OPENAI_API_KEY"
+        ),
+        "anthropic": Provider(
+            dialect="anthropic",
+            base_url="https://api.anthropic.com",
+            api_key_env="ANTHROPIC_API_KEY",
+        ),
+    }
+
+
+class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The whole of ``tollbook.toml``."""
+
+    gateway: Gateway = field(default_factory=Gateway)
+    providers: dict[Name, Provider] = field(default_factory=default_providers)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
+    store: Store = field(default_factory=Store)
+    spool: Spool = field(default_factory=Spool)
+    ledger: Ledger = field(default_factory=Ledger)
+    console: Console = field(default_factory=Console)
+    prices: list[PriceCard] = []

@@ -1,0 +1,1 @@
+"""Enrich, append, correct: the exact, append-only books of calls."""

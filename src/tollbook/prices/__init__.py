@@ -1,0 +1,1 @@
+"""Dated price cards: resolve a card, rate a usage, explain it line by line. Pure."""

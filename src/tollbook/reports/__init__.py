@@ -1,0 +1,1 @@
+"""Every question as one query object, answered by one Ibis expression."""

@@ -1,0 +1,1 @@
+"""Providers, tenants, traffic, faults and a true invoice: for demo, tests and benchmarks."""

@@ -1,0 +1,1 @@
+"""The durable, append-only hand-over between capture and the ledger."""

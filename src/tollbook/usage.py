@@ -1,0 +1,52 @@
+"""Disjoint token kinds: each counted and billed exactly once.
+
+Providers report overlapping counts (OpenAI's input includes cached tokens, Anthropic's does not);
+a dialect turns them into these kinds, a price card prices each kind, the ledger stores each kind.
+Sums follow OpenTelemetry GenAI: ``input_tokens`` includes cache reads and writes, ``output_tokens``
+includes reasoning.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+INPUT_KINDS: Final = (
+    "uncached_input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "input_audio_tokens",
+)
+OUTPUT_KINDS: Final = ("visible_output_tokens", "reasoning_tokens", "output_audio_tokens")
+TOKEN_KINDS: Final = INPUT_KINDS + OUTPUT_KINDS
+FEE_KINDS: Final = ("web_search_requests", "requests")
+"""Billed by the piece, not by the token."""
+KINDS: Final = TOKEN_KINDS + FEE_KINDS
+
+
+class Kinds(NamedTuple):
+    """Quantities of one call by kind; all zero or more, no token in two of them."""
+
+    uncached_input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    visible_output_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_audio_tokens: int = 0
+    web_search_requests: int = 0
+    requests: int = 1
+
+    @property
+    def input_tokens(self) -> int:
+        """All input, cached or not, of any modality."""
+        return sum(self[: len(INPUT_KINDS)])
+
+    @property
+    def output_tokens(self) -> int:
+        """All output, reasoning included."""
+        return sum(self[len(INPUT_KINDS) : len(TOKEN_KINDS)])
+
+
+assert Kinds._fields == KINDS
