@@ -84,6 +84,8 @@ class Identity(Struct, frozen=True, array_like=True):
     tags: dict[str, str] = {}
     sources: dict[str, str] = {}
     conflicts: tuple[Conflict, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What carriers held that could not be used, in words for the operator."""
 
 
 class CallOpened(Struct, frozen=True, array_like=True, tag=1):
