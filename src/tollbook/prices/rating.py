@@ -1,0 +1,126 @@
+"""Rate a usage with a card: integers in, integers out, about a microsecond a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tollbook.prices.card import effective_rates
+from tollbook.usage import KINDS, TOKEN_KINDS, Kinds
+
+if TYPE_CHECKING:
+    from tollbook.prices.card import RateCard, Rates
+
+_PLANS_MAX = 8192
+_REQUESTS = KINDS.index("requests")
+
+
+class Rated(NamedTuple):
+    """What a usage costs, in pico (10^-12 USD)."""
+
+    components: tuple[int, ...]
+    """One for each of :data:`tollbook.usage.KINDS`."""
+    total: int
+    """The sum of the components."""
+    flags: tuple[str, ...] = ()
+    """What to know about the price, in words."""
+    unpriced_kinds: tuple[str, ...] = ()
+    """Used, but without a rate and nothing to follow: the total leaves them out."""
+
+
+class _Plan(NamedTuple):
+    """A card made ready: for each kind pico and units, zero units where there is no rate."""
+
+    standard: tuple[tuple[int, int], ...]
+    steps: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    """From the highest: the largest input that does not reach the step, and its rates."""
+    notes: tuple[str | None, ...]
+    card_flags: tuple[str, ...]
+    unmeasured: tuple[str, ...]
+
+
+_plans: dict[str, _Plan] = {}
+
+_NO_RATE = (0, 0)
+
+
+def rate(card: RateCard, kinds: Kinds) -> Rated:
+    """Price the quantities of one call; each component is rounded once, half to even, to pico.
+
+    A step is chosen by all input tokens and prices the whole call. ``requests`` without a rate
+    is no fee; any other kind that was used and has no rate is in ``unpriced_kinds``.
+    """
+    plan = _plans.get(card.card_id) or _plan(card)
+    rates = _in_step(plan, kinds.input_tokens) if plan.steps else plan.standard
+    components = []
+    total = 0
+    flags, unpriced = plan.card_flags, plan.unmeasured
+    for at, quantity in enumerate(kinds):
+        if not quantity:
+            components.append(0)
+            continue
+        pico, units = rates[at]
+        cost = pico * quantity
+        if units != 1:
+            if units:
+                cost, remainder = divmod(cost, units)
+                # half to even, as Rate.cost_pico
+                twice = 2 * remainder
+                if twice > units or (twice == units and cost & 1):
+                    cost += 1
+            elif at != _REQUESTS:
+                unpriced = (*unpriced, KINDS[at])
+        components.append(cost)
+        total += cost
+        note = plan.notes[at]
+        if note is not None:
+            flags = (*flags, note)
+    return Rated(tuple(components), total, flags, unpriced)
+
+
+def rates_in_step(card: RateCard, input_tokens: int) -> tuple[Rates, int | None]:
+    """Return the effective rates for so much input, and the index of the step that applies."""
+    for at in range(len(card.steps) - 1, -1, -1):
+        step = card.steps[at]
+        if input_tokens > step.threshold or (step.is_inclusive and input_tokens == step.threshold):
+            return effective_rates(card, step.rates), at
+    return effective_rates(card, card.rates), None
+
+
+def card_flags(card: RateCard) -> tuple[str, ...]:
+    """Return what to know about every price made with the card."""
+    if card.is_tier_priced:
+        return ()
+    return (f"no price for service tier {card.service_tier}; the standard price is used",)
+
+
+def _in_step(plan: _Plan, input_tokens: int) -> tuple[tuple[int, int], ...]:
+    for above, rates in plan.steps:
+        if input_tokens > above:
+            return rates
+    return plan.standard
+
+
+def _plan(card: RateCard) -> _Plan:
+    own = card.rates
+    measured = any(own[KINDS.index(kind)] is not None for kind in (*TOKEN_KINDS, "requests"))
+    plan = _Plan(
+        standard=_pairs(effective_rates(card, own)),
+        steps=tuple(
+            (step.threshold - step.is_inclusive, _pairs(effective_rates(card, step.rates)))
+            for step in reversed(card.steps)
+        ),
+        notes=tuple(
+            f"{kind} follows {card.inherited[kind]}" if kind in card.inherited else None
+            for kind in KINDS
+        ),
+        card_flags=card_flags(card),
+        unmeasured=() if measured else card.uncounted,
+    )
+    if len(_plans) >= _PLANS_MAX:
+        _plans.clear()
+    _plans[card.card_id] = plan
+    return plan
+
+
+def _pairs(rates: Rates) -> tuple[tuple[int, int], ...]:
+    return tuple(_NO_RATE if own is None else (own.numerator, own.denominator) for own in rates)
