@@ -1,0 +1,1 @@
+"""The simulated provider servers: their APIs, their HTTP, their faults."""
