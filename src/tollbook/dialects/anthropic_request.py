@@ -1,0 +1,82 @@
+"""Read an Anthropic Messages request body: model, stream, limit, text length and owners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.dialects.base import RequestFacts
+from tollbook.dialects.request_body import (
+    DECODE_ERRORS,
+    Owners,
+    any_of,
+    as_count,
+    as_model,
+    claims_from_body,
+    members_of,
+    text_length,
+)
+
+if TYPE_CHECKING:
+    from tollbook.identity.claims import Claims
+
+
+class _Body(Struct, gc=False):
+    model: str | None = None
+    stream: bool | None = None
+    max_tokens: int | None = None
+    metadata: Raw = Raw()
+    litellm_metadata: Raw = Raw()
+    tags: Raw = Raw()
+    system: Raw = Raw()
+    messages: Raw = Raw()
+    tools: Raw = Raw()
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
+    """Return the facts of a metered request; the body goes on as it is. Never raises."""
+    try:
+        read = _decode(body)
+    except msgspec.ValidationError:
+        loose = _loosely(body)
+        if loose is None:
+            return RequestFacts(body)
+        read = loose
+    except DECODE_ERRORS:
+        return RequestFacts(body)
+    claims: tuple[Claims, ...] = ()
+    if read.metadata or read.litellm_metadata or read.tags:
+        owners = Owners(
+            read.metadata, read.litellm_metadata, read.tags, user_where="metadata.user_id"
+        )
+        claims = claims_from_body(owners, user_is)
+    return RequestFacts(
+        body=body,
+        model=as_model(read.model),
+        is_stream=read.stream is True,
+        max_output_tokens=as_count(read.max_tokens),
+        input_chars=text_length((read.messages, read.system, read.tools)),
+        claims=claims,
+    )
+
+
+def _loosely(body: bytes) -> _Body | None:
+    members = members_of(body)
+    if members is None:
+        return None
+    model, stream = (any_of(members.get(name, Raw())) for name in ("model", "stream"))
+    return _Body(
+        model=as_model(model),
+        stream=stream is True,
+        max_tokens=as_count(any_of(members.get("max_tokens", Raw()))),
+        **{
+            name: members[name]
+            for name in ("metadata", "litellm_metadata", "tags", "system", "messages", "tools")
+            if name in members
+        },
+    )

@@ -1,0 +1,105 @@
+"""The meter of Anthropic streams: usage in ``message_start`` and again in ``message_delta``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.metering import StreamMeter
+
+
+class _Delta(Struct, gc=False):
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+
+
+class _Message(Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    usage: Raw = Raw()
+
+
+class _Block(Struct, gc=False):
+    text: str | None = None
+    name: str | None = None
+
+
+class _Event(Struct, gc=False):
+    type: str | None = None
+    delta: _Delta | None = None
+    message: _Message | None = None
+    content_block: _Block | None = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
+
+
+class _LooseEvent(Struct, gc=False):
+    type: str | None = None
+    usage: Raw = Raw()
+
+
+class _Tier(Struct, gc=False):
+    service_tier: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_decode_loose = msgspec.json.Decoder(_LooseEvent).decode
+_decode_tier = msgspec.json.Decoder(_Tier).decode
+_USAGE_EVENTS: Final = ("message_start", "message_delta")
+
+
+class MessageStreamMeter(StreamMeter):
+    """Reads the events of the Messages API."""
+
+    __slots__ = ()
+
+    def read(self, data: bytes) -> bool:
+        """Read one event; usage is never alone in one."""
+        try:
+            event = _decode(data)
+        except msgspec.ValidationError:
+            loose = _decode_loose(data)
+            self._take(loose.type, loose.usage)
+            return False
+        kind = event.type
+        if kind == "content_block_delta":
+            delta = event.delta
+            if delta is not None:
+                text = delta.text or delta.partial_json or delta.thinking
+                if text:
+                    self.add_content(len(text))
+        elif kind == "message_start":
+            if event.message is not None:
+                self.response_id = event.message.id
+                self.model = event.message.model
+                self._take(kind, event.message.usage)
+        elif kind == "content_block_start":
+            if event.content_block is not None:
+                self.add_content(len(event.content_block.text or event.content_block.name or ""))
+        elif kind == "error":
+            self.error_type = error_type_of(event.error) or "error"
+        else:
+            self._take(kind, event.usage)
+        return False
+
+    def _take(self, kind: str | None, usage: Raw) -> None:
+        if kind == "message_stop":
+            self.stream_ended = True
+        elif kind in _USAGE_EVENTS:
+            raw = bytes(usage)
+            if raw.startswith(b"{"):
+                self.usage.add(raw)
+                self.usage_complete = self.usage_complete or kind == "message_delta"
+                self.service_tier = service_tier_of(raw) or self.service_tier
+
+
+def service_tier_of(usage: bytes) -> str | None:
+    """Return the tier that served the call, which this API reports inside its usage."""
+    try:
+        return _decode_tier(usage).service_tier
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,163 @@
+"""Anthropic usage objects as disjoint kinds.
+
+``input_tokens`` excludes the cache counts, so the kinds are disjoint as they come. What needs care
+is that a stream reports twice, that the split of cache writes into five minutes and one hour may be
+missing or older than the total, and that ``iterations`` holds passes the top level leaves out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tollbook.dialects.counts import Count, decode_loosely, merge
+from tollbook.usage import Kinds
+
+
+class _CacheCreation(Struct, gc=False):
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
+
+
+class _OutputDetails(Struct, gc=False):
+    thinking_tokens: Count | None = None
+
+
+class _ServerTools(Struct, gc=False):
+    web_search_requests: Count | None = None
+
+
+class _Iteration(Struct, gc=False):
+    type: str | None = None
+    model: str | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation: _CacheCreation | None = None
+
+
+class _Usage(Struct, gc=False):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation: _CacheCreation | None = None
+    server_tool_use: _ServerTools | None = None
+    output_tokens_details: _OutputDetails | None = None
+    iterations: list[_Iteration] | None = None
+
+
+_decode = msgspec.json.Decoder(_Usage).decode
+_NONE: Final[tuple[str, ...]] = ()
+
+
+def read_anthropic_usage(objects: tuple[bytes, ...]) -> tuple[Kinds | None, tuple[str, ...]]:
+    """Return the kinds of one response's usage objects, and what was contradictory in them.
+
+    The counts of ``message_delta`` are cumulative and final (Anthropic, Streaming Messages), so a
+    later object goes over an earlier one field by field; the split of cache writes, often only in
+    ``message_start``, stays.
+    """
+    usage, problems = _read(objects[0])
+    for raw in objects[1:]:
+        later, more = _read(raw)
+        problems += more
+        if later is not None:
+            # A server that counts only output later sends zeros for all input: they say nothing.
+            says_input = bool(
+                later.input_tokens
+                or later.cache_read_input_tokens
+                or later.cache_creation_input_tokens
+            )
+            usage = later if usage is None else merge(usage, later, zero_erases=says_input)
+    if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
+        return None, problems
+    kinds, more = _kinds(usage)
+    return kinds, problems + more
+
+
+def _read(raw: bytes) -> tuple[_Usage | None, tuple[str, ...]]:
+    try:
+        return _decode(raw), _NONE
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_loosely(raw, _Usage)
+
+
+def _kinds(usage: _Usage) -> tuple[Kinds, tuple[str, ...]]:
+    problems: list[str] = []
+    written_5m, written_1h = _writes(usage, problems)
+    output = usage.output_tokens or 0
+    thinking = usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else 0
+    thinking = thinking or 0
+    if thinking > output:
+        problems.append(f"thinking ({thinking}) exceeds the output ({output}): cut to the output")
+        thinking = output
+    searches = usage.server_tool_use.web_search_requests if usage.server_tool_use else 0
+    kinds = Kinds(
+        usage.input_tokens or 0,
+        usage.cache_read_input_tokens or 0,
+        written_5m,
+        written_1h,
+        0,
+        output - thinking,
+        thinking,
+        0,
+        searches or 0,
+        1,
+    )
+    if usage.iterations and len(usage.iterations) > 1:
+        kinds = _with_iterations(kinds, usage.iterations, problems)
+    return kinds, tuple(problems) if problems else _NONE
+
+
+def _writes(usage: _Usage | _Iteration, problems: list[str]) -> tuple[int, int]:
+    """Return cache writes of five minutes and of one hour."""
+    total = usage.cache_creation_input_tokens
+    split = usage.cache_creation
+    if split is None:
+        return total or 0, 0  # five minutes is the API's default
+    five, hour = split.ephemeral_5m_input_tokens or 0, split.ephemeral_1h_input_tokens or 0
+    rest = (five + hour if total is None else total) - five - hour
+    if rest > 0:
+        problems.append(f"{rest} cache-written tokens have no lifetime: read as five minutes")
+        five += rest
+    elif rest < 0:
+        problems.append(
+            f"the split of cache writes ({five} + {hour}) exceeds their total ({total}):"
+            " cut to the total"
+        )
+        cut = min(-rest, five)
+        five -= cut
+        hour += rest + cut
+    return five, hour
+
+
+def _with_iterations(kinds: Kinds, iterations: list[_Iteration], problems: list[str]) -> Kinds:
+    """Return the sum over all passes, which is what is billed.
+
+    The top level is the sum of the ``message`` passes only; compaction and advisor passes are
+    billed too (Anthropic, Compaction: "sum across all iterations").
+    """
+    outside = [each for each in iterations if each.type != "message"]
+    if not outside:
+        return kinds
+    for each in outside:
+        written_5m, written_1h = _writes(each, problems)
+        kinds = kinds._replace(
+            uncached_input_tokens=kinds.uncached_input_tokens + (each.input_tokens or 0),
+            cache_read_tokens=kinds.cache_read_tokens + (each.cache_read_input_tokens or 0),
+            cache_write_5m_tokens=kinds.cache_write_5m_tokens + written_5m,
+            cache_write_1h_tokens=kinds.cache_write_1h_tokens + written_1h,
+            visible_output_tokens=kinds.visible_output_tokens + (each.output_tokens or 0),
+        )
+    names = sorted(
+        {f"{each.type} ({each.model})" if each.model else f"{each.type}" for each in outside}
+    )
+    problems.append(
+        f"{len(outside)} passes beside the answer were added: {', '.join(names)};"
+        " a pass by another model is counted here at the answer's model"
+    )
+    return kinds

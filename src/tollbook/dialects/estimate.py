@@ -1,0 +1,74 @@
+"""Usage of calls that did not report theirs, or not all of it: an estimate that says so.
+
+Method: four characters of text to a token, for input and output alike, rounded up; every content
+event of a stream is at least one token, for providers send one event a token or more. That is the
+usual rule of thumb for English and within some 30 % for most text and code; scripts other than
+Latin are underestimated. What cannot be seen, such as hidden reasoning, is not in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook.call import Call, Metering, Status, UsageSource
+from tollbook.dialects.base import Measured
+from tollbook.usage import Kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHARS_PER_TOKEN: Final = 4
+NOT_MEASURED: Final = Measured(None, UsageSource.NONE)
+
+
+def measure_with(
+    read: Callable[[tuple[bytes, ...]], tuple[Kinds | None, tuple[str, ...]]], call: Call
+) -> Measured:
+    """Return a call's usage: as reported, or completed or replaced by an estimate.
+
+    Args:
+        read: turns the usage objects of one response into kinds (None if they hold no counts) and
+            problems.
+        call: the whole call.
+    """
+    opened, closed = call.opened, call.closed
+    if (
+        opened.metering is not Metering.METERED
+        or not closed.is_billable
+        or closed.status is Status.REJECTED
+    ):
+        return NOT_MEASURED
+    problems: tuple[str, ...] = ()
+    if closed.usage:
+        kinds, problems = read(closed.usage)
+        if kinds is not None:
+            if closed.usage_complete:
+                return Measured(kinds, UsageSource.REPORTED, problems)
+            return _completed(kinds, call, problems)
+    if closed.status is Status.INTERRUPTED:
+        why = "the gateway stopped during the call: output is unknown, input is estimated"
+        return Measured(Kinds(_input_tokens(call)), UsageSource.ESTIMATED, (*problems, why))
+    kinds = Kinds(
+        uncached_input_tokens=_input_tokens(call), visible_output_tokens=_output_tokens(call)
+    )
+    why = "the provider reported no usage: estimated from the length of the text"
+    return Measured(kinds, UsageSource.ESTIMATED, (*problems, why))
+
+
+def _completed(kinds: Kinds, call: Call, problems: tuple[str, ...]) -> Measured:
+    """Fill up the output of a stream that broke off before its final usage."""
+    missing = max(0, _output_tokens(call) - kinds.output_tokens)
+    kinds = kinds._replace(visible_output_tokens=kinds.visible_output_tokens + missing)
+    if kinds.input_tokens == 0:
+        kinds = kinds._replace(uncached_input_tokens=_input_tokens(call))
+    why = "the stream ended before its final usage: output is estimated from what was received"
+    return Measured(kinds, UsageSource.ESTIMATED, (*problems, why))
+
+
+def _input_tokens(call: Call) -> int:
+    return -(-call.opened.input_chars // CHARS_PER_TOKEN)
+
+
+def _output_tokens(call: Call) -> int:
+    closed = call.closed
+    return max(-(-closed.output_chars // CHARS_PER_TOKEN), closed.output_events)

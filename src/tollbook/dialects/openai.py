@@ -1,0 +1,105 @@
+"""The OpenAI API and every server that speaks like it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from tollbook.call import Call, Metering
+from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Route
+from tollbook.dialects.estimate import measure_with
+from tollbook.dialects.http_head import (
+    attempt_of,
+    bearer_token,
+    is_event_stream,
+    response_header,
+    text_header,
+)
+from tollbook.dialects.metering import PlainMeter, SilentMeter
+from tollbook.dialects.openai_plain import read_openai_answer
+from tollbook.dialects.openai_request import read_openai_request
+from tollbook.dialects.openai_stream import CompletionStreamMeter, ResponsesStreamMeter
+from tollbook.dialects.openai_usage import read_openai_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_METERED: Final = {
+    "completions": Route("text_completion", Metering.METERED, inspects_body=True),
+    "responses": Route("responses", Metering.METERED, inspects_body=True),
+    "embeddings": Route("embeddings", Metering.METERED, inspects_body=True),
+}
+_CHAT: Final = Route("chat", Metering.METERED, inspects_body=True)
+_MODELS: Final = Route("models", Metering.FREE, inspects_body=False)
+_OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
+
+
+class OpenAI:
+    """See :class:`tollbook.dialects.base.Dialect`."""
+
+    name: Literal["openai", "anthropic"] = "openai"
+
+    def route(self, method: str, path: str) -> Route:
+        """Classify by the end of the path, for servers put these endpoints under any prefix.
+
+        Only the request that generates is metered: ``GET /responses/{id}`` shows the usage of an
+        earlier call again.
+        """
+        head, _, last = path.rstrip("/").rpartition("/")
+        if method == "POST":
+            if last == "completions" and head.endswith("/chat"):
+                return _CHAT
+            return _METERED.get(last, _OTHER)
+        if method == "GET" and (last == "models" or head.endswith("/models")):
+            return _MODELS
+        return _OTHER
+
+    def read_credential(self, headers: Sequence[Header]) -> str | None:
+        """Return the bearer token, or the ``api-key`` of servers that take that."""
+        return bearer_token(headers) or text_header(headers, b"api-key")
+
+    def is_credential(self, name: bytes) -> bool:
+        """Whether a header carries the key."""
+        return name in {b"authorization", b"api-key"}
+
+    def credential_headers(self, key: str) -> list[Header]:
+        """Return the header that carries the key upstream."""
+        return [(b"authorization", b"Bearer " + key.encode())]
+
+    def read_request(
+        self, route: Route, body: bytes, *, inject_stream_usage: bool, user_is: str
+    ) -> RequestFacts:
+        """Read a metered request."""
+        return read_openai_request(
+            route, body, inject_stream_usage=inject_stream_usage, user_is=user_is
+        )
+
+    def meter(
+        self, route: Route, facts: RequestFacts, status: int, headers: Mapping[bytes, bytes]
+    ) -> ResponseMeter:
+        """Return a meter by what the response is, not by what was asked for."""
+        if route.metering is not Metering.METERED:
+            return SilentMeter()
+        if not is_event_stream(headers):
+            return PlainMeter(read_openai_answer, is_error=status >= 400)  # noqa: PLR2004 -- HTTP
+        if route.operation == "responses":
+            return ResponsesStreamMeter()
+        return CompletionStreamMeter(hides_usage=facts.hides_usage)
+
+    def attempt(self, headers: Sequence[Header]) -> int:
+        """Return the attempt as the official SDK counts it."""
+        return attempt_of(headers)
+
+    def provider_request_id(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return ``x-request-id``."""
+        return response_header(headers, b"x-request-id")
+
+    def error_body(self, status: int, error_type: str, message: str) -> bytes:  # noqa: ARG002 -- the shape is the same for every status
+        """Return ``{"error": {...}}`` as the official SDK reads it."""
+        error = {"message": message, "type": error_type, "param": None, "code": error_type}
+        return msgspec.json.encode({"error": error})
+
+    def measure(self, call: Call) -> Measured:
+        """Turn the raw usage of a call into disjoint kinds, or estimate it."""
+        return measure_with(read_openai_usage, call)

@@ -1,0 +1,63 @@
+"""Read OpenAI answers that are one JSON document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.dialects.base import Metered
+from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.metering import is_given, short_text, text_chars
+
+
+class _Body(Struct, gc=False):
+    id: Any = None
+    model: Any = None
+    service_tier: Any = None
+    object: Any = None
+    type: Any = None
+    usage: Raw = Raw()
+    tool_usage: Raw = Raw()
+    error: Raw = Raw()
+    choices: Raw = Raw()
+    output: Raw = Raw()
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def read_openai_answer(body: bytes) -> Metered:
+    """Return what an answer says: usage, model, id, tier, or the error it is. Never raises."""
+    seen = usage_of_response(body)
+    if seen.usage or seen.error_type:
+        return seen
+    return msgspec.structs.replace(seen, output_chars=text_chars(body))
+
+
+def usage_of_response(body: bytes) -> Metered:
+    """Return the same without looking for text."""
+    try:
+        read = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Metered()
+    error_type = None
+    if is_given(read.error):
+        error_type = error_type_of(read.error) or "error"
+    elif read.object == "error" or read.type == "error":
+        error_type = error_type_of(body)  # vLLM: the error is the document
+    usage = bytes(read.usage)
+    complete = usage.startswith(b"{")
+    objects: tuple[bytes, ...] = ()
+    if complete:
+        tools = bytes(read.tool_usage)
+        objects = (usage, tools) if tools.startswith(b"{") else (usage,)
+    return Metered(
+        usage=objects,
+        usage_complete=complete,
+        provider_response_id=short_text(read.id),
+        model_actual=short_text(read.model),
+        service_tier=short_text(read.service_tier),
+        error_type=error_type,
+    )

@@ -1,0 +1,115 @@
+"""Read an OpenAI request body: model, stream, limits, text length and owners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.dialects.base import RequestFacts, Route
+from tollbook.dialects.request_body import (
+    DECODE_ERRORS,
+    Owners,
+    any_of,
+    as_count,
+    as_model,
+    asked_for_usage,
+    claims_from_body,
+    members_of,
+    text_length,
+)
+
+if TYPE_CHECKING:
+    from tollbook.identity.claims import Claims
+
+TAKES_STREAM_OPTIONS: Final = frozenset({"chat", "text_completion"})
+"""The Responses API always reports usage and refuses the option."""
+
+
+class _Body(Struct, gc=False):
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: Raw = Raw()
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: Raw = Raw()
+    litellm_metadata: Raw = Raw()
+    tags: Raw = Raw()
+    messages: Raw = Raw()
+    input: Raw = Raw()
+    prompt: Raw = Raw()
+    instructions: Raw = Raw()
+    tools: Raw = Raw()
+    functions: Raw = Raw()
+    response_format: Raw = Raw()
+    text: Raw = Raw()
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+_TYPED: Final = (
+    "model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "user",
+    "safety_identifier",
+)  # fmt: skip
+
+
+def read_openai_request(
+    route: Route, body: bytes, *, inject_stream_usage: bool, user_is: str
+) -> RequestFacts:
+    """Return the facts of a metered request; see :class:`RequestFacts`. Never raises."""
+    try:
+        read = _decode(body)
+    except msgspec.ValidationError:
+        loose = _loosely(body)
+        if loose is None:
+            return RequestFacts(body)
+        read = loose
+    except DECODE_ERRORS:
+        return RequestFacts(body)
+    is_stream = read.stream is True
+    forwarded = None
+    if is_stream and inject_stream_usage and route.operation in TAKES_STREAM_OPTIONS:
+        forwarded = asked_for_usage(body, read.stream_options)
+    claims: tuple[Claims, ...] = ()
+    user = read.user or read.safety_identifier
+    if user or read.metadata or read.litellm_metadata or read.tags:
+        where = "user" if read.user else "safety_identifier"
+        owners = Owners(read.metadata, read.litellm_metadata, read.tags, user, where)
+        claims = claims_from_body(owners, user_is)
+    return RequestFacts(
+        body=body if forwarded is None else forwarded,
+        model=as_model(read.model),
+        is_stream=is_stream,
+        max_output_tokens=as_count(
+            read.max_completion_tokens or read.max_output_tokens or read.max_tokens
+        ),
+        input_chars=text_length(
+            (
+                read.messages, read.input, read.prompt, read.instructions, read.tools,
+                read.functions, read.response_format, read.text,
+            )
+        ),
+        claims=claims,
+        hides_usage=forwarded is not None,
+    )  # fmt: skip
+
+
+def _loosely(body: bytes) -> _Body | None:
+    """Read a body whose members are not all of the documented types: use those that are."""
+    members = members_of(body)
+    if members is None:
+        return None
+    read = _Body()
+    for name in _Body.__struct_fields__:
+        if name in members:
+            value: Any = members[name]
+            if name in _TYPED:
+                value = any_of(value)
+                expected = bool if name == "stream" else int if name.startswith("max") else str
+                if type(value) is not expected:
+                    continue
+            setattr(read, name, value)
+    return read

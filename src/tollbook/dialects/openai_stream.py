@@ -1,0 +1,189 @@
+"""Meters of OpenAI streams: chat and text completion chunks, and Responses events."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.metering import StreamMeter, is_given
+from tollbook.dialects.openai_plain import usage_of_response
+
+
+class _Function(Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(Struct, gc=False):
+    function: _Function | None = None
+
+
+class _Delta(Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None  # DeepSeek, vLLM
+    reasoning: str | None = None  # OpenRouter, Groq
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(Struct, gc=False):
+    delta: _Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _GroqExtra(Struct, gc=False):
+    usage: Raw = Raw()
+
+
+class _Chunk(Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    choices: list[_Choice] | None = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
+    x_groq: _GroqExtra | None = None
+
+
+class _LooseChunk(Struct, gc=False):
+    """The same without types, for servers that send other ones."""
+
+    choices: Raw = Raw()
+    usage: Raw = Raw()
+    error: Raw = Raw()
+
+
+_NULL: Final = b"null"
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_loose = msgspec.json.Decoder(_LooseChunk).decode
+
+
+class CompletionStreamMeter(StreamMeter):
+    """Reads ``chat.completion.chunk`` and ``text_completion`` events."""
+
+    __slots__ = ("_finished",)
+
+    def __init__(self, *, hides_usage: bool) -> None:
+        super().__init__(hides_usage=hides_usage)
+        self._finished = False
+
+    def read(self, data: bytes) -> bool:
+        """Read one chunk; return whether it carries nothing but usage."""
+        try:
+            chunk = _decode_chunk(data)
+        except msgspec.ValidationError:
+            return self._read_loose(_decode_loose(data))
+        choices = chunk.choices
+        if choices:
+            for choice in choices:
+                chars = len(choice.text) if choice.text else 0
+                if choice.delta is not None:
+                    chars += _delta_chars(choice.delta)
+                if chars:
+                    self.add_content(chars)
+                if choice.finish_reason is not None:
+                    self._finished = True
+        if self.model is None:
+            self.model = chunk.model or None
+            self.response_id = chunk.id or None
+        if chunk.service_tier is not None:
+            self.service_tier = chunk.service_tier
+        if chunk.x_groq is not None:
+            self._take_usage(chunk.x_groq.usage)
+        return self._take_rest(chunk.usage, chunk.error, has_choices=bool(choices))
+
+    def _read_loose(self, chunk: _LooseChunk) -> bool:
+        choices = bytes(chunk.choices)
+        has_choices = choices not in (b"", _NULL, b"[]")
+        if has_choices:
+            self.add_content(len(choices))
+        return self._take_rest(chunk.usage, chunk.error, has_choices=has_choices)
+
+    def _take_rest(self, usage: Raw, error: Raw, *, has_choices: bool) -> bool:
+        if error and is_given(error):
+            self.error_type = error_type_of(error) or "error"
+        if not usage or not self._take_usage(usage):
+            return False
+        # Usage that grows with every chunk is final once the choice is, or the stream.
+        if not has_choices or self._finished:
+            self.usage_complete = True
+        return not has_choices
+
+    def _take_usage(self, usage: Raw) -> bool:
+        raw = bytes(usage)
+        if not raw.startswith(b"{"):
+            return False
+        self.usage.add(raw)
+        return True
+
+
+def _delta_chars(delta: _Delta) -> int:
+    chars = len(delta.content) if delta.content else 0
+    if delta.reasoning_content:
+        chars += len(delta.reasoning_content)
+    elif delta.reasoning:
+        chars += len(delta.reasoning)
+    if delta.refusal:
+        chars += len(delta.refusal)
+    if delta.tool_calls:
+        for call in delta.tool_calls:
+            if call.function is not None:
+                chars += _function_chars(call.function)
+    if delta.function_call is not None:
+        chars += _function_chars(delta.function_call)
+    return chars
+
+
+def _function_chars(function: _Function) -> int:
+    return len(function.name or "") + len(function.arguments or "")
+
+
+class _Event(Struct, gc=False):
+    type: str | None = None
+    delta: Any = None
+    response: Raw = Raw()
+    code: str | None = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_FINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_NOT_TEXT: Final = ("response.audio.delta", "response.output_audio.delta")
+
+
+class ResponsesStreamMeter(StreamMeter):
+    """Reads the events of the Responses API; usage comes in the last one."""
+
+    __slots__ = ()
+
+    def read(self, data: bytes) -> bool:
+        """Read one event; usage is never alone in one."""
+        event = _decode_event(data)
+        kind = event.type
+        if isinstance(event.delta, str):
+            if kind not in _NOT_TEXT:
+                self.add_content(len(event.delta))
+            else:
+                self.has_content = True
+        elif kind in _FINAL:
+            self._take_response(event.response)
+            self.stream_ended = True
+        elif kind == "response.created":
+            self._take_response(event.response)
+        elif kind == "error":
+            self.error_type = error_type_of(data) or "error"
+        return False
+
+    def _take_response(self, raw: Raw) -> None:
+        seen = usage_of_response(bytes(raw))
+        self.response_id = seen.provider_response_id or self.response_id
+        self.model = seen.model_actual or self.model
+        self.service_tier = seen.service_tier or self.service_tier
+        self.error_type = seen.error_type or self.error_type
+        for usage in seen.usage:
+            self.usage.add(usage)
+        self.usage_complete = self.usage_complete or seen.usage_complete

@@ -1,0 +1,33 @@
+"""Dialects by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook.dialects.anthropic import Anthropic
+from tollbook.dialects.openai import OpenAI
+from tollbook.errors import TollbookError
+
+if TYPE_CHECKING:
+    from tollbook.dialects.base import Dialect
+
+_DIALECTS: Final[dict[str, Dialect]] = {"openai": OpenAI(), "anthropic": Anthropic()}
+
+
+class UnknownDialectError(TollbookError):
+    """A dialect that this version does not know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"dialect {name!r} is unknown; expected one of {', '.join(_DIALECTS)}")
+
+
+def dialect_named(name: str) -> Dialect:
+    """Return the dialect of that name; dialects hold no state and are shared.
+
+    Raises:
+        UnknownDialectError: there is none.
+    """
+    try:
+        return _DIALECTS[name]
+    except KeyError:
+        raise UnknownDialectError(name) from None

@@ -1,0 +1,157 @@
+"""What request bodies of all dialects have in common: text length, owners, asking for usage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.identity.claims import Claims, Mechanism
+from tollbook.identity.names import put_mapping
+from tollbook.identity.values import ClaimsBuilder
+from tollbook.identity.vendors import put_tag_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+MAX_MODEL_CHARS: Final = 256
+MAX_TOKENS: Final = 2**31 - 1
+_SHORT_TEXT_BYTES: Final = 256
+
+_INCLUDE_USAGE: Final = b'"stream_options":{"include_usage":true},'
+_BINARY_MARKS: Final = (b";base64,", b'"data":"', b'"data": "', b'"file_data":"')
+_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def text_length(parts: Iterable[Raw]) -> int:
+    r"""Return the length of JSON parts as the basis of a token estimate.
+
+    Counted are the bytes of the JSON text as sent (messages with their roles and tool definitions
+    are billed as text too), where a ``\uXXXX`` escape counts as the three bytes it stands for in
+    UTF-8, without base64 data: an image is not billed by its length.
+    """
+    total = 0
+    for part in parts:
+        raw = bytes(part)
+        if raw in (b"", b"null"):
+            continue
+        total += len(raw) - 3 * raw.count(b"\\u") - _base64_length(raw)
+    return total
+
+
+def _base64_length(raw: bytes) -> int:
+    total = 0
+    for mark in _BINARY_MARKS:
+        at = raw.find(mark)
+        while at >= 0:
+            start = at + len(mark)
+            end = raw.find(b'"', start)
+            if end < 0:
+                break
+            if mark == b";base64," or end - start > _SHORT_TEXT_BYTES:
+                total += end - start
+            at = raw.find(mark, end)
+    return total
+
+
+def members_of(raw: bytes | Raw) -> dict[str, Raw] | None:
+    """Return the members of a JSON object undecoded, in order; None if it is not an object."""
+    try:
+        return _decode_members(raw)
+    except DECODE_ERRORS:
+        return None
+
+
+def any_of(raw: Raw) -> Any:
+    """Return a decoded JSON value; None for one that is missing or cannot be decoded."""
+    try:
+        return _decode_any(raw) if bytes(raw) else None
+    except DECODE_ERRORS:
+        return None
+
+
+def asked_for_usage(body: bytes, stream_options: Raw) -> bytes | None:
+    """Return the body with ``stream_options.include_usage`` on; None if it need not or cannot be.
+
+    A body without ``stream_options`` gets one member spliced in, all other bytes staying as they
+    are. One that has them keeps its own options, order and values; only white space between
+    top-level members may change.
+    """
+    if not bytes(stream_options):
+        start = body.index(b"{") + 1
+        return body[:start] + _INCLUDE_USAGE + body[start:]
+    options: dict[str, Raw] | None = {}
+    if bytes(stream_options) != b"null":
+        options = members_of(stream_options)
+    members = members_of(body)
+    if options is None or members is None or options.get("include_usage") == Raw(b"true"):
+        return None
+    members["stream_options"] = Raw(_encode({**options, "include_usage": Raw(b"true")}))
+    return _encode(members)
+
+
+class Owners(Struct):
+    """The members of a body that may name an owner."""
+
+    metadata: Raw = Raw()
+    litellm_metadata: Raw = Raw()
+    tags: Raw = Raw()
+    user: str | None = None
+    """The API's own end-user field, which is either a user or, by configuration, a tenant."""
+    user_where: str = ""
+    """Its name; ``metadata.user_id`` is looked for in the metadata."""
+
+
+def claims_from_body(owners: Owners, user_is: str) -> tuple[Claims, ...]:
+    """Return the owners that a body names, LITELLM before PROVIDER_NATIVE.
+
+    LiteLLM takes a list ``tags`` and an object ``litellm_metadata``; in ``metadata`` it keeps
+    ``tags`` and ``spend_logs_metadata``. All else in ``metadata`` is the provider's own field.
+    """
+    litellm = ClaimsBuilder(Mechanism.LITELLM)
+    native = ClaimsBuilder(Mechanism.PROVIDER_NATIVE)
+    user = owners.user
+    metadata = any_of(owners.metadata)
+    if isinstance(metadata, dict):
+        if owners.user_where == "metadata.user_id":
+            user = metadata.pop("user_id", None)
+        _put_litellm(litellm, metadata, "metadata")
+        put_mapping(native, metadata, "metadata")
+    litellm_metadata = any_of(owners.litellm_metadata)
+    if isinstance(litellm_metadata, dict):
+        _put_litellm(litellm, litellm_metadata, "litellm_metadata")
+        put_mapping(litellm, litellm_metadata, "litellm_metadata")
+    tags = any_of(owners.tags)
+    if isinstance(tags, list):
+        put_tag_list(litellm, tags, "tags")
+    field = "tenant_id" if user_is == "tenant" else "user_id"
+    if isinstance(user, str) and field not in native.fields:
+        native.put_field(field, user, owners.user_where)
+    return tuple([claim for claim in (litellm.build(), native.build()) if claim is not None])
+
+
+def _put_litellm(builder: ClaimsBuilder, mapping: dict[str, Any], where: str) -> None:
+    listed = mapping.get("tags")
+    if isinstance(listed, list):
+        put_tag_list(builder, listed, f"{where}.tags")
+    logged = mapping.get("spend_logs_metadata")
+    if isinstance(logged, dict):
+        put_mapping(builder, logged, f"{where}.spend_logs_metadata")
+
+
+def as_model(value: object) -> str | None:
+    """Return a model name of sane length, or None."""
+    if isinstance(value, str) and 0 < len(value) <= MAX_MODEL_CHARS and value.isprintable():
+        return value
+    return None
+
+
+def as_count(value: object) -> int | None:
+    """Return a positive number of tokens that a request asks for, or None."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_TOKENS:
+        return value
+    return None
