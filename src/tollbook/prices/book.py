@@ -10,7 +10,6 @@ from tollbook.prices.contract import Contract, discounted, own_card, read_contra
 from tollbook.prices.listprices import (
     BEGINNING_NS,
     END_NS,
-    MODEL_NAME_MAX,
     ListPrices,
     Resolved,
     list_provider_ids,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tollbook.prices.card import RateCard
 
 _ANSWERS_MAX = 8192
+_NAME_MAX = 256
 _Key = tuple[str, str | None, str | None]
 
 
@@ -71,6 +71,9 @@ class PriceBook:
         answer = self._answers.get((provider, model, service_tier))
         if answer is not None and answer[0] <= at_ns < answer[1]:
             return answer[2]
+        if not model or len(model) > _NAME_MAX or len(service_tier or "") > _NAME_MAX:
+            # Such text is no model's name, and is not kept in memory.
+            return None
         resolved = self.window(provider, model, at_ns, service_tier)
         if len(self._answers) >= _ANSWERS_MAX:
             self._answers.clear()
@@ -86,12 +89,8 @@ class PriceBook:
         new, self._new = self._new, []
         return new
 
-    def window(
-        self, provider: str, model: str | None, at_ns: int, service_tier: str | None
-    ) -> Resolved:
+    def window(self, provider: str, model: str, at_ns: int, service_tier: str | None) -> Resolved:
         """Return the card with the window of time in which the answer stays the same."""
-        if model is None or len(model) > MODEL_NAME_MAX:
-            return Resolved(None, BEGINNING_NS, END_NS)
         tier = standard_tier(service_tier)
         name = model.lower()
         matching = [

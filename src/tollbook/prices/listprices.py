@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LIST_SOURCE = f"genai-prices {genai_prices_version}"
 BEGINNING_NS = -(2**63)
 END_NS = 2**63
-MODEL_NAME_MAX = 256
 
 _NS_PER_S = 1_000_000_000
 _DAY_NS = 86_400 * _NS_PER_S
@@ -103,11 +102,9 @@ class ListPrices:
         price at that time gets the standard price, and its card says so.
         """
         provider = _PROVIDERS.get(list_id)
-        found = None
-        if provider is not None and len(model) <= MODEL_NAME_MAX:
-            # Without all_providers, so that no other provider's price is taken.
-            found = provider.find_model(model)
-        if provider is None or found is None or not found.prices:
+        # Without all_providers, so that no other provider's price is taken.
+        found = provider.find_model(model) if provider is not None else None
+        if found is None or not found.prices:
             return Resolved(None, BEGINNING_NS, END_NS)
         key = (list_id, found.id, service_tier)
         timeline = self._timelines.get(key)
