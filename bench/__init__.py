@@ -1,0 +1,1 @@
+"""Speed and memory of Tollbook, beside the peer that does the same work: ``make bench``."""
