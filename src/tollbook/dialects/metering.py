@@ -44,7 +44,7 @@ def short_text(value: object) -> str | None:
 
 def is_given(raw: Raw) -> bool:
     """Whether a raw JSON value is there and not null."""
-    return bytes(raw) not in (b"", b"null")
+    return bool(raw) and bytes(raw) != b"null"
 
 
 class UsageLog:

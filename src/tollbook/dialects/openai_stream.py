@@ -105,7 +105,7 @@ class CompletionStreamMeter(StreamMeter):
         return self._take_rest(chunk.usage, chunk.error, has_choices=has_choices)
 
     def _take_rest(self, usage: Raw, error: Raw, *, has_choices: bool) -> bool:
-        if error and is_given(error):
+        if is_given(error):
             self.error_type = error_type_of(error) or "error"
         if not usage or not self._take_usage(usage):
             return False

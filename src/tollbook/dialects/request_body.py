@@ -19,6 +19,8 @@ DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_MODEL_CHARS: Final = 256
 MAX_TOKENS: Final = 2**31 - 1
 _SHORT_TEXT_BYTES: Final = 256
+_SAMPLE_EVERY_BYTES: Final = 2048
+_SAMPLE_BYTES: Final = 160
 
 _INCLUDE_USAGE: Final = b'"stream_options":{"include_usage":true},'
 _BINARY_MARKS: Final = (b";base64,", b'"data":"', b'"data": "', b'"file_data":"')
@@ -32,14 +34,27 @@ def text_length(parts: Iterable[Raw]) -> int:
 
     Counted are the bytes of the JSON text as sent (messages with their roles and tool definitions
     are billed as text too), where a ``\uXXXX`` escape counts as the three bytes it stands for in
-    UTF-8, without base64 data: an image is not billed by its length.
+    UTF-8, without base64 data: an image is not billed by its length. Whether there are escapes or
+    base64 at all is told from a sample every two kilobytes, since a full search of a long prompt
+    would cost more than all the rest of reading it.
     """
     total = 0
     for part in parts:
-        raw = bytes(part)
-        if raw in (b"", b"null"):
+        if not part:
             continue
-        total += len(raw) - 3 * raw.count(b"\\u") - _base64_length(raw)
+        raw = bytes(part)
+        if raw == b"null":
+            continue
+        total += len(raw)
+        has_escapes = has_binary = False
+        for at in range(0, len(raw), _SAMPLE_EVERY_BYTES):
+            sample = raw[at : at + _SAMPLE_BYTES]
+            has_escapes = has_escapes or b"\\u" in sample
+            has_binary = has_binary or not (b" " in sample or b'"' in sample)
+        if has_escapes:
+            total -= 3 * raw.count(b"\\u")
+        if has_binary:
+            total -= _base64_length(raw)
     return total
 
 
@@ -69,7 +84,7 @@ def members_of(raw: bytes | Raw) -> dict[str, Raw] | None:
 def any_of(raw: Raw) -> Any:
     """Return a decoded JSON value; None for one that is missing or cannot be decoded."""
     try:
-        return _decode_any(raw) if bytes(raw) else None
+        return _decode_any(raw) if raw else None
     except DECODE_ERRORS:
         return None
 
@@ -81,7 +96,7 @@ def asked_for_usage(body: bytes, stream_options: Raw) -> bytes | None:
     are. One that has them keeps its own options, order and values; only white space between
     top-level members may change.
     """
-    if not bytes(stream_options):
+    if not stream_options:
         start = body.index(b"{") + 1
         return body[:start] + _INCLUDE_USAGE + body[start:]
     options: dict[str, Raw] | None = {}
