@@ -85,7 +85,9 @@ def encode_header(header: SegmentHeader) -> bytes:
     return MAGIC + seal(msgspec.msgpack.encode(header), seed_of(header.writer))
 
 
-def decode_header(data: bytes, writer: str, segment: int) -> tuple[SegmentHeader, int] | Stop | str:
+def decode_header(  # noqa: PLR0911 -- one check after the other, each with its own answer
+    data: bytes, writer: str, segment: int
+) -> tuple[SegmentHeader, int] | Stop | str:
     """Read a segment's header.
 
     Args:
@@ -103,20 +105,27 @@ def decode_header(data: bytes, writer: str, segment: int) -> tuple[SegmentHeader
     if len(data) < start:
         return Stop.INCOMPLETE
     length, checksum = _unpack_prefix(data, len(MAGIC))
-    if not 0 < length <= HEADER_READ_BYTES - start:
+    end = start + length
+    if not start < end <= HEADER_READ_BYTES:
         return "the header is damaged (impossible length)"
-    if len(data) < start + length:
+    if len(data) < end:
         return Stop.INCOMPLETE
-    payload = data[start : start + length]
+    payload = data[start:end]
     if zlib.crc32(payload, seed_of(writer)) != checksum:
         return "the header is damaged, or the file belongs to another writer (checksum)"
-    try:
-        header = msgspec.msgpack.decode(payload, type=SegmentHeader)
-    except msgspec.MsgspecError:
+    header = _header_in(payload)
+    if header is None:
         return "the header cannot be read; written by a newer version? upgrade tollbook"
     if header.segment != segment:
         return f"the header says segment {header.segment}; the file was renamed"
-    return header, start + length
+    return header, end
+
+
+def _header_in(payload: bytes) -> SegmentHeader | None:
+    try:
+        return msgspec.msgpack.decode(payload, type=SegmentHeader)
+    except msgspec.MsgspecError:
+        return None
 
 
 def decode_frames(
@@ -162,7 +171,8 @@ def find_frame(data: bytes, seed: int) -> int | None:
         at = match.start()
         length, checksum = _unpack_prefix(data, at)
         stop = at + PREFIX_BYTES + length
-        if length <= MAX_FRAME_BYTES and stop <= end:
-            if zlib.crc32(data[at + PREFIX_BYTES : stop], seed) == checksum:
-                return at
+        if length > MAX_FRAME_BYTES or stop > end:
+            continue
+        if zlib.crc32(data[at + PREFIX_BYTES : stop], seed) == checksum:
+            return at
     return None

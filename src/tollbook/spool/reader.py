@@ -22,11 +22,10 @@ from msgspec import Struct
 
 from tollbook.spool import layout
 from tollbook.spool.errors import CorruptSegmentError, SpoolError
-from tollbook.spool.frame import Framed
 from tollbook.spool.segment import SegmentFile
 
 if TYPE_CHECKING:
-    from tollbook.spool.frame import SegmentHeader
+    from tollbook.spool.frame import Framed, SegmentHeader
     from tollbook.spool.segment import Got
 
 DEFAULT_READ_BYTES: Final = 8 * 1024 * 1024
@@ -114,10 +113,7 @@ class SpoolReader:
                 return Chunk([], position, at_end=True, is_finished=not is_alive)
             position = Position(name, first, 0)
         frames: list[Framed] = []
-        while True:
-            if position.segment not in segments:
-                path = layout.segment_path(self.root, name, position.segment)
-                return _stop_at(frames, position, path, "the segment is missing")
+        while position.segment in segments:
             is_last = position.segment == segments[-1]
             with SegmentFile(self.root, name, position.segment) as file:
                 got = file.read(position.offset, max_bytes, frames)
@@ -127,13 +123,14 @@ class SpoolReader:
                     if is_last and _is_tail(file, got, is_alive=is_alive):
                         return _end_at(frames, position, file, is_alive=is_alive)
                     return _stop_at(frames, position, file.path, got.problem)
-                if got.end < file.size_bytes:
-                    return Chunk(frames, position, at_end=False, is_finished=False)
-            if is_last:
+            if is_last and got.end == file.size_bytes:
                 return Chunk(frames, position, at_end=True, is_finished=not is_alive)
-            position = Position(name, position.segment + 1, 0)
+            if got.end == file.size_bytes:
+                position = Position(name, position.segment + 1, 0)
             if max_bytes <= 0:
                 return Chunk(frames, position, at_end=False, is_finished=False)
+        path = layout.segment_path(self.root, name, position.segment)
+        return _stop_at(frames, position, path, "the segment is missing")
 
     def resync(self, position: Position) -> tuple[Position, int]:
         """Return where the next whole frame after damage begins, and how many bytes are skipped.
