@@ -6,7 +6,8 @@ Most requests go through the asynchronous clients, a share through the synchrono
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from tollbook.simulator.bodies import Prepared
     from tollbook.simulator.traffic import PlannedRequest
 
+_RESOURCES = {
+    "chat": "completions",
+    "responses": "responses",
+    "completions": "completions",
+    "embeddings": "embeddings",
+    "messages": "messages",
+}
 _CONTENT_TYPES = frozenset(
     {
         "content_block_delta",
@@ -67,11 +75,42 @@ def drive_sdk(
     return result
 
 
-class _Clients(NamedTuple):
-    async_openai: openai.AsyncOpenAI
-    async_anthropic: anthropic.AsyncAnthropic
-    sync_openai: openai.OpenAI
-    sync_anthropic: anthropic.Anthropic
+class _Clients:
+    """The four clients, and copies of them by key and retries: making one is slow."""
+
+    def __init__(self, base_url: str, api_key: str, timeout_s: float) -> None:
+        openai_url, anthropic_url = f"{base_url}/openai/v1", f"{base_url}/anthropic"
+        self._made: dict[tuple[str, bool, str, int], Any] = {}
+        self._bases: dict[tuple[str, bool], Any] = {
+            ("openai", False): openai.AsyncOpenAI(
+                base_url=openai_url, api_key=api_key, timeout=timeout_s
+            ),
+            ("anthropic", False): anthropic.AsyncAnthropic(
+                base_url=anthropic_url, api_key=api_key, timeout=timeout_s
+            ),
+            ("openai", True): openai.OpenAI(
+                base_url=openai_url, api_key=api_key, timeout=timeout_s
+            ),
+            ("anthropic", True): anthropic.Anthropic(
+                base_url=anthropic_url, api_key=api_key, timeout=timeout_s
+            ),
+        }
+
+    def get(self, planned: PlannedRequest, api_key: str, *, is_sync: bool) -> Any:
+        """Return the client for a request: its provider's, with its key and retries."""
+        key = (planned.provider, is_sync, api_key, planned.max_retries)
+        if key not in self._made:
+            base = self._bases[planned.provider, is_sync]
+            self._made[key] = base.with_options(api_key=api_key, max_retries=planned.max_retries)
+        return self._made[key]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for (_, is_sync), client in self._bases.items():
+            if is_sync:
+                client.close()
+            else:
+                await client.close()
 
 
 class _SdkDriver:
@@ -91,22 +130,11 @@ class _SdkDriver:
         self._timeout_s = timeout_s
         self._recorder = recorder
 
-    def _make_clients(self) -> _Clients:
-        """Make the four clients, as an application does: a key and a base URL."""
-        openai_url, anthropic_url = f"{self._base_url}/openai/v1", f"{self._base_url}/anthropic"
-        key, timeout_s = self._api_key, self._timeout_s
-        return _Clients(
-            openai.AsyncOpenAI(base_url=openai_url, api_key=key, timeout=timeout_s),
-            anthropic.AsyncAnthropic(base_url=anthropic_url, api_key=key, timeout=timeout_s),
-            openai.OpenAI(base_url=openai_url, api_key=key, timeout=timeout_s),
-            anthropic.Anthropic(base_url=anthropic_url, api_key=key, timeout=timeout_s),
-        )
-
     async def run(
         self, requests: Sequence[PlannedRequest], concurrency: int, sync_share: float
     ) -> DriveResult:
         """Share the requests among workers."""
-        clients = self._make_clients()
+        clients = _Clients(self._base_url, self._api_key, self._timeout_s)
         queue = iter(requests)
         workers = min(concurrency, len(requests))
         synchronous = min(workers, round(concurrency * sync_share))
@@ -115,10 +143,7 @@ class _SdkDriver:
                 for number in range(workers):
                     group.create_task(self._work(clients, queue, is_sync=number < synchronous))
         finally:
-            await clients.async_openai.close()
-            await clients.async_anthropic.close()
-            clients.sync_openai.close()
-            clients.sync_anthropic.close()
+            await clients.close()
         return self._recorder.finish()
 
     async def _work(
@@ -134,16 +159,10 @@ class _SdkDriver:
             self._recorder.add(planned, started_at_ns, seen)
 
 
-def _method(client: Any, planned: PlannedRequest, made: Prepared) -> Any:
-    """Return the SDK's raw-response method for a request, on a client with its key and retries."""
-    mine = client.with_options(api_key=made.api_key, max_retries=planned.max_retries)
-    resource = {
-        "chat": lambda: mine.chat.completions,
-        "responses": lambda: mine.responses,
-        "completions": lambda: mine.completions,
-        "embeddings": lambda: mine.embeddings,
-        "messages": lambda: mine.messages,
-    }[planned.api]()
+def _method(client: Any, planned: PlannedRequest) -> Any:
+    """Return the SDK's raw-response method for a request."""
+    holder = client.chat if planned.api == "chat" else client
+    resource = getattr(holder, _RESOURCES[planned.api])
     return resource.with_raw_response.create
 
 
@@ -216,18 +235,21 @@ def _has_content(choice: Any) -> bool:
 
 
 def _outcome_of(error: Exception) -> str:
-    is_answer = isinstance(error, (openai.APIStatusError, anthropic.APIStatusError))
     # An error event inside a stream is raised with the stream's own status, 200.
-    return "error" if is_answer and error.response.status_code >= 400 else "broken"  # noqa: PLR2004 -- HTTP errors
+    if isinstance(error, openai.APIStatusError | anthropic.APIStatusError):
+        return "error" if error.response.status_code >= 400 else "broken"  # noqa: PLR2004 -- HTTP errors
+    return "broken"
 
 
 async def _send(clients: _Clients, planned: PlannedRequest, made: Prepared) -> Seen:
-    client = clients.async_openai if planned.provider == "openai" else clients.async_anthropic
+    client = clients.get(planned, made.api_key, is_sync=False)
     watcher = _Watcher(planned)
     try:
-        raw = await _method(client, planned, made)(**made.body, extra_headers=made.headers)
+        raw = await _method(client, planned)(**made.body, extra_headers=made.headers)
         watcher.begin(raw)
         value = raw.parse()
+        if inspect.isawaitable(value):  # Anthropic's raw responses parse asynchronously
+            value = await value
         if not planned.is_stream:
             watcher.plain(value)
             return watcher.seen("ok")
@@ -241,10 +263,10 @@ async def _send(clients: _Clients, planned: PlannedRequest, made: Prepared) -> S
 
 
 def _send_sync(clients: _Clients, planned: PlannedRequest, made: Prepared) -> Seen:
-    client = clients.sync_openai if planned.provider == "openai" else clients.sync_anthropic
+    client = clients.get(planned, made.api_key, is_sync=True)
     watcher = _Watcher(planned)
     try:
-        raw = _method(client, planned, made)(**made.body, extra_headers=made.headers)
+        raw = _method(client, planned)(**made.body, extra_headers=made.headers)
         watcher.begin(raw)
         value = raw.parse()
         if not planned.is_stream:
