@@ -72,7 +72,8 @@ def no_naive_datetime(tree: ast.AST) -> Iterator[tuple[int, str]]:
         name = _name(node.func)
         if name in {"utcnow", "utcfromtimestamp"}:
             yield node.lineno, "use an aware datetime: tollbook.clock.utc_now()"
-        if name == "fromtimestamp" and len(node.args) + len(node.keywords) < 2:
+        has_zone = len(node.args) > 1 or any(keyword.arg == "tz" for keyword in node.keywords)
+        if name == "fromtimestamp" and not has_zone:
             yield node.lineno, "give fromtimestamp a zone: fromtimestamp(seconds, tz=UTC)"
 
 
@@ -96,18 +97,21 @@ def no_money_arithmetic_in_sql(tree: ast.AST) -> Iterator[tuple[int, str]]:
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and _SQL.search(node.value)
+            and _SQL_MONEY.search(node.value)
         ):
-            if _SQL_MONEY.search(node.value):
-                yield node.lineno, "sum in SQL; divide and average in Python on exact integers"
+            yield node.lineno, "sum in SQL; divide and average in Python on exact integers"
 
 
 def ledger_is_append_only(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """History does not change: corrections are new entries."""
     pattern = re.compile(r"\b(?:update|delete\s+from|truncate)\s+entries\b", re.IGNORECASE)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if pattern.search(node.value):
-                yield node.lineno, "append a reversal and a new charge instead"
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and pattern.search(node.value)
+        ):
+            yield node.lineno, "append a reversal and a new charge instead"
 
 
 RULES = {

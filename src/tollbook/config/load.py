@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tollbook.config.schema import Config, Provider, default_providers
-from tollbook.errors import TollbookError
+from tollbook.config.problems import ConfigError, explained, is_text, names_at, no_such
+from tollbook.config.schema import Config, default_providers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "tollbook.toml"
 ENV_PREFIX = "TOLLBOOK_"
 _MAX_FILE_BYTES = 1024 * 1024
-_PATH = re.compile(r"(?P<what>.*?) - at `\$(?P<path>.*)`$", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
-
-
-class ConfigError(TollbookError):
-    """A setting that cannot be used: where it stands, what is wrong, what is expected."""
-
-    def __init__(self, source: str, key: str, problem: str) -> None:
-        self.source, self.key, self.problem = source, key, problem
-        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -43,6 +32,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     source = str(path) if path else DEFAULT_FILE
     raw = _read_toml(Path(source), must_exist=path is not None)
     _name_unset_provider_parts(raw)
+    _write_out_dates(raw)
     merged, variables = raw, {}
     for variable, key_path, text in _settings_in(environ):
         merged = _with_setting(merged, key_path, text, variable)
@@ -50,7 +40,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     try:
         return msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), source, variables) from error
+        raise explained(error, merged, source, variables) from error
 
 
 def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -87,14 +77,23 @@ def _name_unset_provider_parts(raw: dict[str, Any]) -> None:
                 parts.setdefault(part, getattr(provider, part))
 
 
+def _write_out_dates(raw: dict[str, Any]) -> None:
+    """Accept ``effective_from = 2026-11-01`` as TOML's own date beside the quoted text."""
+    cards = raw.get("prices")
+    for card in cards if isinstance(cards, list) else ():
+        for key, value in card.items() if isinstance(card, dict) else ():
+            if isinstance(value, (date, time)):
+                card[key] = value.isoformat()
+
+
 def _settings_in(environ: Mapping[str, str]) -> list[tuple[str, list[str], str]]:
-    sections = set(Config.__struct_fields__)
+    sections = names_at("")
     found = []
     for variable, text in sorted(environ.items()):
         if variable.startswith(ENV_PREFIX) and "__" in variable:
             path = variable[len(ENV_PREFIX) :].lower().split("__")
             if path[0] not in sections:
-                raise ConfigError(variable, path[0], _no_such(path[0], sections))
+                raise ConfigError(variable, path[0], no_such(path[0], sections))
             if path[0] == "prices":
                 raise ConfigError(variable, "prices", f"price cards belong in {DEFAULT_FILE}")
             found.append((variable, path, text))
@@ -113,7 +112,7 @@ def _with_setting(raw: dict[str, Any], path: list[str], text: str, variable: str
             raise ConfigError(variable, ".".join(path), f"{part} is a value, not a section")
         node[part] = dict(below)
         node = node[part]
-    node[path[-1]] = _typed(text)
+    node[path[-1]] = text if is_text(".".join(path)) else _typed(text)
     return merged
 
 
@@ -124,38 +123,3 @@ def _typed(text: str) -> object:
     except tomllib.TOMLDecodeError:
         return text
     return value if isinstance(value, (int, bool, Decimal)) else text
-
-
-def _explained(text: str, source: str, variables: Mapping[str, str]) -> ConfigError:
-    match = _PATH.match(text)
-    what, path = (match["what"], match["path"].lstrip(".")) if match else (text, "")
-    unknown = _UNKNOWN.match(what)
-    if unknown:
-        name = unknown["name"]
-        key = f"{path}.{name}" if path else name
-        return ConfigError(variables.get(key, source), key, _no_such(name, _known_names(path)))
-    what = what.replace("`", "")
-    return ConfigError(variables.get(path, source), path, what[:1].lower() + what[1:])
-
-
-def _known_names(path: str) -> set[str]:
-    struct: Any = Config
-    for part in re.findall(r"[a-z_]+|\[[^]]*\]", path):
-        if struct is Config and part == "providers":
-            struct = Provider
-        elif part.startswith("["):
-            continue
-        else:
-            hints = get_type_hints(struct)
-            hint = hints.get(part)
-            below = hint if hasattr(hint, "__struct_fields__") else next(iter(get_args(hint)), None)
-            if below is None or not hasattr(below, "__struct_fields__"):
-                break
-            struct = below
-    return set(struct.__struct_fields__)
-
-
-def _no_such(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
-    return f"no such setting; {hint}"

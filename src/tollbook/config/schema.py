@@ -10,8 +10,25 @@ from msgspec import Meta, Struct, field
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/]+(/[^\s?#]*)?$")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="a name of at most 63 lower-case letters, digits, - and _",
+    ),
+]
+HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s/]+(/[^\s?#]*)?$",
+        description="a URL such as https://host/path",
+    ),
+]
+MemorySize = Annotated[
+    str,
+    Meta(pattern=r"^\d+(\.\d+)?(MB|GB|MiB|GiB)$", description="a size such as 4GB or 512MiB"),
+]
+"""As DuckDB reads it."""
 
 DisconnectPolicy = Literal["drain", "abort"]
 MissingTenantAction = Literal["serve", "warn", "refuse"]
@@ -117,7 +134,7 @@ class Ledger(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     poll_interval_s: Seconds = 0.5
     batch_calls: Count = 20_000
     """Most calls committed in one transaction."""
-    memory_limit: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(MB|GB|MiB|GiB)$")] = "4GB"
+    memory_limit: MemorySize = "4GB"
 
 
 class Console(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from tollbook.config.load import ConfigError
+from tollbook.config.problems import ConfigError
 from tollbook.prices.contract import Contract, discounted, own_card, read_contracts
 from tollbook.prices.listprices import (
     BEGINNING_NS,

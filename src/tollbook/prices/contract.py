@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollbook.config.load import ConfigError
+from tollbook.config.problems import ConfigError
 from tollbook.money import Rate
 from tollbook.prices.card import RateCard, Rates, Step, make_card, rates_of
 from tollbook.usage import FEE_KINDS
