@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
@@ -65,11 +65,13 @@ def required(kind: type[Frame]) -> int:
     return 1 + sum(field.required for field in info.fields)
 
 
+@settings(deadline=None)
 @given(FRAMES)
 def test_a_frame_comes_back_as_it_went(frame: Frame) -> None:
     assert decode_frame(encode_frame(frame)) == frame
 
 
+@settings(deadline=None)
 @given(FRAMES, st.lists(st.none() | SMALL | TEXT | TEXTS, min_size=1, max_size=4))
 def test_fields_that_a_newer_version_appended_are_passed_over(
     frame: Frame, appended: list[Any]
@@ -78,6 +80,7 @@ def test_fields_that_a_newer_version_appended_are_passed_over(
     assert decode_frame(newer) == frame
 
 
+@settings(deadline=None)
 @given(FRAMES, st.data())
 def test_a_shorter_frame_of_an_older_version_gets_the_defaults(
     frame: Frame, data: st.DataObject
@@ -92,6 +95,7 @@ def test_a_shorter_frame_of_an_older_version_gets_the_defaults(
         assert getattr(older, field.name) == expected
 
 
+@settings(deadline=None)
 @given(FRAMES)
 def test_a_frame_without_a_required_field_is_refused(frame: Frame) -> None:
     short = whole(frame)[: required(type(frame)) - 1]
@@ -99,6 +103,7 @@ def test_a_frame_without_a_required_field_is_refused(frame: Frame) -> None:
         decode_frame(msgspec.msgpack.encode(short))
 
 
+@settings(deadline=None)
 @given(OPENED, st.data())
 def test_an_identity_grows_as_a_frame_does(opened: CallOpened, data: st.DataObject) -> None:
     items = whole(opened)
@@ -111,6 +116,7 @@ def test_an_identity_grows_as_a_frame_does(opened: CallOpened, data: st.DataObje
         assert getattr(older.identity, name) == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_decode_or_are_refused_in_one_way(data: bytes) -> None:
     try:

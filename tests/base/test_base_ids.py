@@ -6,7 +6,7 @@ import uuid
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook import clock, ids
@@ -14,6 +14,7 @@ from tollbook import clock, ids
 NS_MAX = 2**48 * 10**6 - 1  # 48 bits of milliseconds
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=NS_MAX))
 def test_layout_is_that_of_rfc_9562_version_7(unix_ns: int) -> None:
     made = ids.new_id(unix_ns)
@@ -24,6 +25,7 @@ def test_layout_is_that_of_rfc_9562_version_7(unix_ns: int) -> None:
     assert int.from_bytes(made[:6], "big") == unix_ns // 1_000_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(min_value=0, max_value=NS_MAX // 10**6), min_size=2, unique=True))
 def test_bytes_sort_as_time_does(milliseconds: list[int]) -> None:
     made = [ids.new_id(at * 10**6) for at in sorted(milliseconds)]
@@ -72,6 +74,7 @@ def test_a_forked_process_does_not_repeat_its_parent() -> None:
     assert len({data[at : at + 16] for at in range(0, len(data), 16)}) == 200
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=16, max_size=16))
 def test_text_and_back_is_the_same_id(raw: bytes) -> None:
     assert ids.from_text(ids.to_text(raw)) == raw

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.money import (
@@ -25,6 +25,7 @@ RATES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(PICO)
 def test_text_and_back_is_the_same_amount(pico: int) -> None:
     assert pico_from_usd(usd_text(pico)) == pico
@@ -32,6 +33,7 @@ def test_text_and_back_is_the_same_amount(pico: int) -> None:
     assert usd_text(pico) == format(usd_decimal(pico), "f")
 
 
+@settings(deadline=None)
 @given(PICO)
 def test_text_has_twelve_digits_after_the_point(pico: int) -> None:
     whole, part = usd_text(pico).split(".")
@@ -39,6 +41,7 @@ def test_text_has_twelve_digits_after_the_point(pico: int) -> None:
     assert int(whole + part) == pico
 
 
+@settings(deadline=None)
 @given(PICO)
 def test_the_decimal_context_of_the_caller_changes_nothing(pico: int) -> None:
     with decimal.localcontext(prec=3, rounding=decimal.ROUND_UP):
@@ -70,6 +73,7 @@ def test_what_is_no_exact_amount_is_refused(value: object) -> None:
         pico_from_usd(value)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(RATES, QUANTITY)
 def test_a_cost_is_rounded_half_to_even_on_the_last_pico(rate: Rate, quantity: int) -> None:
     cost = rate.cost_pico(quantity)
@@ -82,12 +86,14 @@ def test_exact_halves_go_to_the_even_pico(numerator: int, cost: int) -> None:
     assert Rate(numerator, 2).cost_pico(1) == cost
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=0, max_value=10**6, places=8), QUANTITY)
 def test_a_price_per_million_is_exact(price: Decimal, quantity: int) -> None:
     exact = Fraction(price) * quantity * 10**6
     assert Rate.usd_per(price, 1_000_000).cost_pico(quantity) == round(exact)
 
 
+@settings(deadline=None)
 @given(RATES, st.fractions(min_value=0, max_value=3))
 def test_scaling_is_exact(rate: Rate, factor: Fraction) -> None:
     assert Fraction(*rate.times(factor)) == Fraction(*rate) * factor
@@ -99,6 +105,7 @@ def test_what_is_no_price_is_refused(price: object) -> None:
         Rate.usd_per(price, 1_000_000)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=0, max_value=10**6, places=10))
 def test_the_price_per_million_reads_back(price: Decimal) -> None:
     assert Decimal(Rate.usd_per(price, 1_000_000).usd_per_million()) == price
@@ -108,6 +115,7 @@ def test_a_price_that_decimals_cannot_hold_is_shown_as_a_fraction() -> None:
     assert Rate(10**6, 3).usd_per_million() == "1/3"
 
 
+@settings(deadline=None)
 @given(PICO, st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=20))
 def test_parts_sum_to_the_whole_and_stray_less_than_one_pico(
     total: int, weights: list[int]

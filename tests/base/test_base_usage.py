@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.usage import FEE_KINDS, INPUT_KINDS, KINDS, OUTPUT_KINDS, TOKEN_KINDS, Kinds
 
 
+@settings(deadline=None)
 @given(st.builds(Kinds, *[st.integers(min_value=0, max_value=10**9) for _ in KINDS]))
 def test_sums_take_every_token_kind_once_and_no_fee(kinds: Kinds) -> None:
     assert kinds.input_tokens == sum(getattr(kinds, kind) for kind in INPUT_KINDS)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.money import Rate
@@ -43,6 +43,7 @@ def card(**rates: Rate) -> RateCard:
     return make_card(provider="openai", model="m", source="contract", rates=rates_of(rates))
 
 
+@settings(deadline=None)
 @given(CARDS)
 def test_json_keeps_a_card_exactly(any_card: RateCard) -> None:
     assert RateCard.from_json(any_card.to_json()) == any_card

@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.config.schema import PriceCard
@@ -60,6 +60,7 @@ def test_a_product_finer_than_a_pico_is_shown_unrounded() -> None:
     assert third.product == "1/3000000000000"
 
 
+@settings(deadline=None)
 @given(
     st.tuples(
         *[

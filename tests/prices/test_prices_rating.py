@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.money import Rate
@@ -27,6 +27,7 @@ STEPS = st.lists(
 ).map(tuple)
 
 
+@settings(deadline=None)
 @given(RATES, STEPS, KIND_COUNTS)
 def test_the_parts_are_the_rounded_products_and_sum_to_the_whole(
     rates: Rates, steps: tuple[Step, ...], kinds: Kinds
@@ -40,12 +41,14 @@ def test_the_parts_are_the_rounded_products_and_sum_to_the_whole(
     assert rated.total == sum(rated.components)
 
 
+@settings(deadline=None)
 @given(RATES, KIND_COUNTS, st.sampled_from(range(len(KINDS))))
 def test_one_unit_more_never_costs_less(rates: Rates, kinds: Kinds, at: int) -> None:
     more = kinds._replace(**{KINDS[at]: kinds[at] + 1})
     assert rate(card(rates), more).total >= rate(card(rates), kinds).total
 
 
+@settings(deadline=None)
 @given(RATES, KIND_COUNTS)
 def test_every_used_kind_is_priced_or_named_as_unpriced(rates: Rates, kinds: Kinds) -> None:
     priced = card(rates)
