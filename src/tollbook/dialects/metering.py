@@ -213,6 +213,10 @@ class StreamMeter(ABC):
             self.output_events += 1
             self.has_content = True
 
+    def done(self) -> None:
+        """Note the ``[DONE]`` that ends a stream."""
+        self.stream_ended = True
+
     def _see(self, event: bytes) -> bool:
         if type(event) is Fragment:
             return False
@@ -227,7 +231,7 @@ class StreamMeter(ABC):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             data = event_data(event)
         if data.strip() == b"[DONE]":
-            self.stream_ended = True
+            self.done()
             return False
         try:
             return bool(data) and self.read(data)

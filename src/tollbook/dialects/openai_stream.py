@@ -94,7 +94,7 @@ class CompletionStreamMeter(StreamMeter):
         if chunk.service_tier is not None:
             self.service_tier = chunk.service_tier
         if chunk.x_groq is not None:
-            self._take_usage(chunk.x_groq.usage)
+            self._take_usage(chunk.x_groq.usage, is_final=self._finished)
         return self._take_rest(chunk.usage, chunk.error, has_choices=bool(choices))
 
     def _read_loose(self, chunk: _LooseChunk) -> bool:
@@ -107,19 +107,22 @@ class CompletionStreamMeter(StreamMeter):
     def _take_rest(self, usage: Raw, error: Raw, *, has_choices: bool) -> bool:
         if is_given(error):
             self.error_type = error_type_of(error) or "error"
-        if not usage or not self._take_usage(usage):
-            return False
         # Usage that grows with every chunk is final once the choice is, or the stream.
-        if not has_choices or self._finished:
-            self.usage_complete = True
-        return not has_choices
+        is_final = not has_choices or self._finished
+        return bool(usage) and self._take_usage(usage, is_final=is_final) and not has_choices
 
-    def _take_usage(self, usage: Raw) -> bool:
+    def _take_usage(self, usage: Raw, *, is_final: bool) -> bool:
         raw = bytes(usage)
         if not raw.startswith(b"{"):
             return False
         self.usage.add(raw)
+        self.usage_complete = self.usage_complete or is_final
         return True
+
+    def done(self) -> None:
+        """Note the end of the stream: what was reported by now is all there is."""
+        super().done()
+        self.usage_complete = bool(self.usage)
 
 
 def _delta_chars(delta: _Delta) -> int:
