@@ -1,0 +1,168 @@
+"""One query object becomes one expression: its groups, the rest beyond the limit, and the states.
+
+Each row of the answer belongs to one ``part``. All parts are sums over the same snapshot; the
+states are added up from the entries on their own, so that comparing them with the groups checks
+the groups.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, Final
+
+from tollbook.reports import dimensions, measures
+from tollbook.reports.dimensions import TIMES
+from tollbook.reports.table import bucket, dimension, entries, in_range, matching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollbook.reports.query import SpendQuery
+
+GROUP: Final = 0
+OTHER: Final = 1
+STATE: Final = 2
+STATES: Final = ("unattributed", "price_state", "usage_source", "status")
+"""Columns of a STATE row: whether the tenant is unknown, then as in ``entries``."""
+
+
+def columns(query: SpendQuery) -> tuple[str, ...]:
+    """Return the names of the answer's columns, in order."""
+    return (
+        "part",
+        "place",
+        *_dimension_names(query),
+        *STATES,
+        *measure_columns(query),
+    )
+
+
+def measure_columns(query: SpendQuery) -> tuple[str, ...]:
+    """Return the summed columns: those of ``entries``, then calls of known cost and errors."""
+    extra = (measures.ERRORS,) if measures.ERRORS in query.measures else ()
+    return (*measures.base_columns(query.measures), measures.KNOWN_CALLS, *extra)
+
+
+def _dimension_names(query: SpendQuery) -> tuple[str, ...]:
+    return tuple(f"d{at}" for at in range(len(query.by)))
+
+
+def spend_expression(query: SpendQuery) -> Any:
+    """Return the expression that answers a query; see :func:`columns` for its shape."""
+    import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
+
+    rows = in_range(entries(), query.since, query.until, query.booked_before)
+    rows = matching(rows, query.where)
+    parts = [_states(query, rows)]
+    if query.by:
+        ranked = _ranked(query, rows)
+        kept = ranked.filter(ranked.place < query.limit)
+        rest = ranked.filter(ranked.place >= query.limit)
+        other = rest.aggregate(
+            place=rest.count(), **{name: rest[name].sum() for name in measure_columns(query)}
+        )
+        other = other.filter(other.place > 0)
+        parts += [_shaped(query, GROUP, kept), _shaped(query, OTHER, other)]
+    return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
+
+
+def _sums(query: SpendQuery, rows: Any) -> dict[str, Any]:
+    sums = {name: rows[name].sum() for name in measures.base_columns(query.measures)}
+    sums[measures.KNOWN_CALLS] = rows.calls.sum(where=rows.cost_usd.notnull())
+    if measures.ERRORS in query.measures:
+        sums[measures.ERRORS] = rows.calls.sum(where=rows.status == "error")
+    return sums
+
+
+def _states(query: SpendQuery, rows: Any) -> Any:
+    unattributed = (rows.tenant_id.isnull() | (rows.tenant_id == dimensions.UNKNOWN)).fill_null(
+        True
+    )
+    grouped = rows.group_by(
+        unattributed=unattributed,
+        price_state=rows.price_state,
+        usage_source=rows.usage_source,
+        status=rows.status,
+    ).aggregate(**_sums(query, rows))
+    return _shaped(query, STATE, grouped)
+
+
+def _ranked(query: SpendQuery, rows: Any) -> Any:
+    """Return the groups with their place in the wanted order; those that net to nothing left out.
+
+    A call that was reversed and booked anew elsewhere leaves a group of zeros behind.
+    """
+    import ibis  # noqa: PLC0415 -- as above
+
+    keys = {
+        f"d{at}": bucket(rows, name, query.tz, query.since, query.until)
+        if name in TIMES
+        else _key(rows, name)
+        for at, name in enumerate(query.by)
+    }
+    groups = rows.group_by(**keys).aggregate(**_sums(query, rows))
+    groups = groups.filter(
+        reduce(or_, (groups[name].fill_null(0) != 0 for name in measure_columns(query)))
+    )
+    order = [_order_key(query, groups, name) for name in (*_order(query), *_tie_breakers(query))]
+    return groups.mutate(place=ibis.row_number().over(order_by=order))
+
+
+def _key(rows: Any, name: str) -> Any:
+    column = dimension(rows, name)
+    return column.nullif(dimensions.UNKNOWN) if name == "tenant" else column
+
+
+def _order(query: SpendQuery) -> Sequence[str]:
+    """Return the wanted order; by default time goes forward, and within it the dearest first."""
+    if query.order:
+        return query.order
+    return [
+        *(name for name in query.by if name in TIMES),
+        f"-{measures.COST}",
+        f"-{measures.CALLS}",
+    ]
+
+
+def _tie_breakers(query: SpendQuery) -> list[str]:
+    named = {name.removeprefix("-") for name in _order(query)}
+    return [name for name in query.by if name not in named]
+
+
+def _order_key(query: SpendQuery, groups: Any, name: str) -> Any:
+    plain = name.removeprefix("-")
+    if plain in query.by:
+        value = groups[f"d{query.by.index(plain)}"]
+    elif plain in measures.TOKEN_SUMS:
+        parts = (groups[kind].fill_null(0) for kind in measures.TOKEN_SUMS[plain])
+        value = reduce(lambda total, part: total + part, parts)
+    else:
+        value = groups[plain]
+    return value.desc(nulls_first=False) if name != plain else value.asc(nulls_first=False)
+
+
+def _shaped(query: SpendQuery, part: int, rows: Any) -> Any:
+    """Bring a part to the common columns and types."""
+    import ibis  # noqa: PLC0415 -- as above
+
+    has = set(rows.columns)
+
+    def column(name: str, kind: str) -> Any:
+        return (rows[name] if name in has else ibis.null()).cast(kind).name(name)
+
+    names = _dimension_names(query)
+    return rows.select(
+        ibis.literal(part, type="int8").name("part"),
+        column("place", "int64"),
+        *(
+            column(key, "timestamp(6)" if name in TIMES else "string")
+            for key, name in zip(names, query.by, strict=True)
+        ),
+        column("unattributed", "boolean"),
+        *(column(name, "string") for name in STATES[1:]),
+        *(
+            column(name, "decimal(38, 12)" if measures.is_money(name) else "int64")
+            for name in measure_columns(query)
+        ),
+    )

@@ -1,0 +1,69 @@
+"""What a report can be grouped and filtered by."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+UNKNOWN: Final = "unknown"
+"""How a missing tenant is named; who says ``unknown`` is as unattributed as who says nothing."""
+
+COLUMNS: Final = MappingProxyType(
+    {
+        "tenant": "tenant_id",
+        "user": "user_id",
+        "team": "team_id",
+        "cost_center": "cost_center",
+        "feature": "feature",
+        "workflow": "workflow_id",
+        "agent_run": "agent_run_id",
+        "step": "workflow_step",
+        "environment": "environment",
+        "origin": "request_origin",
+        "request": "request_id",
+        "trace": "trace_id",
+        "provider": "provider",
+        "model_requested": "model_requested",
+        "operation": "operation",
+        "service_tier": "service_tier",
+        "api_key": "api_key_id",
+        "status": "status",
+        "usage_source": "usage_source",
+        "price_state": "price_state",
+        "price_card": "price_card_id",
+        "kind": "kind",
+    }
+)
+"""Dimension to column of ``entries``."""
+
+TIMES: Final = ("hour", "day", "week", "month")
+"""Local calendar buckets in the query's zone; weeks start on Monday (ISO 8601)."""
+
+MODEL: Final = "model"
+"""The model that answered, or the one asked for where the answer names none."""
+
+TAG_PREFIX: Final = "tag:"
+TAG_NAME_MAX: Final = 128
+
+NAMES: Final = (*COLUMNS, MODEL, *TIMES, "tag:NAME")
+
+
+def is_tag(name: str) -> bool:
+    """Whether a dimension is ``tag:NAME`` with a name that can be looked up."""
+    tag = name.removeprefix(TAG_PREFIX)
+    return (
+        name.startswith(TAG_PREFIX)
+        and 0 < len(tag) <= TAG_NAME_MAX
+        and tag.isprintable()
+        and not set(tag) & set('"\\,*')
+    )
+
+
+def is_dimension(name: str) -> bool:
+    """Whether rows can be grouped by it."""
+    return name in COLUMNS or name == MODEL or name in TIMES or is_tag(name)
+
+
+def is_filter(name: str) -> bool:
+    """Whether rows can be filtered by it (time is filtered by since and until)."""
+    return is_dimension(name) and name not in TIMES
