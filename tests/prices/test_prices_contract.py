@@ -254,3 +254,17 @@ def test_adjoining_cards_are_accepted() -> None:
 
 def test_the_largest_accepted_rate_is_a_dollar_a_token() -> None:
     assert rate(resolved([price(input=1_000_000, output=1)]), Kinds(1)).total == 10**12
+
+
+def test_a_discounted_card_lasts_while_both_the_contract_and_the_list_price_do() -> None:
+    prices = book(
+        price(discount_percent=50, effective_from="2026-10-01", effective_until="2026-10-20")
+    )
+    # The list prices the priority tier from 2026-10-12.
+    first, listed, last = (ns(datetime(2026, 10, day, tzinfo=UTC)) for day in (1, 12, 20))
+    before = prices.resolve("openai", "gpt-4o", first, "priority")
+    after = prices.resolve("openai", "gpt-4o", listed, "priority")
+    assert before is not None
+    assert after is not None
+    assert (before.effective_from_ns, before.effective_until_ns) == (first, listed)
+    assert (after.effective_from_ns, after.effective_until_ns) == (listed, last)

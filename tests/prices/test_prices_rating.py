@@ -131,3 +131,9 @@ def test_an_unpriced_tier_is_flagged() -> None:
     assert rate(fallback, Kinds(1)).flags == (
         "no price for service tier scale; the standard price is used",
     )
+
+
+@pytest.mark.parametrize(("pico", "cost"), [(1, 0), (3, 2), (5, 2), (7, 4)])
+def test_exact_halves_go_to_the_even_pico(pico: int, cost: int) -> None:
+    priced = card(rates_of({"uncached_input_tokens": Rate(pico, 2)}))
+    assert rate(priced, Kinds(1)).total == cost == Rate(pico, 2).cost_pico(1)
