@@ -126,8 +126,8 @@ _MODELS = (
     ),
     Model(
         "anthropic",
-        "claude-sonnet-4-5",
-        "claude-sonnet-4-5-20250929",
+        "claude-sonnet-4-6",
+        "claude-sonnet-4-6",
         ("messages",),
         _claude("3.00", "0.30", "3.75", "6.00", "15.00"),
         True,

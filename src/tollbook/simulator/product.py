@@ -117,7 +117,7 @@ FEATURES: Final = (
         "agent",
         5,
         (
-            Target("anthropic", "messages", "claude-sonnet-4-5", 3),
+            Target("anthropic", "messages", "claude-sonnet-4-6", 3),
             Target("anthropic", "messages", "claude-opus-4-5", 1),
             Target("openai", "responses", "gpt-5", 3),
             Target("openai", "chat", "o4-mini", 2),
