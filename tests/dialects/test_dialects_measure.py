@@ -325,6 +325,56 @@ ANTHROPIC_CASES = [
         0,
         id="passes that the top level counts",
     ),
+    pytest.param(
+        [
+            anthropic(
+                412,
+                264,
+                iterations=[
+                    {"type": "message", "model": "a", "input_tokens": 408, "output_tokens": 0},
+                    {
+                        "type": "fallback_message",
+                        "model": "b",
+                        "input_tokens": 412,
+                        "output_tokens": 264,
+                    },
+                ],
+            )
+        ],
+        Kinds(412, visible_output_tokens=264),
+        0,
+        id="a pass that was declined at once is not billed",
+    ),
+    pytest.param(
+        [
+            anthropic(
+                8,
+                20,
+                cache_creation_input_tokens=6,
+                cache_creation=split(0, 6),
+                output_tokens_details={"thinking_tokens": 5},
+                iterations=[
+                    {"type": "message", "model": "a", "input_tokens": 10, "output_tokens": 4},
+                    {
+                        "type": "fallback_message",
+                        "model": "b",
+                        "input_tokens": 8,
+                        "output_tokens": 20,
+                        "cache_creation_input_tokens": 6,
+                    },
+                ],
+            )
+        ],
+        Kinds(18, 0, 0, 6, visible_output_tokens=19, reasoning_tokens=5),
+        1,
+        id="a pass that was declined late is billed beside its fallback",
+    ),
+    pytest.param(
+        [anthropic(8, 2, iterations=[{"type": "message"}, {"type": "fallback_message"}])],
+        Kinds(8, visible_output_tokens=2),
+        1,
+        id="passes without counts",
+    ),
 ]
 
 
@@ -358,6 +408,16 @@ def test_growing_usage_is_merged_and_a_late_zero_erases_nothing() -> None:
 def test_the_tool_usage_of_a_response_is_part_of_it() -> None:
     measured = measure({"input_tokens": 4, "output_tokens": 5}, {"web_search": {"num_requests": 2}})
     assert measured.kinds == Kinds(4, visible_output_tokens=5, web_search_requests=2)
+
+
+def test_images_made_by_a_tool_are_named_for_they_have_another_price() -> None:
+    tools = {
+        "image_gen": {"total_tokens": 16, "input_tokens": 7},
+        "web_search": {"num_requests": 0},
+    }
+    measured = measure({"input_tokens": 4, "output_tokens": 5}, tools)
+    assert measured.kinds == Kinds(4, visible_output_tokens=5)
+    assert "16 tokens" in measured.problems[0]
 
 
 def test_missing_usage_is_estimated_and_says_so() -> None:

@@ -169,11 +169,16 @@ def test_text_completions_count_too() -> None:
 
 
 def test_unexpected_types_do_not_lose_the_usage() -> None:
-    choices = b'"choices":[{"delta":{"content":[{"text":"a"}]}}]'
-    body = b'data: {"id":3,' + choices + b',"usage":{"prompt_tokens":1}}\n\n'
+    choices = b'"choices":[{"delta":{"content":[{"text":"abc"}]},"finish_reason":"stop"}]'
+    body = b'data: {"id":3,"model":"m",' + choices + b',"usage":{"prompt_tokens":1}}\n\n'
     seen = run(body)[1]
-    assert seen.usage == (b'{"prompt_tokens":1}',)
-    assert seen.output_events == 1
+    assert (seen.usage, seen.usage_complete) == ((b'{"prompt_tokens":1}',), True)
+    assert (seen.output_events, seen.output_chars, seen.model_actual) == (1, 3, "m")
+
+
+def test_a_long_answer_without_usage_is_measured_by_its_beginning() -> None:
+    body = b'{"choices":[{"text":"' + b"x" * 3_000_000
+    assert abs(run(body, headers=JSON)[1].output_chars - 3_000_000) < 1000
 
 
 def test_usage_that_grows_with_every_chunk_is_bounded_and_complete_at_the_end() -> None:

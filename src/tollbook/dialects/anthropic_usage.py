@@ -135,29 +135,42 @@ def _writes(usage: _Usage | _Iteration, problems: list[str]) -> tuple[int, int]:
     return five, hour
 
 
-def _with_iterations(kinds: Kinds, iterations: list[_Iteration], problems: list[str]) -> Kinds:
+def _with_iterations(kinds: Kinds, passes: list[_Iteration], problems: list[str]) -> Kinds:
     """Return the sum over all passes, which is what is billed.
 
-    The top level is the sum of the ``message`` passes only; compaction and advisor passes are
-    billed too (Anthropic, Compaction: "sum across all iterations").
+    The top level leaves out compaction and advisor passes (Anthropic, Compaction: the total is the
+    sum across all iterations), and after a fallback it is the last pass only. A pass that was
+    declined before it produced anything is not billed (Anthropic, Refusals and fallback).
     """
-    outside = [each for each in iterations if each.type != "message"]
-    if not outside:
+    if any(each.input_tokens is None or each.output_tokens is None for each in passes):
+        problems.append("iterations without counts: only the top level was counted")
         return kinds
-    for each in outside:
-        written_5m, written_1h = _writes(each, problems)
-        kinds = kinds._replace(
-            uncached_input_tokens=kinds.uncached_input_tokens + (each.input_tokens or 0),
-            cache_read_tokens=kinds.cache_read_tokens + (each.cache_read_input_tokens or 0),
-            cache_write_5m_tokens=kinds.cache_write_5m_tokens + written_5m,
-            cache_write_1h_tokens=kinds.cache_write_1h_tokens + written_1h,
-            visible_output_tokens=kinds.visible_output_tokens + (each.output_tokens or 0),
+    if any(each.type == "fallback_message" for each in passes):
+        passes = [each for each in passes if each.type != "message" or _produced(each)]
+    writes = [_writes(each, problems) for each in passes]
+    five, hour = sum(pair[0] for pair in writes), sum(pair[1] for pair in writes)
+    if five + hour == kinds.cache_write_5m_tokens + kinds.cache_write_1h_tokens:
+        five, hour = kinds.cache_write_5m_tokens, kinds.cache_write_1h_tokens
+    output = sum(each.output_tokens or 0 for each in passes)
+    whole = kinds._replace(
+        uncached_input_tokens=sum(each.input_tokens or 0 for each in passes),
+        cache_read_tokens=sum(each.cache_read_input_tokens or 0 for each in passes),
+        cache_write_5m_tokens=five,
+        cache_write_1h_tokens=hour,
+        visible_output_tokens=max(0, output - kinds.reasoning_tokens),
+        reasoning_tokens=min(kinds.reasoning_tokens, output),
+    )
+    models = {each.model for each in passes if each.model}
+    if whole != kinds or len(models) > 1:
+        named = sorted({f"{each.type} {each.model or ''}".strip() for each in passes})
+        problems.append(
+            f"the sum of {len(passes)} passes was counted ({', '.join(named)}), all at the model"
+            " of the answer, though another model may have made some"
         )
-    names = sorted(
-        {f"{each.type} ({each.model})" if each.model else f"{each.type}" for each in outside}
+    return whole
+
+
+def _produced(each: _Iteration) -> bool:
+    return bool(
+        each.output_tokens or each.cache_read_input_tokens or each.cache_creation_input_tokens
     )
-    problems.append(
-        f"{len(outside)} passes beside the answer were added: {', '.join(names)};"
-        " a pass by another model is counted here at the answer's model"
-    )
-    return kinds

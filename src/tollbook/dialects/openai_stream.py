@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.errors import error_type_of
-from tollbook.dialects.metering import StreamMeter, is_given
+from tollbook.dialects.metering import StreamMeter, is_given, short_text, text_chars
 from tollbook.dialects.openai_plain import usage_of_response
 
 
@@ -53,12 +54,15 @@ class _Chunk(Struct, gc=False):
 class _LooseChunk(Struct, gc=False):
     """The same without types, for servers that send other ones."""
 
+    id: Any = None
+    model: Any = None
     choices: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()
 
 
 _NULL: Final = b"null"
+_is_finished = re.compile(rb'"finish_reason"\s*:\s*"').search
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_loose = msgspec.json.Decoder(_LooseChunk).decode
 
@@ -101,7 +105,11 @@ class CompletionStreamMeter(StreamMeter):
         choices = bytes(chunk.choices)
         has_choices = choices not in (b"", _NULL, b"[]")
         if has_choices:
-            self.add_content(len(choices))
+            self.add_content(text_chars(choices))
+            self._finished = self._finished or bool(_is_finished(choices))
+        if self.model is None:
+            self.model = short_text(chunk.model)
+            self.response_id = short_text(chunk.id)
         return self._take_rest(chunk.usage, chunk.error, has_choices=has_choices)
 
     def _take_rest(self, usage: Raw, error: Raw, *, has_choices: bool) -> bool:

@@ -33,6 +33,10 @@ class _Searches(Struct, gc=False):
     num_requests: Count | None = None  # OpenAI Responses: tool_usage.web_search
 
 
+class _ImageGeneration(Struct, gc=False):
+    total_tokens: Count | None = None
+
+
 class _Usage(Struct, gc=False):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
@@ -52,7 +56,9 @@ class _Usage(Struct, gc=False):
     server_tool_use: _Searches | None = None
     server_tool_use_details: _Searches | None = None
     server_side_tool_usage_details: _Searches | None = None
+    # Members of tool_usage, which the Responses API has beside its usage
     web_search: _Searches | None = None
+    image_gen: _ImageGeneration | None = None
 
 
 _decode = msgspec.json.Decoder(_Usage).decode
@@ -128,6 +134,11 @@ def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...]]:
         )
         audio_out = min(audio_out, out)
         reasoning = min(reasoning, out - audio_out)
+    if usage.image_gen is not None and usage.image_gen.total_tokens:
+        problems.append(
+            f"image generation ({usage.image_gen.total_tokens} tokens) is billed by an image model"
+            " beside these tokens; it is not counted here"
+        )
     kinds = Kinds(
         uncached,
         cached,
