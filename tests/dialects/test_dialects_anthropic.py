@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.call import Metering
@@ -113,6 +113,7 @@ def test_unexpected_types_do_not_hide_the_rest() -> None:
     assert facts.claims[0].fields == {"user_id": "u"}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_body_raises(body: bytes) -> None:
     assert read(body).body is body
@@ -145,6 +146,7 @@ def test_unexpected_types_do_not_lose_the_usage() -> None:
     assert len(run(START + odd)[1].usage) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(min_value=0, max_value=2000), max_size=30), st.booleans())
 def test_any_chunking_gives_the_same(cuts: list[int], crlf: bool) -> None:  # noqa: FBT001 -- drawn
     body = WHOLE.replace(b"\n", b"\r\n") if crlf else WHOLE
@@ -153,6 +155,7 @@ def test_any_chunking_gives_the_same(cuts: list[int], crlf: bool) -> None:  # no
     assert seen == run(WHOLE)[1]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_or_are_lost(body: bytes) -> None:
     for raw in (body, b"event: message_delta\ndata: " + body + b"\n\n"):

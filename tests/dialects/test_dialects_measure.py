@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.call import (
@@ -493,6 +493,7 @@ _odd = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_usage, min_size=1, max_size=4))
 def test_openai_kinds_are_never_negative_and_keep_the_sums(usages: list[dict[str, Any]]) -> None:
     measured = measure(*usages)
@@ -507,6 +508,7 @@ def test_openai_kinds_are_never_negative_and_keep_the_sums(usages: list[dict[str
             assert measured.kinds.input_tokens == given_in
 
 
+@settings(deadline=None)
 @given(st.lists(_odd, min_size=1, max_size=3), st.sampled_from(["openai", "anthropic"]))
 def test_no_usage_raises(usages: list[dict[str, Any]], dialect: str) -> None:
     measured = measure(*usages, dialect=dialect)
@@ -514,6 +516,7 @@ def test_no_usage_raises(usages: list[dict[str, Any]], dialect: str) -> None:
     assert min(measured.kinds) >= 0
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=60), min_size=1, max_size=3),
     st.sampled_from(["openai", "anthropic"]),
@@ -538,6 +541,7 @@ _anthropic = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_anthropic)
 def test_anthropic_sums(usage: dict[str, Any]) -> None:
     kinds = measure(usage, dialect="anthropic").kinds

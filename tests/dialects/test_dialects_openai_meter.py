@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.dialects.base import Metered, RequestFacts
@@ -109,6 +109,7 @@ _streams = st.lists(
 _cuts = st.lists(st.integers(min_value=0, max_value=2000), max_size=30)
 
 
+@settings(deadline=None)
 @given(_streams, _cuts, st.booleans())
 def test_any_chunking_gives_the_same_bytes_and_result(
     body: bytes,
@@ -120,6 +121,7 @@ def test_any_chunking_gives_the_same_bytes_and_result(
         assert run(body, cuts=cuts)[0] == body
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300),
     st.sampled_from(["/v1/chat/completions", "/v1/responses"]),

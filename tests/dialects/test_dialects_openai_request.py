@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.call import Metering
@@ -142,6 +142,7 @@ def test_unexpected_types_do_not_hide_the_rest() -> None:
     assert facts.input_chars == 5
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_body_raises(body: bytes) -> None:
     assert read(body).body.endswith(body[-1:])
@@ -159,6 +160,7 @@ _members = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(_members, _json))
 def test_no_json_raises_and_only_include_usage_changes(body: dict[str, Any]) -> None:
     raw = json.dumps(body).encode()

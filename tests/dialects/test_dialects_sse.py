@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.dialects.sse import EventSplitter, Fragment, comment_lines, event_data
@@ -58,6 +58,7 @@ _stream = st.lists(
 _cuts = st.lists(st.integers(min_value=0, max_value=200), max_size=20)
 
 
+@settings(deadline=None)
 @given(_stream, _cuts)
 def test_any_chunking_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
     events = split(data, cuts)
@@ -66,6 +67,7 @@ def test_any_chunking_gives_the_same_events(data: bytes, cuts: list[int]) -> Non
     assert events == split(data, range(len(data)))
 
 
+@settings(deadline=None)
 @given(_stream, _cuts, st.integers(min_value=1, max_value=12))
 def test_long_events_pass_in_pieces_and_no_byte_is_lost(
     data: bytes, cuts: list[int], limit: int

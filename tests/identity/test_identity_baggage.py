@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.identity import Claims, Mechanism, claims_from_headers
@@ -120,6 +120,7 @@ def test_composed_and_decomposed_letters_are_one_tenant() -> None:
     assert read(b"tenant.id=Mu%CC%88nchen").fields == read(b"tenant.id=M%C3%BCnchen").fields
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=4))
 def test_no_bytes_raise(values: list[bytes]) -> None:
     claims = read(*values)
@@ -129,6 +130,7 @@ def test_no_bytes_raise(values: list[bytes]) -> None:
 _ids = st.from_regex(r"[\w/][\w .:@/|+~=&#-]{0,60}\w", fullmatch=True).filter(str.isascii)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(set(BAGGAGE_KEYS) - {"request.origin"})), _ids))
 def test_what_was_written_is_read(members: dict[str, str]) -> None:
     by_field = {BAGGAGE_KEYS[key]: (key, value) for key, value in members.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.identity import Claims, Mechanism, claims_from_headers
@@ -133,6 +133,7 @@ _names = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_names, st.binary(max_size=80)), max_size=8))
 def test_no_header_raises(headers: list[tuple[bytes, bytes]]) -> None:
     for claims in claims_from_headers(headers):

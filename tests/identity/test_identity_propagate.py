@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.identity import claims_from_headers, reaches_provider, trace_context
@@ -52,6 +52,7 @@ _prefixes = st.sampled_from(
 _names = st.tuples(_prefixes, st.from_regex(rb"[a-z-]{0,20}", fullmatch=True)).map(b"".join)
 
 
+@settings(deadline=None)
 @given(_names, st.sampled_from([b"tenant.id=leak", b'{"tenant":"leak"}', b"tenant:leak"]))
 def test_no_header_that_names_an_owner_reaches_the_provider(name: bytes, value: bytes) -> None:
     if any(claims.fields or claims.tags for claims in claims_from_headers([(name, value)])):
@@ -90,6 +91,7 @@ def test_two_trace_parents_are_none() -> None:
     assert trace_context([header, header]) == (None, None)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_no_trace_parent_raises(value: bytes) -> None:
     trace, parent = trace_context([(b"traceparent", value)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.call import IDENTITY_FIELDS, Identity
@@ -78,6 +78,7 @@ _claims = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_claims, max_size=6, unique_by=lambda claims: claims.mechanism), st.randoms())
 def test_first_match_wins_whatever_order_they_come_in(claims: list[Claims], random: object) -> None:
     identity = resolved(*claims)

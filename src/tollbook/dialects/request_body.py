@@ -19,7 +19,7 @@ DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_MODEL_CHARS: Final = 256
 MAX_TOKENS: Final = 2**31 - 1
 _SHORT_TEXT_BYTES: Final = 256
-_SAMPLE_EVERY_BYTES: Final = 2048
+_SAMPLE_EVERY_BYTES: Final = 4096
 _SAMPLE_BYTES: Final = 160
 
 _INCLUDE_USAGE: Final = b'"stream_options":{"include_usage":true},'
@@ -35,7 +35,7 @@ def text_length(parts: Iterable[Raw]) -> int:
     Counted are the bytes of the JSON text as sent (messages with their roles and tool definitions
     are billed as text too), where a ``\uXXXX`` escape counts as the three bytes it stands for in
     UTF-8, without base64 data: an image is not billed by its length. Whether there are escapes or
-    base64 at all is told from a sample every two kilobytes, since a full search of a long prompt
+    base64 at all is told from a sample every four kilobytes, since a full search of a long prompt
     would cost more than all the rest of reading it.
     """
     total = 0

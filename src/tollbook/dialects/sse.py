@@ -39,6 +39,8 @@ class EventSplitter:
             self._has_cr = True
         tail = self._tail
         if not tail:
+            if not self._has_cr and chunk.find(b"\n\n") == len(chunk) - 2 > 0:
+                return [chunk]  # one whole event, as most chunks are
             return self._split(chunk, 0)
         # Only the end of the old tail can be the beginning of a blank line: no byte is read twice.
         scan_from = max(0, len(tail) - _LONGEST_BLANK_LINE + 1)
