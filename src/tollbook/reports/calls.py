@@ -1,0 +1,190 @@
+"""The calls behind a number: one row per call as known now, newest booked first, paged by id."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from tollbook.money import pico_from_usd, usd_text
+from tollbook.reports.dimensions import UNKNOWN
+from tollbook.reports.errors import QueryError
+from tollbook.reports.params import gather, parse_limit, parse_range
+from tollbook.reports.query import Filter, Moment, SpendQuery, canonical_filters
+from tollbook.reports.spend import CURRENCY, Completeness, run_spend
+from tollbook.reports.table import entries, in_range, matching, to_sql
+from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tollbook.reports.reader import Reader
+
+PAGE_MAX: Final = 1_000
+PAGE_DEFAULT: Final = 50
+PARAMS: Final = ("since", "until", "period", "tz", "where", "limit", "before", "after")
+_ENTRY_ID_MAX: Final = 2**63 - 1
+_TEXT: Final = (
+    "call_id", "user_id", "feature", "agent_run_id", "environment", "api_key_id", "provider",
+    "operation", "model_requested", "model_actual", "status", "http_status", "error_type",
+    "usage_source", "price_state", "provider_response_id", "request_id", "trace_id",
+)  # fmt: skip
+_FETCHED: Final = (
+    "entry_id", "called_at", "tenant_id", *_TEXT, *INPUT_KINDS, *OUTPUT_KINDS, "cost_usd",
+    "duration_ns", "time_to_first_token_ns",
+)  # fmt: skip
+
+
+class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which calls, and which page of them.
+
+    ``before`` continues a listing (entries with a smaller id, newest first); ``after`` follows the
+    ledger (entries with a greater id, oldest first).
+    """
+
+    since: Moment
+    until: Moment
+    tz: str = "UTC"
+    where: tuple[Filter, ...] = ()
+    limit: int = PAGE_DEFAULT
+    before: int | None = None
+    after: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= PAGE_MAX:
+            raise QueryError("--limit", f"{self.limit} is not between 1 and {PAGE_MAX}")
+        if self.before is not None and self.after is not None:
+            raise QueryError("--after", "give either before or after")
+        for name in ("before", "after"):
+            entry_id = getattr(self, name)
+            if entry_id is not None and not 0 <= entry_id <= _ENTRY_ID_MAX:
+                raise QueryError(f"--{name}", "expected the entry id of a row")
+
+
+class CallsReport(Struct, frozen=True, kw_only=True):
+    """A page of calls; ``totals`` and ``completeness`` are those of the whole range."""
+
+    rows: list[dict[str, Any]]
+    next_before: int | None
+    """Give it as ``before`` for the next page; None on the last."""
+    totals: dict[str, Any]
+    completeness: Completeness
+    query: CallsQuery
+    currency: str = CURRENCY
+
+
+def calls_query(pairs: Iterable[tuple[str, str]], now: datetime) -> CallsQuery:
+    """Build a query from named texts (see :mod:`tollbook.reports.params`).
+
+    Raises:
+        QueryError: naming the option, what is wrong and what is expected.
+    """
+    given, where = gather(pairs, PARAMS)
+    period = parse_range(given, now)
+    return CallsQuery(
+        since=period.start,
+        until=period.end,
+        tz=given.get("tz", "UTC"),
+        where=canonical_filters(tuple(where)),
+        limit=parse_limit(given.get("limit"), PAGE_DEFAULT),
+        before=_entry_id(given, "before"),
+        after=_entry_id(given, "after"),
+    )
+
+
+def _entry_id(given: dict[str, str], name: str) -> int | None:
+    if name not in given:
+        return None
+    text = given[name]
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_ENTRY_ID_MAX))):
+        raise QueryError(f"--{name}", f"{text[:64]!r} is not an entry id")
+    return int(text)
+
+
+def run_calls(reader: Reader, query: CallsQuery) -> CallsReport:
+    """Return one page of calls with the totals of the whole range.
+
+    Raises:
+        QueryTimeoutError: it took too long.
+    """
+    rows = fetch_calls(reader, query)
+    whole = run_spend(
+        reader,
+        SpendQuery(since=query.since, until=query.until, tz=query.tz, where=query.where),
+    )
+    is_full = len(rows) == query.limit and query.after is None
+    return CallsReport(
+        rows=rows,
+        next_before=rows[-1]["entry_id"] if is_full else None,
+        totals=whole.totals,
+        completeness=whole.completeness,
+        query=query,
+    )
+
+
+def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
+    """Return the rows of a page alone.
+
+    Raises:
+        QueryTimeoutError: it took too long.
+    """
+    rows = matching(in_range(entries(), query.since, query.until, None), query.where)
+    if query.before is not None:
+        rows = rows.filter(rows.entry_id < query.before)
+    if query.after is not None:
+        rows = rows.filter(rows.entry_id > query.after)
+    everything = entries()
+    reversed_ids = everything.filter(everything.kind == "reversal").select(
+        reversed_id=everything.replaces
+    )
+    rows = rows.filter(rows.kind == "charge")
+    rows = rows.anti_join(reversed_ids, rows.entry_id == reversed_ids.reversed_id)
+    oldest_first = query.after is not None
+    rows = rows.order_by(rows.entry_id.asc() if oldest_first else rows.entry_id.desc())
+    page = rows.limit(query.limit).select(*_FETCHED)
+    return [_row(dict(zip(_FETCHED, row, strict=True))) for row in reader.fetch(to_sql(page))]
+
+
+def latest_entry_id(reader: Reader) -> int:
+    """Return the id of the newest entry, 0 in an empty ledger."""
+    return int(reader.fetch("SELECT coalesce(max(entry_id), 0) FROM entries")[0][0])
+
+
+def _row(entry: dict[str, Any]) -> dict[str, Any]:
+    cost = entry["cost_usd"]
+    named = {name: plain(entry[name]) for name in _TEXT}
+    return {
+        "entry_id": entry["entry_id"],
+        "called_at": plain(entry["called_at"]),
+        "tenant": entry["tenant_id"] or UNKNOWN,
+        **named,
+        "input_tokens": _total(entry, INPUT_KINDS),
+        "output_tokens": _total(entry, OUTPUT_KINDS),
+        "cache_read_tokens": entry["cache_read_tokens"],
+        "cost_usd": None if cost is None else usd_text(pico_from_usd(cost)),
+        "duration_ms": _milliseconds(entry["duration_ns"]),
+        "time_to_first_token_ms": _milliseconds(entry["time_to_first_token_ns"]),
+    }
+
+
+def _total(entry: dict[str, Any], kinds: tuple[str, ...]) -> int | None:
+    known = [entry[kind] for kind in kinds if entry[kind] is not None]
+    return sum(known) if known else None
+
+
+def _milliseconds(nanoseconds: int | None) -> int | None:
+    return None if nanoseconds is None else nanoseconds // 1_000_000
+
+
+def plain(value: Any) -> Any:
+    """Return a stored value as JSON has it: ids and money as text, times in UTC."""
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return usd_text(pico_from_usd(value))
+    return value

@@ -1,0 +1,253 @@
+"""Why one call cost what it did: whose, what was used, which price, and every entry about it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tollbook.call import IDENTITY_FIELDS
+from tollbook.ledger.schema import COST_COLUMNS, ENTRY_NAMES
+from tollbook.ledger.usagetext import usage_objects
+from tollbook.money import pico_from_usd, usd_text
+from tollbook.prices.explain import CardSummary, ExplainLine, describe, explain
+from tollbook.reports.calls import plain
+from tollbook.reports.errors import CallNotFoundError
+from tollbook.reports.spend import CURRENCY
+from tollbook.reports.words import kind_words
+from tollbook.usage import INPUT_KINDS, KINDS, OUTPUT_KINDS, Kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tollbook.prices.card import RateCard
+    from tollbook.reports.reader import Reader
+
+    LoadCard = Callable[[str], RateCard | None]
+    """Card id to the card as the books keep it."""
+
+ENTRIES_MAX: Final = 1_000
+_ID_MAX: Final = 256
+_WHAT: Final = (
+    "provider", "dialect", "operation", "metering", "method", "path", "model_requested",
+    "model_actual", "service_tier", "is_stream", "status", "http_status", "error_type", "attempt",
+    "provider_request_id", "provider_response_id", "idempotency_key", "trace_id", "parent_span_id",
+    "request_bytes", "response_bytes", "input_chars", "output_chars", "output_events",
+    "max_output_tokens", "usage_complete", "is_billable",
+)  # fmt: skip
+ROUNDING: Final = (
+    "each line is rounded once, half to even, to 0.000000000001 USD; the lines add up to the cost"
+)
+
+
+class Owner(Struct, frozen=True):
+    """One identity field and the mechanism that carried it."""
+
+    value: str
+    source: str | None
+
+
+class KindCount(Struct, frozen=True):
+    """A disjoint token kind, and how it comes from what the provider reported."""
+
+    quantity: int
+    derivation: str
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """The card and the arithmetic; ``lines`` add up to ``cost_usd``."""
+
+    state: str
+    card_id: str | None
+    card: CardSummary | None
+    flags: list[str]
+    lines: list[ExplainLine]
+    lines_sum_usd: str | None
+    cost_usd: str | None
+    """As booked; None is unknown."""
+    rounding: str = ROUNDING
+
+
+class EntryLine(Struct, frozen=True, kw_only=True):
+    """One entry about the call; their sum is the call."""
+
+    entry_id: int
+    batch_id: int
+    batch_hash: str | None
+    kind: str
+    replaces: int | None
+    reason: str | None
+    calls: int
+    cost_usd: str | None
+    price_card_id: str | None
+    tenant_id: str | None
+    booked_at: str
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """Everything the ledger knows of a call."""
+
+    call_id: str
+    called_at: str
+    times: dict[str, Any]
+    what: dict[str, Any]
+    identity: dict[str, Owner]
+    tags: dict[str, str]
+    conflicts: list[Any]
+    identity_problems: list[str]
+    usage_source: str | None
+    usage_raw: list[str]
+    """The provider's usage objects, byte for byte."""
+    usage_problems: list[str]
+    kinds: dict[str, KindCount] | None
+    input_tokens: int | None
+    output_tokens: int | None
+    price: Price
+    components: dict[str, str]
+    entries: list[EntryLine]
+    net_cost_usd: str | None
+    evidence: dict[str, Any]
+    other_call_ids: list[str]
+    """Further calls that bear the same provider id."""
+    currency: str = CURRENCY
+
+
+def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanation:
+    """Explain the call with this id: ours (``x-tollbook-call-id``) or the provider's.
+
+    Raises:
+        CallNotFoundError: no entry bears the id.
+        QueryTimeoutError: it took too long.
+    """
+    rows = _entries_of(reader, wanted.strip())
+    if not rows:
+        raise CallNotFoundError(wanted)
+    ids = list(dict.fromkeys(str(row["call_id"]) for row in rows))
+    rows = [row for row in rows if str(row["call_id"]) == ids[0]]
+    now = _in_force(rows)
+    detail = _json(now["identity_detail"]) or {}
+    sources = detail.get("sources", {})
+    kinds = None if now[KINDS[0]] is None else Kinds(*(now[kind] for kind in KINDS))
+    return Explanation(
+        call_id=ids[0],
+        called_at=plain(now["called_at"]),
+        times={
+            "called_at": plain(now["called_at"]),
+            "duration_ns": now["duration_ns"],
+            "time_to_first_token_ns": now["time_to_first_token_ns"],
+            "booked_at": plain(now["booked_at"]),
+        },
+        what={name: plain(now[name]) for name in _WHAT},
+        identity={
+            name: Owner(now[name], sources.get(name))
+            for name in (*IDENTITY_FIELDS, "api_key_id")
+            if now[name] is not None
+        },
+        tags=_json(now["tags"]) or {},
+        conflicts=detail.get("conflicts", []),
+        identity_problems=detail.get("problems", []),
+        usage_source=now["usage_source"],
+        usage_raw=_raw_usage(now["usage_raw"]),
+        usage_problems=_json(now["usage_problems"]) or [],
+        kinds=_kind_counts(now, kinds),
+        input_tokens=_total(kinds, INPUT_KINDS),
+        output_tokens=_total(kinds, OUTPUT_KINDS),
+        price=_price(now, kinds, load_card),
+        components={
+            kind: usd_text(pico_from_usd(now[column]))
+            for kind, column in zip(KINDS, COST_COLUMNS, strict=True)
+            if now[column]
+        },
+        entries=[_entry(row) for row in rows],
+        net_cost_usd=_net(rows, now),
+        evidence={
+            "spool_writer": now["spool_writer"],
+            "spool_segment": now["spool_segment"],
+            "spool_offset": now["spool_offset"],
+            "gateway_version": now["gateway_version"],
+        },
+        other_call_ids=ids[1:],
+    )
+
+
+def _entries_of(reader: Reader, wanted: str) -> list[dict[str, Any]]:
+    """Return the entries of the calls that bear an id, oldest first, with their batch's hash."""
+    columns = ", ".join(f"entries.{name}" for name in ENTRY_NAMES)
+    start = f"SELECT {columns}, batches.hash FROM entries LEFT JOIN batches USING (batch_id) WHERE"  # noqa: S608 -- constants
+    end = f"ORDER BY entries.entry_id LIMIT {ENTRIES_MAX}"
+    names = (*ENTRY_NAMES, "batch_hash")
+    if len(wanted) > _ID_MAX:
+        return []
+    try:
+        found = reader.fetch(f"{start} entries.call_id = ? {end}", [uuid.UUID(wanted)])
+    except ValueError:
+        found = []
+    if not found:
+        either = "(entries.provider_response_id = ? OR entries.provider_request_id = ?)"
+        found = reader.fetch(f"{start} {either} {end}", [wanted, wanted])
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _in_force(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the charge that nothing has reversed, or the last entry where all are reversed."""
+    gone = {row["replaces"] for row in rows if row["kind"] == "reversal"}
+    charges = [row for row in rows if row["kind"] == "charge" and row["entry_id"] not in gone]
+    return charges[-1] if charges else rows[-1]
+
+
+def _json(text: str | None) -> Any:
+    """Return stored JSON; text that is none is kept as it is, for a person to see."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return [text]
+
+
+def _raw_usage(text: str | None) -> list[str]:
+    try:
+        return [raw.decode(errors="backslashreplace") for raw in usage_objects(text)]
+    except ValueError:
+        return [text or ""]
+
+
+def _kind_counts(now: dict[str, Any], kinds: Kinds | None) -> dict[str, KindCount] | None:
+    if kinds is None:
+        return None
+    return {
+        kind: KindCount(quantity, kind_words(now["dialect"], now["usage_source"], kind))
+        for kind, quantity in zip(KINDS, kinds, strict=True)
+    }
+
+
+def _total(kinds: Kinds | None, names: tuple[str, ...]) -> int | None:
+    return None if kinds is None else sum(getattr(kinds, name) for name in names)
+
+
+def _price(now: dict[str, Any], kinds: Kinds | None, load_card: LoadCard) -> Price:
+    card_id, cost = now["price_card_id"], now["cost_usd"]
+    card = load_card(card_id) if card_id else None
+    lines = explain(card, kinds) if card is not None and kinds is not None else []
+    costs = [pico_from_usd(line.cost_usd) for line in lines if line.cost_usd is not None]
+    return Price(
+        state=now["price_state"],
+        card_id=card_id,
+        card=None if card is None else describe(card),
+        flags=_json(now["price_flags"]) or [],
+        lines=lines,
+        lines_sum_usd=usd_text(sum(costs)) if costs else None,
+        cost_usd=plain(cost),
+    )
+
+
+def _entry(row: dict[str, Any]) -> EntryLine:
+    return EntryLine(**{name: plain(row[name]) for name in EntryLine.__struct_fields__})
+
+
+def _net(rows: list[dict[str, Any]], now: dict[str, Any]) -> str | None:
+    if now["cost_usd"] is None:
+        return None
+    return usd_text(sum(pico_from_usd(row["cost_usd"]) for row in rows if row["cost_usd"]))
