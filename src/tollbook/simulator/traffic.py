@@ -227,6 +227,7 @@ class _Planner:
                 output=max(size.output, _HANGUP_EVENTS),
                 events=_HANGUP_EVENTS,
                 pause_ms=_HANGUP_PAUSE_MS,
+                tool=0,  # a tool call is too short to leave in the middle of
             )
         request = PlannedRequest(
             id=f"c{self._seed:x}-{self._made:07d}",

@@ -78,7 +78,7 @@ class AnthropicApi:
 
     def answer(self, incoming: Incoming) -> Answer:
         """Answer a request; raises RefusedError."""
-        if "anthropic-version" not in incoming.headers:
+        if not incoming.headers.get("anthropic-version"):
             raise RefusedError(400, _INVALID, "anthropic-version: header is required")
         match incoming.method, incoming.path:
             case "POST", "/v1/messages":
