@@ -100,9 +100,11 @@ def test_a_session_blob_in_user_id_does_not_become_a_user() -> None:
 
 
 def test_litellm_fields_in_the_body() -> None:
-    litellm, native = read(
+    facts = read(
         {"metadata": {"tenant_id": "acme", "tags": ["gold"]}, "litellm_metadata": {"team": "s"}}
-    ).claims
+    )
+    assert b"litellm_metadata" not in facts.body
+    litellm, native = facts.claims
     assert (litellm.fields, litellm.tags) == ({"team_id": "s"}, {"gold": "true"})
     assert native.fields == {"tenant_id": "acme"}
 

@@ -222,6 +222,28 @@ def test_the_end_user_field_can_mean_the_tenant(field: str) -> None:
         assert (as_user.fields, as_tenant.fields) == ({"user_id": "x1"}, {"tenant_id": "x1"})
 
 
+def test_an_owner_in_a_field_of_another_gateway_does_not_leave() -> None:
+    body = b'{"model":"m", "litellm_metadata":{"tenant":"acme"},"stream":true, "n":1.0}'
+    facts = read(body)
+    assert facts.claims[0].fields == {"tenant_id": "acme"}
+    assert b"acme" not in facts.body
+    assert json.loads(facts.body) == {
+        "model": "m",
+        "stream": True,
+        "n": 1.0,
+        "stream_options": {"include_usage": True},
+    }
+    assert b'"n":1.0' in facts.body
+
+
+def test_a_user_that_contradicts_the_metadata_is_recorded_and_a_hash_is_not() -> None:
+    (named,) = read({"metadata": {"user_id": "u1"}, "user": "u2"}).claims
+    assert named.fields == {"user_id": "u1"}
+    assert len(named.problems) == 1
+    (hashed,) = read({"metadata": {"user_id": "u1"}, "safety_identifier": "0af3"}).claims
+    assert (hashed.fields, hashed.problems) == ({"user_id": "u1"}, ())
+
+
 def test_credentials_and_heads() -> None:
     assert OPENAI.read_credential([(b"authorization", b"Bearer sk-1")]) == "sk-1"
     assert OPENAI.read_credential([(b"authorization", b"bearer  sk-1 ")]) == "sk-1"

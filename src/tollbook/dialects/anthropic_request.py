@@ -17,6 +17,7 @@ from tollbook.dialects.request_body import (
     claims_from_body,
     members_of,
     text_length,
+    without_litellm_metadata,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 
 def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
-    """Return the facts of a metered request; the body goes on as it is. Never raises."""
+    """Return the facts of a metered request; see :class:`RequestFacts`. Never raises."""
     try:
         read = _decode(body)
     except msgspec.ValidationError:
@@ -56,7 +57,7 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
         )
         claims = claims_from_body(owners, user_is)
     return RequestFacts(
-        body=body,
+        body=without_litellm_metadata(body) if read.litellm_metadata else body,
         model=as_model(read.model),
         is_stream=read.stream is True,
         max_output_tokens=as_count(read.max_tokens),

@@ -35,7 +35,8 @@ class RequestFacts(Struct, frozen=True):
     """What a metered request says about itself."""
 
     body: bytes
-    """What to forward: the very bytes received, unless usage had to be asked for."""
+    """What to forward: the very bytes received, unless usage had to be asked for or a field that
+    is no part of the API named the owner (``litellm_metadata``)."""
     model: str | None = None
     is_stream: bool = False
     max_output_tokens: int | None = None

@@ -18,6 +18,7 @@ from tollbook.dialects.request_body import (
     claims_from_body,
     members_of,
     text_length,
+    without_litellm_metadata,
 )
 
 if TYPE_CHECKING:
@@ -79,8 +80,10 @@ def read_openai_request(
         where = "user" if read.user else "safety_identifier"
         owners = Owners(read.metadata, read.litellm_metadata, read.tags, user, where)
         claims = claims_from_body(owners, user_is)
+    hides_usage = forwarded is not None
+    sent = body if forwarded is None else forwarded
     return RequestFacts(
-        body=body if forwarded is None else forwarded,
+        body=without_litellm_metadata(sent) if read.litellm_metadata else sent,
         model=as_model(read.model),
         is_stream=is_stream,
         max_output_tokens=as_count(
@@ -93,7 +96,7 @@ def read_openai_request(
             )
         ),
         claims=claims,
-        hides_usage=forwarded is not None,
+        hides_usage=hides_usage,
     )  # fmt: skip
 
 

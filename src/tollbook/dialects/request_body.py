@@ -109,6 +109,18 @@ def asked_for_usage(body: bytes, stream_options: Raw) -> bytes | None:
     return _encode(members)
 
 
+def without_litellm_metadata(body: bytes) -> bytes:
+    """Return the body without ``litellm_metadata``.
+
+    It is LiteLLM's own and says who the caller's customers are; the providers refuse a request
+    that has it. All other members keep their order and bytes.
+    """
+    members = members_of(body)
+    if members is None or members.pop("litellm_metadata", None) is None:
+        return body
+    return _encode(members)
+
+
 class Owners(Struct):
     """The members of a body that may name an owner."""
 
@@ -144,7 +156,9 @@ def claims_from_body(owners: Owners, user_is: str) -> tuple[Claims, ...]:
     if isinstance(tags, list):
         put_tag_list(litellm, tags, "tags")
     field = "tenant_id" if user_is == "tenant" else "user_id"
-    if isinstance(user, str) and field not in native.fields:
+    # A safety identifier is usually a hash: beside a named user it would only seem to contradict.
+    is_second = field in native.fields and owners.user_where == "safety_identifier"
+    if isinstance(user, str) and not is_second:
         native.put_field(field, user, owners.user_where)
     return tuple([claim for claim in (litellm.build(), native.build()) if claim is not None])
 

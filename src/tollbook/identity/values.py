@@ -22,7 +22,7 @@ MAX_PROBLEMS = 8
 REQUEST_ORIGINS = ("user", "scheduled", "system")
 
 _is_id = re.compile(r"[\w/][\w .:@/|+~=&#-]{0,127}").fullmatch
-_is_tag_name = re.compile(r"[\w.:/-]{1,64}").fullmatch
+_is_tag_name = re.compile(r"[\w.:/-][\w.:/ -]{0,63}").fullmatch
 
 
 def why_not_id(text: str) -> str:
@@ -86,7 +86,7 @@ class ClaimsBuilder:
         value = text.strip(" \t")
         if not _is_tag_name(name) or not value.isprintable() or len(value) > MAX_TAG_VALUE_CHARS:
             self.problem(
-                f"{where} is not a tag: a name of letters, digits and _.:/- up to"
+                f"{where} is not a tag: a name of letters, digits, space and _.:/- up to"
                 f" {MAX_TAG_NAME_CHARS} characters and a printable value up to"
                 f" {MAX_TAG_VALUE_CHARS}"
             )
