@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.simulator.faults import FAULT_KINDS, Fault, draw_fault, parse_fault
 from tollbook.simulator.lab import Lab, raw_request
 from tollbook.simulator.params import BadParamsError
-from tollbook.simulator.provider.sizing import Size, parse_size, quantities_of
+from tollbook.simulator.provider.answers import RefusedError, Shape
+from tollbook.simulator.provider.anthropic_api import AnthropicApi
+from tollbook.simulator.provider.api import Incoming
+from tollbook.simulator.provider.openai_api import OpenAiApi
+from tollbook.simulator.provider.sizing import PromptCache, Size, parse_size, quantities_of
 
 if TYPE_CHECKING:
     from tollbook.simulator.truth import Ended
@@ -332,3 +337,89 @@ def test_drawn_faults_depend_on_the_seed_and_the_id_alone() -> None:
     kinds = [fault.kind for fault in drawn if fault]
     assert 300 < kinds.count("rate_limit") < 500
     assert 480 < kinds.count("server_error") < 720
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", STREAMS)
+def test_gzip_where_it_is_accepted(lab: Lab, path: str, stream: object) -> None:
+    body = _body(path, stream=bool(stream))
+    wish = {"x-sim-fault": "gzip", "x-sim-size": "input=9;output=30"}
+    data, _ = lab.exchange(raw_request(path, body, wish | {"accept-encoding": "gzip, br"}))
+    assert b"content-encoding: gzip\r\n" in data
+    text = gzip.decompress(_payload(data)).decode()
+    assert '_tokens":30' in text
+    plain, _ = lab.exchange(raw_request(path, body, wish))
+    assert b"content-encoding" not in plain
+    assert b'_tokens":30' in _payload(plain)
+
+
+def test_sdks_read_gzip(
+    openai_client: openai.OpenAI,
+    anthropic_client: anthropic.Anthropic,
+    user_message: list[Any],
+) -> None:
+    headers = {"x-sim-fault": "gzip"}
+    raw = openai_client.chat.completions.with_raw_response.create(
+        model="gpt-4o", messages=user_message, extra_headers=headers
+    )
+    assert raw.headers["content-encoding"] == "gzip"
+    assert raw.parse().usage
+    with anthropic_client.messages.stream(
+        model="claude-haiku-4-5", max_tokens=90, messages=user_message, extra_headers=headers
+    ) as stream:
+        assert stream.get_final_text()
+
+
+_FIELDS = (
+    "messages input prompt tools tool_choice stream stream_options n max_tokens metadata system "
+    "dimensions instructions encoding_format max_output_tokens"
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "type", "name", "function", "parameters", "properties"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from([*STREAMS, "/openai/v1/embeddings", "/openai/v1/completions"]),
+    st.dictionaries(
+        st.sampled_from(_FIELDS.split()),
+        _JSON,
+        max_size=4,
+    ),
+)
+def test_any_json_is_answered_or_refused(path: str, fields: dict[str, Any]) -> None:
+    api = AnthropicApi() if path == MESSAGES else OpenAiApi()
+    models = {"/openai/v1/embeddings": "text-embedding-3-small"}
+    models["/openai/v1/completions"] = "gpt-3.5-turbo-instruct"
+    body: dict[str, Any] = json.loads(_body(path if path in MODELS else CHAT, stream=False))
+    body |= {"model": (models | MODELS)[path]} | fields
+    incoming = Incoming(
+        "POST",
+        "/" + path.split("/", 2)[2],
+        {"anthropic-version": "2023-06-01"},
+        body,
+        "a-1",
+        1_790_000_000 * 10**9,
+        Shape(),
+        PromptCache(),
+    )
+    try:
+        answer = api.answer(incoming)
+    except RefusedError as refused:
+        assert refused.status == 400  # noqa: PT017 -- most are refused, some are answered
+        return
+    assert answer.generation is not None
+    assert answer.generation.quantities.input > 0

@@ -31,6 +31,7 @@ FaultKind = Literal[
     "usage_split",  # usage in several chunks, each with a part
     "huge_chunk",  # one event or body of size_bytes
     "empty_stream",  # a 200 stream with no event at all
+    "gzip",  # compressed, if the client accepts that, each event flushed
     "fragmented",  # bytes cut at odd places, also inside UTF-8 characters and events
 ]
 FAULT_KINDS: Final[tuple[str, ...]] = get_args(FaultKind)

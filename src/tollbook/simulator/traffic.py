@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import random
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +42,7 @@ class Mix(Struct, frozen=True, kw_only=True):
     broken: float = 0.005
     """The provider breaks off: a cut stream, a truncated body, an error inside a stream."""
     odd_usage: float = 0.005
-    """Usage in parts, or bytes in odd pieces; what is billed is reported all the same."""
+    """Usage in parts, odd pieces of bytes, compression; what is billed is reported all the same."""
     usage_absent: float = 0.0
     """The provider forgets to report usage."""
     no_tenant: float = 0.01
@@ -162,7 +163,7 @@ class _Planner:
         return self.runaway if is_loop else self.tenants[self._pick(self._weights)]
 
     def _target(self, feature: Feature) -> Target:
-        return self._rng.choices(feature.targets, [t.weight for t in feature.targets])[0]
+        return feature.targets[self._pick(_TARGET_WEIGHTS[feature.name])]
 
     def _owner(self, tenant: Tenant, feature: Feature, run_id: str | None) -> carriers.Owner:
         rng = self._rng
@@ -180,12 +181,8 @@ class _Planner:
     def _carrier(self, owner: carriers.Owner, target: Target) -> str:
         if owner.tenant_id is None:
             return carriers.NONE
-        fitting = {
-            name: weight
-            for name, weight in carriers.CARRIER_WEIGHTS.items()
-            if carriers.fits(name, target.provider, target.api)
-        }
-        return self._rng.choices(list(fitting), list(fitting.values()))[0]
+        names, weights = _fitting_carriers(target.provider, target.api)
+        return names[self._pick(weights)]
 
     def _single(self, tenant: Tenant, feature: Feature) -> Iterator[PlannedRequest]:
         rng, target = self._rng, self._target(feature)
@@ -271,6 +268,17 @@ class _Planner:
         return None, 0, None
 
 
+@functools.cache
+def _fitting_carriers(provider: str, api: str) -> tuple[list[str], list[float]]:
+    """Return the carriers that an API has room for, with their cumulative weights."""
+    names = [name for name in carriers.CARRIER_WEIGHTS if carriers.fits(name, provider, api)]
+    return names, list(accumulate(float(carriers.CARRIER_WEIGHTS[name]) for name in names))
+
+
+_TARGET_WEIGHTS = {
+    feature.name: list(accumulate(target.weight for target in feature.targets))
+    for feature in FEATURES
+}
 _ERRORS = ("bad_request", "rate_limit;retry_after_ms=20", "server_error", "overloaded")
 _RETRIED = (
     "rate_limit;times=1;retry_after_ms=20",
@@ -279,8 +287,8 @@ _RETRIED = (
 )
 _BROKEN_STREAM = ("cut_before_usage;after=3", "error_event;after=2", "cut_before_usage;after=1")
 _BROKEN_PLAIN = ("truncated",)
-_ODD_STREAM = ("usage_split", "fragmented")
-_ODD_PLAIN = ("fragmented",)
+_ODD_STREAM = ("usage_split", "fragmented", "gzip")
+_ODD_PLAIN = ("fragmented", "gzip")
 _MEAN_STREAM = sum(f.weight * f.stream_share for f in FEATURES if not f.is_agent) / sum(
     f.weight for f in FEATURES if not f.is_agent
 )

@@ -115,7 +115,7 @@ def _models() -> Json:
 
 def _blocks(body: Json) -> Sequence[object]:
     """Return the prompt in cache order: tools, system, messages."""
-    found: list[object] = list(body.get("tools") or [])
+    found: list[object] = list(checks.tools_of(body))
     system = body.get("system")
     found += system if isinstance(system, list) else [system or ""]
     for message in body["messages"]:

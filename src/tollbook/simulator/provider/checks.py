@@ -39,6 +39,16 @@ def need_list(body: Json, name: str) -> Sequence[Any]:
     return value
 
 
+def tools_of(body: Json) -> list[Any]:
+    """Return the optional ``tools``, refused if not a list."""
+    tools = body.get("tools")
+    if tools is None:
+        return []
+    if not isinstance(tools, list):
+        raise RefusedError(400, _INVALID, "Invalid type for 'tools': expected an array.", "tools")
+    return tools
+
+
 def need_messages(body: Json, roles: frozenset[str]) -> Sequence[Json]:
     """Return ``messages``, each an object with a known role and some content."""
     messages = need_list(body, "messages")
@@ -137,11 +147,14 @@ def tool_arguments(schema: object) -> str:
         "object": {},
     }
     found: Json = {}
-    if isinstance(schema, dict):
-        properties = schema.get("properties") or {}
-        for name in schema.get("required") or properties:
-            spec = properties.get(name)
-            if isinstance(spec, dict):
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if isinstance(schema, dict) and isinstance(properties, dict):
+        required = schema.get("required")
+        for name in properties:
+            spec = properties[name]
+            is_wanted = not isinstance(required, list) or name in required
+            if is_wanted and isinstance(spec, dict):
                 choices = spec.get("enum")
-                found[name] = choices[0] if choices else samples.get(str(spec.get("type")), "value")
+                sample = samples.get(str(spec.get("type")), "value")
+                found[name] = choices[0] if isinstance(choices, list) and choices else sample
     return msgspec.json.encode(found).decode()

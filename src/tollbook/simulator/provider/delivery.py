@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tollbook import clock
 from tollbook.money import usd_text
@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 _EVENTS_PER_TURN = 4
 _BREAK_PAUSE_S = 0.02  # lets what was sent arrive before a reset throws away what is on its way
 _FRAGMENT_BYTES = 7
+_GZIP_WBITS = 31  # zlib's largest window, with gzip's header and trailer
 _SSE = (b"content-type", b"text/event-stream; charset=utf-8")
 _JSON = (b"content-type", b"application/json")
+
+
+class _Compressor(Protocol):
+    """What zlib.compressobj returns."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take bytes in."""
+
+    def flush(self, mode: int = zlib.Z_FINISH, /) -> bytes:
+        """Give bytes out."""
 
 
 class Deed(NamedTuple):
@@ -54,6 +65,7 @@ class Delivery:
         self._content_sent = 0
         self._visible = self._reasoning = 0  # generated so far
         self._final_usage_sent = False
+        self._compressor = self._make_compressor()
         self._is_started = False
         self._is_ended = False
         self._waits_for_room = False
@@ -62,6 +74,13 @@ class Delivery:
     @property
     def _kind(self) -> str | None:
         return self._deed.fault.kind if self._deed.fault else None
+
+    def _make_compressor(self) -> _Compressor | None:
+        accepted = self._exchange.request.headers.get("accept-encoding", "")
+        if self._kind != "gzip" or "gzip" not in accepted:
+            return None
+        self._headers.append((b"content-encoding", b"gzip"))
+        return zlib.compressobj(wbits=_GZIP_WBITS)
 
     def start(self) -> None:
         """Send, at once or after the fault's delay."""
@@ -94,6 +113,9 @@ class Delivery:
     # -- plain answers ---------------------------------------------------------------------------
     def _send_plain(self, answer: Plain) -> None:
         exchange, fault = self._exchange, self._deed.fault
+        if self._compressor is not None:
+            body = self._compressor.compress(answer.body) + self._compressor.flush()
+            answer = answer._replace(body=body)
         head = exchange.start(answer.status, [_JSON, *self._headers], len(answer.body))
         if fault is not None and fault.kind == "truncated" and answer.generation is not None:
             self._end("cut", answer.status, billed=answer.generation.quantities)
@@ -127,7 +149,7 @@ class Delivery:
                 return
             self._at += 1
             self._account(event)
-            batch.append(self._exchange.frame(event.data))
+            batch.append(self._frame(event.data))
             if fault is not None and self._breaks_after(event, fault):
                 self._break_stream(batch, fault)
                 return
@@ -141,8 +163,16 @@ class Delivery:
                     self._timer = self._loop.call_soon(self._pump)
                 return
         self._end("ok", 200, billed=self._generated())
+        if self._compressor is not None:
+            batch.append(self._exchange.frame(self._compressor.flush()))
         self._write(b"".join(batch) + self._exchange.last())
         self._complete()
+
+    def _frame(self, data: bytes) -> bytes:
+        """Return an event as it goes on the wire; compressed, it can still be read at once."""
+        if self._compressor is not None:
+            data = self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
+        return self._exchange.frame(data)
 
     def _account(self, event: Event) -> None:
         self._visible += event.visible_tokens

@@ -143,7 +143,7 @@ class OpenAiApi:
         if not isinstance(items, list) or not items:
             raise RefusedError(400, _INVALID, "Missing required parameter: 'input'.", "input")
         checks.check_metadata(body)
-        parts = [body.get("instructions") or "", body.get("tools") or [], *items]
+        parts = [body.get("instructions") or "", checks.tools_of(body), *items]
         last = items[-1]
         after_tool = isinstance(last, dict) and last.get("type") == "function_call_output"
         extent = Extent(
@@ -220,7 +220,7 @@ def _chat(incoming: Incoming) -> Answer:
     if limit is None:
         limit = checks.whole_or_none(body, "max_tokens")
     after_tool = messages[-1]["role"] == "tool"
-    prompt = [body.get("tools") or [], *messages]
+    prompt = [checks.tools_of(body), *messages]
     extent = Extent(
         count_tokens(*prompt),
         cache_read=incoming.cache.automatic(model.name, prompt),
