@@ -20,7 +20,7 @@ from tollbook.dialects.http_head import (
     response_header,
     text_header,
 )
-from tollbook.dialects.metering import PlainMeter, SilentMeter
+from tollbook.dialects.plain_meter import PlainMeter, SilentMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

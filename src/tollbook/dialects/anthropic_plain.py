@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from tollbook.dialects.answer_json import is_given, short_text, text_chars
 from tollbook.dialects.anthropic_stream import service_tier_of
 from tollbook.dialects.base import Metered
 from tollbook.dialects.errors import error_type_of
-from tollbook.dialects.metering import is_given, short_text, text_chars
 
 
 class _Body(Struct, gc=False):

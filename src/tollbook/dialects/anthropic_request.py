@@ -10,15 +10,14 @@ from msgspec import Raw, Struct
 from tollbook.dialects.base import RequestFacts
 from tollbook.dialects.request_body import (
     DECODE_ERRORS,
-    Owners,
     any_of,
     as_count,
     as_model,
-    claims_from_body,
     members_of,
     text_length,
     without_litellm_metadata,
 )
+from tollbook.dialects.request_owners import Owners, claims_from_body
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims

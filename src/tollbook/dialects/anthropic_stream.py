@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.errors import error_type_of
-from tollbook.dialects.metering import StreamMeter
+from tollbook.dialects.stream_meter import StreamMeter
 
 
 class _Delta(Struct, gc=False):

@@ -16,11 +16,12 @@ from tollbook.dialects.http_head import (
     response_header,
     text_header,
 )
-from tollbook.dialects.metering import PlainMeter, SilentMeter
 from tollbook.dialects.openai_plain import read_openai_answer
 from tollbook.dialects.openai_request import read_openai_request
-from tollbook.dialects.openai_stream import CompletionStreamMeter, ResponsesStreamMeter
+from tollbook.dialects.openai_responses import ResponsesStreamMeter
+from tollbook.dialects.openai_stream import CompletionStreamMeter
 from tollbook.dialects.openai_usage import read_openai_usage
+from tollbook.dialects.plain_meter import PlainMeter, SilentMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

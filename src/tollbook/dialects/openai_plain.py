@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from tollbook.dialects.answer_json import is_given, short_text, text_chars
 from tollbook.dialects.base import Metered
 from tollbook.dialects.errors import error_type_of
-from tollbook.dialects.metering import is_given, short_text, text_chars
 
 
 class _Body(Struct, gc=False):

@@ -10,16 +10,15 @@ from msgspec import Raw, Struct
 from tollbook.dialects.base import RequestFacts, Route
 from tollbook.dialects.request_body import (
     DECODE_ERRORS,
-    Owners,
     any_of,
     as_count,
     as_model,
     asked_for_usage,
-    claims_from_body,
     members_of,
     text_length,
     without_litellm_metadata,
 )
+from tollbook.dialects.request_owners import Owners, claims_from_body
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims

@@ -1,0 +1,118 @@
+"""What the meters of all event streams share: splitting, hiding, counting."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+import msgspec
+
+from tollbook.dialects.base import Metered
+from tollbook.dialects.sse import EventSplitter, Fragment, comment_lines, event_data
+from tollbook.dialects.usage_log import UsageLog
+
+MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
+"""``response.completed`` repeats the whole answer, images as base64 included."""
+
+
+class StreamMeter(ABC):
+    """Reads events while they pass; a dialect says what an event means."""
+
+    __slots__ = (
+        "_hides_usage",
+        "_splitter",
+        "error_type",
+        "has_content",
+        "model",
+        "output_chars",
+        "output_events",
+        "response_id",
+        "service_tier",
+        "stream_ended",
+        "usage",
+        "usage_complete",
+    )
+
+    def __init__(self, *, hides_usage: bool = False) -> None:
+        self._hides_usage = hides_usage
+        self._splitter = EventSplitter(MAX_EVENT_BYTES)
+        self.usage = UsageLog()
+        self.usage_complete = False
+        self.response_id: str | None = None
+        self.model: str | None = None
+        self.service_tier: str | None = None
+        self.error_type: str | None = None
+        self.output_chars = 0
+        self.output_events = 0
+        self.has_content = False
+        self.stream_ended = False
+
+    @abstractmethod
+    def read(self, data: bytes) -> bool:
+        """Read the data of one event; return whether it is a usage-only chunk.
+
+        Raises:
+            msgspec.DecodeError: the data is not a JSON document.
+        """
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next body bytes and return what the client gets now."""
+        if not self._hides_usage:
+            for event in self._splitter.push(chunk):
+                self._see(event)
+            return chunk
+        events = self._splitter.push(chunk)
+        shown = [comment_lines(event) if self._see(event) else event for event in events]
+        return shown[0] if len(shown) == 1 else b"".join(shown)
+
+    def flush(self) -> bytes:
+        """Read the unfinished last event; return it if it was held back and is not to be hidden."""
+        rest = self._splitter.rest()
+        hidden = self._see(rest) if rest else False
+        return rest if self._hides_usage and not hidden else b""
+
+    def result(self) -> Metered:
+        """Return what was seen so far."""
+        return Metered(
+            usage=self.usage.all(),
+            usage_complete=self.usage_complete,
+            provider_response_id=self.response_id,
+            model_actual=self.model,
+            service_tier=self.service_tier,
+            error_type=self.error_type,
+            output_chars=self.output_chars,
+            output_events=self.output_events,
+            stream_ended=self.stream_ended,
+        )
+
+    def add_content(self, chars: int) -> None:
+        """Count one event that carries generated output."""
+        if chars:
+            self.output_chars += chars
+            self.output_events += 1
+            self.has_content = True
+
+    def done(self) -> None:
+        """Note the ``[DONE]`` that ends a stream."""
+        self.stream_ended = True
+
+    def _see(self, event: bytes) -> bool:
+        if type(event) is Fragment:
+            return False
+        # The two shapes that providers send are cut out directly; all others go the general way.
+        if event.startswith(b"data:"):
+            data = event[5:]
+        else:
+            at = event.find(b"\ndata:")
+            data = event[at + 6 :] if at > 0 else event_data(event)
+        try:
+            return self.read(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            data = event_data(event)
+        if data.strip() == b"[DONE]":
+            self.done()
+            return False
+        try:
+            return bool(data) and self.read(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False  # not ours to judge: the client sees the same bytes
