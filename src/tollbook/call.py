@@ -4,7 +4,8 @@ Capture writes it in two frames: :class:`CallOpened` before the request leaves a
 :class:`CallClosed` before the last byte of the answer reaches the client, so that a killed process
 leaves evidence of every call in flight. The ledger joins them to a :class:`Call`. Field names are
 those of OpenTelemetry GenAI and FOCUS where these have one. On disk the structs are MessagePack
-arrays: fields may be appended (with a default), never moved or removed.
+arrays: fields may be appended (with a default), never moved or removed. They can hold no
+reference cycle, so the garbage collector need not look at the millions of them (``gc=False``).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ IDENTITY_FIELDS = (
 )
 
 
-class Conflict(Struct, frozen=True, array_like=True):
+class Conflict(Struct, frozen=True, array_like=True, gc=False):
     """Two mechanisms named different owners; the first in order was kept."""
 
     field: str
@@ -66,7 +67,7 @@ class Conflict(Struct, frozen=True, array_like=True):
     refused_source: str
 
 
-class Identity(Struct, frozen=True, array_like=True):
+class Identity(Struct, frozen=True, array_like=True, gc=False):
     """Whose call it is. None is unknown; ``sources`` says which mechanism carried each field."""
 
     tenant_id: str | None = None
@@ -88,7 +89,7 @@ class Identity(Struct, frozen=True, array_like=True):
     """What carriers held that could not be used, in words for the operator."""
 
 
-class CallOpened(Struct, frozen=True, array_like=True, tag=1):
+class CallOpened(Struct, frozen=True, array_like=True, gc=False, tag=1):
     """What is known before the request leaves for the provider."""
 
     call_id: bytes  # UUIDv7, 16 bytes
@@ -111,7 +112,7 @@ class CallOpened(Struct, frozen=True, array_like=True, tag=1):
     max_output_tokens: int | None = None
 
 
-class CallClosed(Struct, frozen=True, array_like=True, tag=2):
+class CallClosed(Struct, frozen=True, array_like=True, gc=False, tag=2):
     """How the call went."""
 
     call_id: bytes
@@ -133,7 +134,7 @@ class CallClosed(Struct, frozen=True, array_like=True, tag=2):
     is_billable: bool = True  # False: the provider answered with an error, or was never reached
 
 
-class FramesLost(Struct, frozen=True, array_like=True, tag=3):
+class FramesLost(Struct, frozen=True, array_like=True, gc=False, tag=3):
     """The spool could not be written and its memory overflowed: so many frames are gone."""
 
     at_ns: int
@@ -150,7 +151,7 @@ decode_frame = msgspec.msgpack.Decoder(Frame).decode
 """MessagePack bytes to a frame; raises msgspec.DecodeError or msgspec.ValidationError."""
 
 
-class Evidence(Struct, frozen=True, array_like=True):
+class Evidence(Struct, frozen=True, array_like=True, gc=False):
     """Where the frames of a call lie in the spool."""
 
     writer: str  # name of the spool writer: host, worker, process, start time

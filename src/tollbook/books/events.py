@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,12 +29,14 @@ class Event(Struct, frozen=True):
     detail: dict[str, object]
 
 
-def record_event(books: Books, *, actor: str, action: str, detail: Mapping[str, object]) -> None:
+def record_event(
+    books: Books, *, actor: str | None, action: str, detail: Mapping[str, object]
+) -> None:
     """Append to the audit trail.
 
     Args:
         books: where it is kept.
-        actor: who did it: a user name, or the name of a process.
+        actor: who did it: a user name, or the name of a process; None for this process's user.
         action: what was done, ``noun.verb``.
         detail: what JSON can hold; no secrets.
 
@@ -44,17 +48,25 @@ def record_event(books: Books, *, actor: str, action: str, detail: Mapping[str, 
 
 
 def add_event(
-    connection: sa.Connection, *, actor: str, action: str, detail: Mapping[str, object]
+    connection: sa.Connection, *, actor: str | None, action: str, detail: Mapping[str, object]
 ) -> None:
     """Append to the audit trail inside a transaction of the caller's."""
     connection.execute(
         tables.events.insert().values(
             at_ns=clock.unix_ns(),
-            actor=actor,
+            actor=current_user() if actor is None else actor,
             action=action,
             detail=msgspec.json.encode(detail).decode(),
         )
     )
+
+
+def current_user() -> str:
+    """Return the name of the user this process runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user, as in some containers
+        return f"uid {os.getuid()}"
 
 
 def list_events(books: Books, *, action: str | None = None, limit: int = 1000) -> list[Event]:

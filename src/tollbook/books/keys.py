@@ -37,7 +37,7 @@ def create_key(
     environment: str | None = None,
     models: Sequence[str] = (),
     expires_at_ns: int | None = None,
-    actor: str,
+    actor: str | None = None,
 ) -> tuple[KeyRecord, str]:
     """Create a virtual key and return it with its secret, which is shown this once.
 
@@ -52,7 +52,7 @@ def create_key(
         environment: see ``tenant_id``.
         models: patterns (``*`` and ``?``) of the models it may use; none for all.
         expires_at_ns: first moment it is no longer valid (epoch, UTC).
-        actor: who creates it, for the audit trail.
+        actor: who creates it, for the audit trail; None for the user of this process.
 
     Raises:
         KeyInputError: a value cannot be used.
@@ -108,7 +108,7 @@ def list_keys(books: Books) -> list[KeyRecord]:
         return [_record(row) for row in connection.execute(query).mappings()]
 
 
-def revoke_key(books: Books, name: str, *, actor: str) -> KeyRecord:
+def revoke_key(books: Books, name: str, *, actor: str | None = None) -> KeyRecord:
     """Revoke the key with this id or label for good; a second time changes nothing.
 
     Raises:

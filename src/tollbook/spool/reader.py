@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tollbook.spool.frame import Framed, SegmentHeader
     from tollbook.spool.segment import Got
 
-DEFAULT_READ_BYTES: Final = 8 * 1024 * 1024
+DEFAULT_READ_BYTES: Final = 1024 * 1024
 
 
 class Position(NamedTuple):
@@ -109,7 +109,7 @@ class SpoolReader:
         segments = layout.segment_numbers(self.root, name)
         if position.segment == 0:
             first = layout.first_kept(self.root, name)
-            if not segments:
+            if not segments and first == layout.FIRST_SEGMENT:
                 return Chunk([], position, at_end=True, is_finished=not is_alive)
             position = Position(name, first, 0)
         frames: list[Framed] = []
@@ -149,7 +149,7 @@ class SpoolReader:
             if later:
                 return Position(name, later[0], 0), 0
             if not segments:
-                return Position(name), 0
+                raise SpoolError(self.root / name, "holds no segments", "remove the directory")
             with SegmentFile(self.root, name, segments[-1]) as file:
                 return Position(name, segments[-1], file.size_bytes), 0
         with SegmentFile(self.root, name, segment) as file:

@@ -6,14 +6,18 @@ import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
+from tollbook import clock
 from tollbook.spool import layout
 from tollbook.spool.errors import SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from tollbook.spool.reader import Position
+
+
+_LEFTOVER_NS = 3600 * clock.NS_PER_S
 
 
 class Pruned(NamedTuple):
@@ -24,16 +28,24 @@ class Pruned(NamedTuple):
     size_bytes: int = 0
 
 
-def prune(root: Path, consumed: Mapping[str, Position], older_than_ns: int) -> Pruned:
+def prune(
+    root: Path,
+    consumed: Mapping[str, Position],
+    older_than_ns: int,
+    *,
+    finished: Collection[str],
+) -> Pruned:
     """Delete consumed segments, and dead writers' directories, not written since a moment.
 
     A segment goes when the writer's committed position stands in a later one; a whole directory
-    when its writer is dead and the position stands at the very end. A writer without a committed
-    position loses nothing.
+    when the ledger has committed that the writer is finished (what it opened and never closed is
+    settled) and the position stands at the very end. A writer without a committed position loses
+    nothing.
 
     Args:
         root: the spool directory.
         consumed: the committed position of each writer.
+        finished: writers for which a chunk with ``is_finished`` was committed.
         older_than_ns: delete only files last written before it (epoch, UTC).
 
     Raises:
@@ -45,8 +57,16 @@ def prune(root: Path, consumed: Mapping[str, Position], older_than_ns: int) -> P
         if position is None or position.segment == 0:
             continue
         try:
-            files = _sizes_of_old(root, name, older_than_ns)
-            if _is_done_with(root, name, position, files):
+            is_dead = not layout.is_alive(root, name)  # before the sizes: then they are final
+            numbers = layout.segment_numbers(root, name)
+            files = _sizes_of_old(root, name, numbers, older_than_ns)
+            is_all_old = bool(numbers) and list(files) == numbers
+            if (
+                name in finished
+                and is_dead
+                and is_all_old
+                and position >= (name, numbers[-1], files[numbers[-1]])
+            ):
                 segments += len(files)
                 writers += 1
                 size_bytes += sum(files.values())
@@ -58,30 +78,19 @@ def prune(root: Path, consumed: Mapping[str, Position], older_than_ns: int) -> P
             raise SpoolError.of(root / name, "pruned", error) from error
         segments += len(done)
         size_bytes += sum(done.values())
+    _delete_leftovers(root, min(older_than_ns, clock.unix_ns() - _LEFTOVER_NS))
     return Pruned(segments, writers, size_bytes)
 
 
-def _sizes_of_old(root: Path, name: str, older_than_ns: int) -> dict[int, int]:
+def _sizes_of_old(root: Path, name: str, numbers: list[int], older_than_ns: int) -> dict[int, int]:
     """Return number and size of the leading segments that are all old enough."""
     sizes: dict[int, int] = {}
-    for number in layout.segment_numbers(root, name):
+    for number in numbers:
         status = layout.segment_path(root, name, number).stat()
         if status.st_mtime_ns >= older_than_ns:
             break
         sizes[number] = status.st_size
     return sizes
-
-
-def _is_done_with(root: Path, name: str, position: Position, files: dict[int, int]) -> bool:
-    if layout.is_alive(root, name):  # asked before the files are listed again
-        return False
-    numbers = layout.segment_numbers(root, name)
-    return (
-        bool(numbers)
-        and list(files) == numbers
-        and position.segment == numbers[-1]
-        and position.offset >= files[numbers[-1]]
-    )
 
 
 def _delete_segments(root: Path, name: str, done: dict[int, int]) -> None:
@@ -101,3 +110,10 @@ def _delete_writer(root: Path, name: str) -> None:
     hidden = root / f"{layout.HIDDEN_PREFIX}{name}.gone"
     os.rename(root / name, hidden)  # noqa: PTH104 -- os raises the errors that are caught above
     shutil.rmtree(hidden)
+
+
+def _delete_leftovers(root: Path, older_than_ns: int) -> None:
+    """Delete hidden directories of processes that died while creating or deleting a writer."""
+    for path in root.glob(layout.HIDDEN_PREFIX + "*"):
+        if path.stat().st_mtime_ns < older_than_ns and not layout.is_alive(root, path.name):
+            shutil.rmtree(path)
