@@ -1,1 +1,1 @@
-"""The HTTP API of the ledger process."""
+"""The HTTP API of the ledger process, and how commands ask it."""

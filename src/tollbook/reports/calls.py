@@ -54,6 +54,10 @@ class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     after: int | None = None
 
     def __post_init__(self) -> None:
+        if self.since >= self.until:
+            raise QueryError(
+                "--until", f"{self.until.isoformat()} is not after {self.since.isoformat()}"
+            )
         if not 1 <= self.limit <= PAGE_MAX:
             raise QueryError("--limit", f"{self.limit} is not between 1 and {PAGE_MAX}")
         if self.before is not None and self.after is not None:

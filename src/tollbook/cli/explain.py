@@ -1,0 +1,120 @@
+"""``tollbook explain CALL_ID``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tollbook.cli.options import chosen_format, format_option, place, place_options
+from tollbook.cli.tables import cell, money, print_table, write_json
+from tollbook.console.client import open_source
+from tollbook.reports.tabular import csv_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LINES = ("kind", "quantity", "rate", "product", "cost_usd", "step", "note")
+_ENTRIES = (
+    "entry_id", "batch_id", "kind", "replaces", "tenant_id", "cost_usd", "price_card_id",
+    "booked_at", "reason",
+)  # fmt: skip
+_WHAT = (
+    "provider", "operation", "model_requested", "model_actual", "service_tier", "status",
+    "http_status", "error_type", "attempt", "metering", "provider_response_id",
+    "provider_request_id", "trace_id",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("call_id")
+@format_option
+@place_options
+def explain(
+    call_id: str, output_format: str | None, config_path: Path | None, data_dir: Path | None
+) -> None:
+    """Show whose call it was, what it used, and how its price comes about.
+
+    CALL_ID is the id of `tollbook calls`, the x-tollbook-call-id of the answer, or the provider's
+    own response or request id. As CSV: the entries.
+    """
+    at = place(config_path, data_dir)
+    with open_source(at.config, at.data_dir) as source:
+        answer = source.explain(call_id)
+    chosen = chosen_format(output_format)
+    if chosen == "json":
+        write_json(answer)
+    elif chosen == "csv":
+        sys.stdout.write(csv_text(answer["entries"], (*_ENTRIES, "batch_hash")))
+    else:
+        _tell(answer)
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    click.echo(f"Call {answer['call_id']} at {cell('', answer['called_at'])}")
+    _facts("What", {name: answer["what"][name] for name in _WHAT})
+    duration_ns = answer["times"]["duration_ns"]
+    if duration_ns is not None:
+        click.echo(f"  duration: {duration_ns // 1_000_000:,} ms")
+    _tell_identity(answer)
+    _tell_usage(answer)
+    _tell_price(answer)
+    click.echo("\nEntries")
+    print_table(answer["entries"], _ENTRIES)
+    for entry in answer["entries"]:
+        if entry["batch_hash"]:
+            click.echo(f"  batch {entry['batch_id']} hash {entry['batch_hash']}")
+    click.echo(f"  net: {money(answer['net_cost_usd'])} {answer['currency']}")
+    _facts("Evidence", answer["evidence"])
+    for other in answer["other_call_ids"]:
+        click.echo(f"Another call bears the same provider id: {other}")
+
+
+def _facts(title: str, facts: dict[str, Any]) -> None:
+    click.echo(f"\n{title}")
+    for name, value in facts.items():
+        if value is not None:
+            click.echo(f"  {name}: {cell('', value) if isinstance(value, str) else value}")
+
+
+def _tell_identity(answer: dict[str, Any]) -> None:
+    click.echo("\nIdentity")
+    for name, owner in answer["identity"].items():
+        click.echo(f"  {name}: {cell('', owner['value'])}  (from {owner['source'] or 'unknown'})")
+    if "tenant_id" not in answer["identity"]:
+        click.echo("  tenant_id: unknown (no mechanism carried one)")
+    for name, value in answer["tags"].items():
+        click.echo(f"  tag {cell('', name)}: {cell('', value)}")
+    for one in answer["conflicts"]:
+        words = one if isinstance(one, dict) else {"conflict": one}
+        click.echo(
+            "  conflict: " + ", ".join(f"{name} {cell('', value)}" for name, value in words.items())
+        )
+    for problem in answer["identity_problems"]:
+        click.echo(f"  problem: {cell('', problem)}")
+
+
+def _tell_usage(answer: dict[str, Any]) -> None:
+    click.echo(f"\nUsage ({answer['usage_source']})")
+    for raw in answer["usage_raw"]:
+        click.echo(f"  as reported: {cell('', raw)}")
+    for name, kind in (answer["kinds"] or {}).items():
+        if kind["quantity"]:
+            click.echo(f"  {name}: {kind['quantity']:,}  ({kind['derivation']})")
+    if answer["kinds"] is None:
+        click.echo("  token counts: unknown")
+    for problem in answer["usage_problems"]:
+        click.echo(f"  problem: {cell('', problem)}")
+
+
+def _tell_price(answer: dict[str, Any]) -> None:
+    price = answer["price"]
+    _facts(f"Price ({price['state']})", price["card"] or {"card": price["card_id"]})
+    for flag in price["flags"]:
+        click.echo(f"  note: {cell('', flag)}")
+    if price["lines"]:
+        print_table(price["lines"], _LINES)
+        click.echo(f"  {price['rounding']}")
+        click.echo(f"  sum of the lines: {money(price['lines_sum_usd'])} USD")
+    click.echo(f"  booked: {money(price['cost_usd'])} {answer['currency']}")

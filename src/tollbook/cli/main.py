@@ -1,0 +1,108 @@
+"""The command ``tollbook``: commands are imported when they are used, errors are one line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple
+
+import click
+
+from tollbook import __version__
+from tollbook.errors import TollbookError
+
+_DEFECT: Final = 1
+
+
+class Registered(NamedTuple):
+    """Where a command lives; its help is known without importing it."""
+
+    name: str
+    module: str
+    attribute: str
+    summary: str
+
+
+commands: Final = [
+    Registered("up", "tollbook.cli.up", "up", "Run the gateway, the ledger and its API."),
+    Registered("demo", "tollbook.cli.demo", "demo", "See it all work against simulated providers."),
+    Registered("report", "tollbook.cli.report", "report", "Spend by any dimension; the rollup."),
+    Registered("calls", "tollbook.cli.calls", "calls", "List calls, newest first."),
+    Registered("tail", "tollbook.cli.calls", "tail", "Follow calls as they are booked."),
+    Registered("explain", "tollbook.cli.explain", "explain", "Show why one call cost what it did."),
+    Registered("verify", "tollbook.cli.verify", "verify", "Recompute the ledger and compare."),
+    Registered("prices", "tollbook.cli.prices", "prices", "Show, check and re-apply price cards."),
+    Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
+    Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
+    Registered("simulate", "tollbook.cli.simulate", "simulate", "Run simulated providers."),
+]
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, and whose errors are one line on stderr."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands that are installed."""
+        del ctx
+        return [one.name for one in commands if find_spec(one.module) is not None]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found = next(one for one in commands if one.name == cmd_name)
+        command = getattr(import_module(found.module), found.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        installed = set(self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(one.name, one.summary) for one in commands if one.name in installed]
+            )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn its errors into one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except TollbookError as error:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            click.echo(f"tollbook: {error.message}", err=True)
+            ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            # The reader of a pipe has gone (head, less): nobody is left to tell. What Python still
+            # holds for it must not fail again at exit.
+            sys.stdout = None
+            ctx.exit(0)
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            click.echo(
+                f"tollbook: unexpected {type(error).__name__}: {error} "
+                "(a defect; tollbook --debug shows where)",
+                err=True,
+            )
+            ctx.exit(_DEFECT)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tollbook")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def cli(debug: bool) -> None:  # noqa: FBT001 -- a command-line flag
+    """Tell which tenant, user, feature and agent run spent every dollar of the LLM bill.
+
+    Exit codes: 0 done, 1 a check failed, 2 bad input.
+    """
+    del debug
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="tollbook")

@@ -1,0 +1,114 @@
+"""``tollbook report spend`` and ``tollbook report rollup``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tollbook.cli.options import (
+    chosen_format,
+    format_option,
+    pairs_of,
+    place,
+    place_options,
+    range_options,
+)
+from tollbook.cli.tables import write_rows
+from tollbook.console.client import open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TABLE_ROWS = "50"
+_ROLLUP_COLUMNS = (
+    "tenant", "month", "model", "calls", "input_tokens", "output_tokens", "cache_write_tokens",
+    "cache_read_tokens", "cost_usd", "reconciled_usd", "invoice_delta_usd",
+)  # fmt: skip
+_QUESTION_HELP = {
+    "by": "Dimensions, comma-separated: tenant, user, team, cost_center, feature, workflow, "
+    "agent_run, step, environment, origin, provider, model, model_requested, operation, "
+    "service_tier, api_key, status, usage_source, price_state, request, trace, hour, day, week, "
+    "month, tag:NAME.",
+    "measures": "Measures, comma-separated: calls, errors, input_tokens, output_tokens, "
+    "cache_read_tokens, cache_write_tokens, cost_usd, any token kind, KIND_cost_usd.",
+    "order": "Dimensions or measures, -NAME for descending.  [default: time, then -cost_usd]",
+    "limit": "Groups shown; the rest is one row.  [default: 50 in a table, else 10000]",
+    "booked": "The ledger as it was at this moment (as billed).",
+    "wait": "Have the running ledger read the spool up to now first.",
+}
+
+
+@click.group()
+def report() -> None:
+    """Report spend by any dimension, and the monthly billing rollup."""
+
+
+@report.command()
+@click.option("--by", metavar="NAMES", help=_QUESTION_HELP["by"])
+@range_options
+@click.option("--measures", metavar="NAMES", help=_QUESTION_HELP["measures"])
+@click.option("--order", metavar="NAMES", help=_QUESTION_HELP["order"])
+@click.option("--limit", metavar="N", help=_QUESTION_HELP["limit"])
+@click.option("--booked-before", metavar="TIME", help=_QUESTION_HELP["booked"])
+@click.option("--wait", is_flag=True, help=_QUESTION_HELP["wait"])
+@format_option
+@place_options
+def spend(
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
+    wait: bool,  # noqa: FBT001 -- a command-line flag
+    **question: Any,
+) -> None:
+    """Sum what was spent, by any dimensions.
+
+    Example: tollbook report spend --by tenant,model --since 2026-11-01 --tz Europe/Berlin
+    """
+    _answer("spend", question, output_format, config_path, data_dir, wait=wait)
+
+
+@report.command()
+@range_options
+@click.option("--order", metavar="NAMES", help="As in report spend.  [default: tenant,month,model]")
+@click.option("--limit", metavar="N", help=_QUESTION_HELP["limit"])
+@click.option("--booked-before", metavar="TIME", help=_QUESTION_HELP["booked"])
+@click.option("--wait", is_flag=True, help=_QUESTION_HELP["wait"])
+@format_option
+@place_options
+def rollup(
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
+    wait: bool,  # noqa: FBT001 -- a command-line flag
+    **question: Any,
+) -> None:
+    """Roll up the bill by tenant, month and model.
+
+    Reconciled dollars and the difference to the invoice are unknown until a provider statement is
+    imported.
+    """
+    _answer("rollup", question, output_format, config_path, data_dir, wait=wait)
+
+
+def _answer(
+    name: str,
+    question: dict[str, Any],
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
+    *,
+    wait: bool,
+) -> None:
+    chosen = chosen_format(output_format)
+    if chosen == "table" and question["limit"] is None:
+        question["limit"] = _TABLE_ROWS
+    at = place(config_path, data_dir)
+    with open_source(at.config, at.data_dir) as source:
+        if wait:
+            source.catch_up()
+        answer = source.ask(name, pairs_of(question))
+    columns = _ROLLUP_COLUMNS if name == "rollup" else None
+    write_rows(answer, chosen, columns=columns)
+    if name == "rollup" and chosen == "table":
+        click.echo("Reconciled dollars and invoice difference: unknown, no statement imported.")

@@ -1,0 +1,161 @@
+"""Tables and plain words for a terminal."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tollbook.reports.tabular import column_names, csv_text, is_number_column, label_other
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tollbook.cli.options import Format
+
+_PIPE_WIDTH: Final = 240
+_CENT_DIGITS: Final = 2
+UNKNOWN_COST: Final = "unknown"
+
+
+def money(text: str | None) -> str:
+    """Return dollars with every digit that counts, at least cents: ``0.000123``, ``12.50``."""
+    if text is None:
+        return UNKNOWN_COST
+    whole, _, part = text.partition(".")
+    sign = "-" if whole.startswith("-") else ""
+    digits = part.rstrip("0").ljust(_CENT_DIGITS, "0")
+    return f"{sign}{int(whole.removeprefix('-')):,}.{digits}"
+
+
+def cell(name: str, value: Any) -> str:
+    """Return a value as a person reads it."""
+    if is_number_column(name):
+        return money(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and not name.endswith("_id"):
+        return f"{value:,}"
+    # A control character in a tenant's name must not move the terminal's cursor.
+    return "".join(char if char.isprintable() else "\ufffd" for char in str(value))
+
+
+def console() -> Console:
+    """Return a console for stdout; NO_COLOR and FORCE_COLOR are respected by rich."""
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False)
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    totals: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> None:
+    """Print rows with their totals; long text wraps, nothing is cut off."""
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_footer=False)
+    for name in columns:
+        is_text = not _is_number(name, rows, totals)
+        table.add_column(
+            Text(name.replace("_", " ")), justify="left" if is_text else "right", overflow="fold"
+        )
+    for row in rows:
+        labelled = label_other(row, columns)
+        table.add_row(*(Text(_shown(row, name, labelled.get(name))) for name in columns))
+    if totals is not None:
+        table.add_section()
+        cells = [Text(cell(name, totals[name]) if name in totals else "") for name in columns]
+        if columns and columns[0] not in totals:
+            cells[0] = Text("total")
+        table.add_row(*cells, style="bold")
+    console().print(table)
+
+
+def _shown(row: Mapping[str, Any], name: str, value: Any) -> str:
+    return "" if row.get("is_other") and value is None else cell(name, value)
+
+
+def _is_number(
+    name: str, rows: Sequence[Mapping[str, Any]], totals: Mapping[str, Any] | None
+) -> bool:
+    if is_number_column(name) or (totals is not None and name in totals):
+        return True
+    values = [row.get(name) for row in rows if row.get(name) is not None]
+    return bool(values) and all(isinstance(value, int) for value in values)
+
+
+def write_rows(
+    answer: Mapping[str, Any],
+    output_format: Format,
+    *,
+    columns: Sequence[str] | None = None,
+    has_totals: bool = True,
+) -> None:
+    """Write an answer with ``rows``, ``totals`` and ``completeness`` in the wanted format."""
+    rows = answer["rows"]
+    names = list(columns or column_names(rows))
+    if output_format == "json":
+        write_json(answer)
+    elif output_format == "csv":
+        sys.stdout.write(csv_text(rows, names))
+        for line in completeness_lines(answer):
+            click.echo(line, err=True)
+    else:
+        if rows:
+            print_table(rows, names, totals=answer["totals"] if has_totals else None)
+        else:
+            click.echo("No calls in this range.")
+        for line in completeness_lines(answer):
+            click.echo(line)
+
+
+def write_json(answer: Any) -> None:
+    """Write JSON, indented for a terminal and for reading."""
+    click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+def completeness_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Say in plain words how far the answer can be trusted."""
+    complete, query = answer["completeness"], answer["query"]
+    zone = ZoneInfo(query["tz"])
+    since, until = (_local(query[name], zone) for name in ("since", "until"))
+    lines = [f"{since} to {until} ({query['tz']}), {answer['currency']}."]
+    if complete["complete_until"] is None:
+        lines.append("Nothing has been ingested yet.")
+    else:
+        lines.append(f"Complete until {_local(complete['complete_until'], zone)}.")
+    states = {
+        "unattributed": "without a tenant (shown as unknown)",
+        "unpriced": "without a price: their cost is not in the total",
+        "unmetered": "passed through unmetered: their cost is not in the total",
+        "estimated": "with estimated usage",
+        "interrupted": "interrupted by the end of a gateway process",
+    }
+    for name, words in states.items():
+        share = complete[name]
+        if share["calls"]:
+            cost = f", {money(share['cost_usd'])} USD" if share["cost_usd"] is not None else ""
+            lines.append(f"{share['calls']:,} call{'s' * (share['calls'] != 1)} {words}{cost}.")
+    if not any(complete[name]["calls"] for name in states):
+        lines.append("Every call has a tenant, a price and reported usage.")
+    if complete["incidents"]:
+        lines.append(
+            f"{complete['incidents']} incident(s) recorded, calls may be missing: tollbook doctor"
+        )
+    return lines
+
+
+def _local(text: Any, zone: ZoneInfo) -> str:
+    moment = text if isinstance(text, datetime) else datetime.fromisoformat(str(text))
+    return moment.astimezone(zone).isoformat(sep=" ", timespec="seconds")

@@ -1,0 +1,86 @@
+"""Every question the ledger answers, for the API and for commands alike.
+
+A question is a name and pairs of text, an answer is a Struct: the same whether it travels over
+HTTP or a command opens the ledger file itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tollbook import clock
+from tollbook.books.cards import cards
+from tollbook.prices.card import RateCard
+from tollbook.reports.calls import (
+    CallsReport,
+    calls_query,
+    fetch_calls,
+    latest_entry_id,
+    run_calls,
+)
+from tollbook.reports.explain import Explanation, explain_call
+from tollbook.reports.params import from_pairs
+from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
+from tollbook.reports.spend import SpendReport, run_spend
+
+if TYPE_CHECKING:
+    from tollbook.books.store import Books
+    from tollbook.reports.params import Pairs
+    from tollbook.reports.reader import Reader
+
+READS: Final = ("spend", "rollup", "calls", "tail")
+
+
+class Answers:
+    """Answers questions from one open ledger; safe to use from several threads."""
+
+    def __init__(self, reader: Reader, books: Books) -> None:
+        self.reader = reader
+        self._books = books
+
+    def spend(self, pairs: Pairs) -> SpendReport:
+        """Answer a spend query given as named texts.
+
+        Raises:
+            QueryError: a wrong option.
+            QueryTimeoutError: it took too long.
+        """
+        return run_spend(self.reader, from_pairs(pairs, clock.utc_now()))
+
+    def rollup(self, pairs: Pairs) -> RollupReport:
+        """Answer the monthly billing rollup; raises as :meth:`spend`."""
+        return run_rollup(self.reader, rollup_query(pairs, clock.utc_now()))
+
+    def calls(self, pairs: Pairs) -> CallsReport:
+        """Answer with a page of calls; raises as :meth:`spend`."""
+        return run_calls(self.reader, calls_query(pairs, clock.utc_now()))
+
+    def tail(self, pairs: Pairs) -> dict[str, Any]:
+        """Answer with the calls booked after an entry id, oldest first; raises as :meth:`spend`.
+
+        Without ``after``, no calls and the newest entry id, from which to go on.
+        """
+        query = calls_query(pairs, clock.utc_now())
+        if query.after is None:
+            return {"rows": [], "after": latest_entry_id(self.reader)}
+        rows = fetch_calls(self.reader, query)
+        return {"rows": rows, "after": rows[-1]["entry_id"] if rows else query.after}
+
+    def explain(self, wanted: str) -> Explanation:
+        """Explain one call.
+
+        Raises:
+            CallNotFoundError: no entry bears the id.
+            QueryTimeoutError: it took too long.
+        """
+        return explain_call(self.reader, wanted, self.card)
+
+    def card(self, card_id: str) -> RateCard | None:
+        """Return a price card as the books keep it, None where they do not know it.
+
+        Raises:
+            BooksError: the books cannot be read.
+            CardTextError: the stored card was changed.
+        """
+        row = cards(self._books, [card_id]).get(card_id)
+        return None if row is None else RateCard.from_json(row.body)

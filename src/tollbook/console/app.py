@@ -1,0 +1,163 @@
+"""The API as a Litestar application. Queries run in threads, so the event loop stays free."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from litestar import Litestar, Request, Response, Router, get, post
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from tollbook import __version__
+from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
+from tollbook.console.gate import Gate
+from tollbook.console.negotiate import read_pairs, table
+from tollbook.console.problems import HANDLERS
+from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, read at run time
+
+if TYPE_CHECKING:
+    from tollbook.reports.params import Pairs
+
+_BODY_MAX_BYTES: Final = 65_536
+_Asked = Request[Any, Any, Any]
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+
+class Operations(Protocol):
+    """What the ledger process can be asked to do; each call may take long and runs in a thread."""
+
+    def status(self) -> dict[str, Any]:
+        """Return how far the ledger is, what it reads and what it has found wrong."""
+
+    def ingest(self, pairs: Pairs) -> dict[str, Any]:
+        """Read the spool up to the moment of the call, then return how far the ledger is."""
+
+    def verify(self) -> dict[str, Any]:
+        """Recompute everything and return the findings."""
+
+    def rerate(self, pairs: Pairs) -> dict[str, Any]:
+        """Return what re-rating with today's cards changes; book it where ``apply=true``."""
+
+
+class Services(NamedTuple):
+    """All that the API needs."""
+
+    answers: Answers
+    operations: Operations
+    token: str
+
+
+def create_app(services: Services) -> Litestar:
+    """Return the application; everything but ``/healthz`` needs the bearer token."""
+    digest = sha256(services.token.encode()).digest()
+    return Litestar(
+        route_handlers=[_healthz, _reads(services.answers), _operations(services.operations)],
+        middleware=[DefineMiddleware(Gate, token_digest=digest)],
+        exception_handlers=HANDLERS,
+        request_max_body_size=_BODY_MAX_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="Tollbook",
+            version=__version__,
+            description="Which tenant, user, feature and agent run spent every dollar.",
+            path="/api/v1",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            use_handler_docstrings=True,
+            components=Components(
+                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}
+            ),
+            security=[{"bearer": []}],
+        ),
+        debug=False,
+        logging_config=None,
+    )
+
+
+@get("/healthz", security=[], sync_to_thread=False)
+def _healthz() -> dict[str, str]:
+    """Tell that the process answers."""
+    return {"status": "ok", "version": __version__}
+
+
+def _reads(answers: Answers) -> Router:
+    # The parameters are named for the OpenAPI document; the query itself is read as pairs, which
+    # refuses what is misspelt instead of passing over it.
+    @get("/spend", sync_to_thread=True)
+    def spend(
+        request: _Asked, since: str | None = None, until: str | None = None,
+        period: str | None = None, tz: str | None = None, by: str | None = None,
+        where: list[str] | None = None, measures: str | None = None, order: str | None = None,
+        limit: str | None = None, booked_before: str | None = None, format: str | None = None,  # noqa: A002 -- its public name
+    ) -> Response[SpendReport]:  # fmt: skip
+        """Sum the ledger's entries by any dimensions, with totals and completeness."""
+        del since, until, period, tz, by, where, measures, order, limit, booked_before, format
+        return table(request, answers.spend(read_pairs(request)))
+
+    @get("/rollup", sync_to_thread=True)
+    def rollup(
+        request: _Asked, since: str | None = None, until: str | None = None,
+        period: str | None = None, tz: str | None = None, where: list[str] | None = None,
+        order: str | None = None, limit: str | None = None, booked_before: str | None = None,
+        format: str | None = None,  # noqa: A002 -- its public name
+    ) -> Response[RollupReport]:  # fmt: skip
+        """Return the monthly billing rollup by tenant, month and model."""
+        del since, until, period, tz, where, order, limit, booked_before, format
+        return table(request, answers.rollup(read_pairs(request)))
+
+    @get("/calls", sync_to_thread=True)
+    def calls(
+        request: _Asked, since: str | None = None, until: str | None = None,
+        period: str | None = None, tz: str | None = None, where: list[str] | None = None,
+        limit: str | None = None, before: str | None = None, format: str | None = None,  # noqa: A002 -- its public name
+    ) -> Response[CallsReport]:  # fmt: skip
+        """List calls, newest first; ``next_before`` of a page is ``before`` of the next."""
+        del since, until, period, tz, where, limit, before, format
+        return table(request, answers.calls(read_pairs(request)))
+
+    @get("/tail", sync_to_thread=True)
+    def tail(request: _Asked, after: str | None = None) -> Response[dict[str, Any]]:
+        """Return the calls booked after an entry id, oldest first."""
+        del after
+        return Response(answers.tail(read_pairs(request)), headers=_NO_STORE)
+
+    @get("/calls/{call_id:str}/explain", sync_to_thread=True)
+    def explain(call_id: str) -> Response[Explanation]:
+        """Explain one call: identity, usage, price, arithmetic and entries."""
+        return Response(answers.explain(call_id), headers=_NO_STORE)
+
+    return Router("/api/v1", route_handlers=[spend, rollup, calls, tail, explain], tags=["reports"])
+
+
+def _operations(operations: Operations) -> Router:
+    @get("/status", sync_to_thread=True)
+    def status() -> Response[dict[str, Any]]:
+        """Return watermark, lag, spool writers, incidents and versions."""
+        return Response(operations.status(), headers=_NO_STORE)
+
+    @post("/ingest", status_code=HTTPStatus.OK, sync_to_thread=True)
+    def ingest(request: _Asked, until: str | None = None) -> Response[dict[str, Any]]:
+        """Read the spool up to now, then answer."""
+        del until
+        return Response(operations.ingest(read_pairs(request)), headers=_NO_STORE)
+
+    @post("/verify", status_code=HTTPStatus.OK, sync_to_thread=True)
+    def verify() -> Response[dict[str, Any]]:
+        """Recompute every hash, sum and price and return what differs."""
+        return Response(operations.verify(), headers=_NO_STORE)
+
+    @post("/rerate", status_code=HTTPStatus.OK, sync_to_thread=True)
+    def rerate(
+        request: _Asked, since: str | None = None, until: str | None = None,
+        tz: str | None = None, apply: str | None = None,
+    ) -> Response[dict[str, Any]]:  # fmt: skip
+        """Preview, or with ``apply=true`` book, what today's price cards change."""
+        del since, until, tz, apply
+        return Response(operations.rerate(read_pairs(request)), headers=_NO_STORE)
+
+    return Router("/api/v1", route_handlers=[status, ingest, verify, rerate], tags=["ledger"])

@@ -1,0 +1,78 @@
+"""The same answers from the ledger file itself, while no ledger process runs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tollbook.books.store import open_books
+from tollbook.console.answers import READS, Answers
+from tollbook.console.client import LedgerSilentError, NotRunningError
+from tollbook.ledger.errors import LedgerInUseError
+from tollbook.ledger.store import LEDGER_FILE, connect_readonly
+from tollbook.reports.reader import DuckdbReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tollbook.config import Config
+    from tollbook.reports.params import Pairs
+
+
+class LocalSource:
+    """An open ledger file."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def ask(self, name: str, pairs: Pairs) -> dict[str, Any]:
+        """Answer ``spend``, ``rollup``, ``calls`` or ``tail``.
+
+        Raises:
+            QueryError: a wrong option.
+        """
+        assert name in READS
+        answer: dict[str, Any] = msgspec.to_builtins(getattr(self._answers, name)(pairs))
+        return answer
+
+    def explain(self, wanted: str) -> dict[str, Any]:
+        """Explain one call.
+
+        Raises:
+            CallNotFoundError: no entry bears the id.
+        """
+        answer: dict[str, Any] = msgspec.to_builtins(self._answers.explain(wanted))
+        return answer
+
+    def catch_up(self) -> None:
+        """Refuse: only the ledger process reads the spool.
+
+        Raises:
+            NotRunningError: always.
+        """
+        raise NotRunningError("--wait")
+
+
+@contextmanager
+def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
+    """Open ledger and books for reading.
+
+    Raises:
+        LedgerSilentError: a ledger process holds the file, so it should have answered.
+        LedgerFileError: the file is missing or cannot be used.
+        BooksError: the books cannot be used.
+    """
+    path = data_dir / LEDGER_FILE
+    try:
+        connection = connect_readonly(path, memory_limit=config.ledger.memory_limit)
+    except LedgerInUseError as error:
+        who = f"process {error.pid} holds {path}" if error.pid else f"{path} is held"
+        raise LedgerSilentError("on its API", who) from error
+    try:
+        with open_books(data_dir) as books:
+            yield LocalSource(Answers(DuckdbReader(connection), books))
+    finally:
+        connection.close()
