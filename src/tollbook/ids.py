@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import uuid
+from typing import TYPE_CHECKING
 
 from tollbook import clock
 
-_RANDOM_POOL_BYTES = 10 * 512
-_pool = b""
-_pool_at = 0
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PARTS = 512
+_PART_BYTES = 10
+_pool: Iterator[bytes] = iter(())
 _pool_pid = 0
 
 
 def _random_10() -> bytes:
-    """Take 10 random bytes from a pool, so that one system call serves hundreds of ids."""
-    global _pool, _pool_at, _pool_pid  # noqa: PLW0603 -- a per-process pool; the pid guards forks
-    if _pool_at >= len(_pool) or _pool_pid != os.getpid():
-        _pool, _pool_at, _pool_pid = os.urandom(_RANDOM_POOL_BYTES), 0, os.getpid()
-    part = _pool[_pool_at : _pool_at + 10]
-    _pool_at += 10
-    return part
+    """Take 10 random bytes from a pool, so that one system call serves hundreds of ids.
+
+    ``next`` on an iterator hands each part to one thread only; the process id guards forks.
+    """
+    global _pool, _pool_pid
+    if _pool_pid == os.getpid():
+        for part in _pool:
+            return part
+    fresh = os.urandom(_PARTS * _PART_BYTES)
+    parts = [fresh[at : at + _PART_BYTES] for at in range(0, len(fresh), _PART_BYTES)]
+    _pool, _pool_pid = iter(parts[1:]), os.getpid()
+    return parts[0]
 
 
 def new_id(unix_ns: int | None = None) -> bytes:
