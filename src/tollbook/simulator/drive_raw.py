@@ -44,6 +44,7 @@ def drive_raw(
     concurrency: int = 64,
     text_tokens_max: int = 48,
     timeout_s: float = 120.0,
+    names_attempts: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> DriveResult:
     """Send planned requests; return when all have ended.
@@ -57,11 +58,13 @@ def drive_raw(
         concurrency: connections at once.
         text_tokens_max: how much prompt text is really sent.
         timeout_s: of one attempt.
+        names_attempts: send ``Idempotency-Key: <request id>/<attempt from 0>``, by which each
+            attempt can be found again behind the gateway, answered or not.
         progress: called some 200 times.
     """
     driver = _RawDriver(
         base_url, api_key, virtual_keys or {}, text_tokens_max, timeout_s,
-        Recorder(log_path, len(requests), progress),
+        Recorder(log_path, len(requests), progress), names_attempts=names_attempts,
     )  # fmt: skip
     result: DriveResult = uvloop.run(driver.run(requests, concurrency))
     return result
@@ -76,7 +79,10 @@ class _RawDriver:
         text_tokens_max: int,
         timeout_s: float,
         recorder: Recorder,
+        *,
+        names_attempts: bool,
     ) -> None:
+        self._names_attempts = names_attempts
         parts = urlsplit(base_url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._prefix = parts.path.rstrip("/")
@@ -165,6 +171,7 @@ class _RawDriver:
             f"x-stainless-retry-count: {attempt}",
             f"content-length: {len(body)}",
             *[f"{name}: {value}" for name, value in made.headers.items()],
+            *([f"idempotency-key: {planned.id}/{attempt}"] if self._names_attempts else []),
             "\r\n",
         ]
         return "\r\n".join(lines).encode() + body
