@@ -94,7 +94,7 @@ def request_body(size_bytes: int, *, is_stream: bool) -> bytes:
     if is_stream:
         request["stream"] = True
     messages = [{"role": "system", "content": "You are a helpful assistant. " * 4}]
-    turn = "The quick brown fox jumps over the lazy dog, said the \"clerk\".\n" * 4
+    turn = 'The quick brown fox jumps over the lazy dog, said the "clerk".\n' * 4
     while True:
         request["messages"] = messages
         missing = size_bytes - len(json.dumps(request))
@@ -117,7 +117,9 @@ def request_headers(at: int) -> dict[str, str]:
     }
 
 
-def _event(delta: dict[str, object] | None, *, finish: str | None = None, usage: bool = False) -> bytes:
+def _event(
+    delta: dict[str, object] | None, *, finish: str | None = None, usage: bool = False
+) -> bytes:
     data = {
         "id": "chatcmpl-AbCdEfGhIjKlMnOpQrStUvWxYz012",
         "object": "chat.completion.chunk",

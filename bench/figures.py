@@ -106,7 +106,7 @@ def _plain(each: Figure) -> dict[str, object]:
     return {
         key: value
         for key, value in fields.items()
-        if key in promised or (value is not None and value != [] and value != ())
+        if key in promised or (value is not None and value not in ([], ()))
     }
 
 

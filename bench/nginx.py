@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from bench.procs import Processes
 
-# Bodies are read whole before they leave (as the gateway must) and stay in memory; plain answers are
-# buffered in memory, streams are passed on at once; upstream connections are kept.
+# Bodies are read whole before they leave (as the gateway must) and stay in memory; plain answers
+# are buffered in memory, streams are passed on at once; upstream connections are kept.
 _CONFIG = """
 daemon off;
 master_process off;
@@ -51,7 +51,7 @@ http {{
     proxy_set_header Connection "";
     location / {{ proxy_pass http://provider; }}
     location /stream/ {{ proxy_pass http://provider; proxy_buffering off; }}
-    location /trickle/ {{ proxy_pass http://provider; proxy_buffering off; proxy_read_timeout 600s; }}
+    location /trickle/ {{ proxy_pass http://provider; proxy_buffering off; }}
   }}
 }}
 """
@@ -101,5 +101,3 @@ def wait_for_port(port: int, what: str, attempts: int = 200) -> None:
                 return
         time.sleep(0.05)
     raise BenchError(f"{what} does not listen on port {port}")
-
-

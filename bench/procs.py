@@ -65,6 +65,7 @@ class Processes:
             if os.getppid() != parent:
                 os._exit(1)  # the parent died before the line above took effect
             machine.pin(core)
+            machine.go_first()
 
         process = subprocess.Popen(
             command,
