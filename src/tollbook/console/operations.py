@@ -1,0 +1,55 @@
+"""What the running ledger can be asked to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tollbook.console.status import read_status
+from tollbook.reports.errors import QueryError
+from tollbook.reports.params import gather
+
+if TYPE_CHECKING:
+    from tollbook.console.ledgerfile import LedgerFiles
+    from tollbook.console.pump import Pump
+    from tollbook.reports.params import Pairs
+    from tollbook.reports.reader import Reader
+
+_CATCH_UP_TIMEOUT_S: Final = 600.0
+
+
+class LedgerOperations:
+    """Operations on an open ledger; callable from any thread."""
+
+    def __init__(self, files: LedgerFiles, reader: Reader, pump: Pump) -> None:
+        self._files, self._reader, self._pump = files, reader, pump
+
+    def status(self) -> dict[str, Any]:
+        """Return how far the ledger is, what it reads and what it has found wrong."""
+        return read_status(self._reader, self._pump.problems)
+
+    def ingest(self, pairs: Pairs) -> dict[str, Any]:
+        """Read the spool up to the moment of the call, then return how far the ledger is.
+
+        Raises:
+            QueryError: ``until`` is anything but ``now``.
+        """
+        given, _ = gather(pairs, ("until",))
+        if given.get("until", "now") != "now":
+            raise QueryError("until", "only now is possible")
+        is_complete = self._pump.catch_up(_CATCH_UP_TIMEOUT_S)
+        return {"caught_up": is_complete} | self.status()
+
+    def skip_corrupt(self, pairs: Pairs) -> dict[str, Any]:
+        """Give up the damaged part of a writer's spool (the operator's decision).
+
+        Raises:
+            QueryError: no writer is named.
+            SpoolError: its files cannot be read.
+        """
+        given, _ = gather(pairs, ("writer",))
+        if "writer" not in given:
+            raise QueryError("writer", "name the writer whose damage is to be skipped")
+        return {
+            "writer": given["writer"],
+            "skipped_bytes": self._pump.skip_corrupt(given["writer"]),
+        }

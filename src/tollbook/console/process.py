@@ -1,0 +1,161 @@
+"""The ledger process: reads the spool, keeps the store, answers questions.
+
+``python -m tollbook.console.process --data DIR [--config FILE] [--exit-on-stdin-eof]``. It prints
+one line on standard output once it answers. SIGTERM, SIGINT, or with ``--exit-on-stdin-eof`` the
+end of standard input (its supervisor has died), make it read the spool to its end and exit 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tollbook.config import Config, load_config
+from tollbook.console.answers import Answers
+from tollbook.console.app import Services, create_app
+from tollbook.console.auth import Address, announce, new_token, withdraw
+from tollbook.console.ledgerfile import LedgerFiles, open_ledger
+from tollbook.console.operations import LedgerOperations
+from tollbook.console.pump import Pump
+from tollbook.console.server import ApiServer, listen
+from tollbook.errors import TollbookError
+from tollbook.reports.reader import DuckdbReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+log = logging.getLogger(__name__)
+
+_FINAL_INGEST_TIMEOUT_S: Final = 100.0
+_FAILED: Final = 1
+
+
+class DataDirError(TollbookError):
+    """The data directory cannot be used."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"data directory {path}: {problem}; choose another with --data")
+
+
+class DamagedSpoolError(TollbookError):
+    """The spool is damaged: what is lost is the operator's decision."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+
+
+def run_ledger(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    data_dir: Path | None = None,
+    config_path: Path | None = None,
+    stop: threading.Event | None = None,
+) -> int:
+    """Run until stopped and return the exit code.
+
+    Args:
+        config: the settings.
+        environ: unused but for what the settings name; kept for processes that need more.
+        data_dir: where everything durable lives; None for the configured one.
+        config_path: file of the settings, for errors about price cards.
+        stop: set to end the run.
+
+    Raises:
+        TollbookError: it cannot start; one line says why.
+    """
+    del environ
+    stop = stop or threading.Event()
+    directory = data_dir or Path(config.store.dir)
+    _make_private(directory)
+    with open_ledger(config, directory, config_path) as files:
+        return _serve(config, directory, files, stop)
+
+
+def _serve(config: Config, directory: Path, files: LedgerFiles, stop: threading.Event) -> int:
+    pump = Pump(
+        files.ingester,
+        poll_interval_s=config.ledger.poll_interval_s,
+        retain_h=config.spool.retain_h,
+        on_failure=stop,
+    )
+    connection = files.store.reader()
+    reader = DuckdbReader(connection)
+    pump.step()
+    _check_spool(reader, pump)
+    token = new_token()
+    listener = listen(config.console.host, config.console.port)
+    services = Services(Answers(reader, files.books), LedgerOperations(files, reader, pump), token)
+    server = ApiServer(create_app(services), listener)
+    server.start()
+    try:
+        announce(directory, token, Address(config.console.host, server.port, os.getpid()))
+        pump.start()
+        print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
+        stop.wait()
+    finally:
+        withdraw(directory)
+        server.stop()
+        pump.stop(_FINAL_INGEST_TIMEOUT_S)
+        connection.close()
+    return _FAILED if pump.failure is not None else 0
+
+
+def _check_spool(reader: DuckdbReader, pump: Pump) -> None:
+    """Refuse to start over a damaged spool; while running, the damaged writer is set aside."""
+    damaged = reader.fetch("SELECT count(*) FROM spool_positions WHERE state = 'corrupt'")[0][0]
+    if damaged:
+        raise DamagedSpoolError(
+            pump.problems[0] if pump.problems else "the spool is damaged; see tollbook doctor"
+        )
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataDirError(directory, (error.strerror or str(error)).lower()) from error
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        stop.set()
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the process; return the exit code."""
+    parser = argparse.ArgumentParser(prog="tollbook ledger process")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--exit-on-stdin-eof", action="store_true")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s ledger: %(message)s", level=logging.WARNING
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    if options.exit_on_stdin_eof:
+        _stop_at_end_of_input(stop)
+    try:
+        config = load_config(options.config, os.environ)
+        return run_ledger(
+            config, os.environ, data_dir=options.data, config_path=options.config, stop=stop
+        )
+    except TollbookError as error:
+        print(f"tollbook: {error.message}", file=sys.stderr)  # noqa: T201 -- the one line
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
