@@ -1,7 +1,5 @@
 """``python -m tollbook`` is the ``tollbook`` command."""
 
-import sys
-
 from tollbook.cli.main import main
 
-sys.exit(main())
+main()

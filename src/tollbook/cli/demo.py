@@ -1,0 +1,295 @@
+"""``tollbook demo``: the whole of it against simulated providers, held against their true bill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tollbook.books import open_books
+from tollbook.books.keys import create_key
+from tollbook.cli import tieout
+from tollbook.cli.tables import write_rows
+from tollbook.cli.up import base_url
+from tollbook.config import Config, load_config
+from tollbook.console.client import ApiSource, running_ledger
+from tollbook.errors import CheckFailedError, TollbookError
+from tollbook.money import usd_text
+from tollbook.simulator.bill import bill, bill_by_tenant, leaks
+from tollbook.simulator.process import Simulator, start_in_subprocess
+from tollbook.simulator.traffic import Mix, Plan, make_plan
+from tollbook.simulator.truth import TruthCall, read_truth
+from tollbook.supervisor.preflight import DataDirectory, PortInUseError, check_port
+from tollbook.supervisor.run import Supervisor
+from tollbook.usage import TOKEN_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tollbook.simulator.outcomes import DriveResult
+    from tollbook.simulator.outcomes import Progress as Done
+
+_MARKER: Final = "made-by-tollbook-demo"
+_SIM_KEY: Final = "sk-sim-gateway"
+_KEYED_TENANTS: Final = 12
+_SHOWN_TENANTS: Final = "15"
+_MEASURES: Final = ",".join(
+    ["calls", *TOKEN_KINDS, *(f"{kind}_cost_usd" for kind in TOKEN_KINDS), "cost_usd"]
+)
+
+
+class NotADemoError(TollbookError):
+    """The directory holds something that the demo did not make."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was not made by tollbook demo; choose another with --data")
+
+
+class TieOutError(CheckFailedError):
+    """Ledger and bill disagree."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__(f"{lines} line(s) of ledger and bill disagree; they are listed above")
+
+
+class _Run(NamedTuple):
+    """What the parts of the demo share."""
+
+    config: Config
+    config_path: Path
+    data_dir: Path
+    simulator: Simulator
+    environ: dict[str, str]
+    err: Console
+
+
+@click.command()
+@click.option("--calls", default=3000, show_default=True, type=click.IntRange(10, 1_000_000),
+              help="How many calls to send.")  # fmt: skip
+@click.option("--tenants", default=40, show_default=True, type=click.IntRange(5, 200),
+              help="How many customers the simulated product has.")  # fmt: skip
+@click.option("--seed", default=2026, show_default=True, help="Of everything that is drawn.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64),
+              help="Gateway processes.")  # fmt: skip
+@click.option("--fast", is_flag=True, help="Plain HTTP instead of the official SDKs.")
+@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C.")
+@click.option("--data", "data_dir", default=Path("demo-data"), show_default=True,
+              type=click.Path(path_type=Path), help="Its directory, made anew.")  # fmt: skip
+def demo(
+    calls: int,
+    tenants: int,
+    seed: int,
+    workers: int,
+    fast: bool,  # noqa: FBT001 -- a command-line flag
+    keep: bool,  # noqa: FBT001 -- a command-line flag
+    data_dir: Path,
+) -> None:
+    """See it all work: simulated providers and a product, the gateway, the ledger, the bill.
+
+    Sends calls through the official SDKs, reports them by tenant and holds the ledger against the
+    simulated providers' own bill. Exit code 1 if they differ by anything.
+    """
+    err = Console(stderr=True)
+    home = data_dir.absolute()
+    _make_home(home)
+    plan = make_plan(seed=seed, calls=calls, tenants=tenants, mix=Mix())
+    with ExitStack() as stack:
+        err.print(f"simulated providers: OpenAI and Anthropic (seed {seed})")
+        simulator = stack.enter_context(start_in_subprocess(home / "provider-log"))
+        run = _settle(home, simulator, workers, err)
+        stack.enter_context(DataDirectory(run.data_dir))
+        supervisor = Supervisor(
+            run.config, config_path=run.config_path, data_dir=run.data_dir, environ=run.environ
+        )
+        stack.callback(supervisor.stop)
+        err.print(f"gateway on port {run.config.gateway.port}, ledger in {run.data_dir}")
+        supervisor.start()
+        _drive(run, plan, is_fast=fast)
+        source = running_ledger(run.data_dir)
+        assert source is not None, "the supervisor has seen it listen"
+        err.print("reading the spool to its end ...")
+        source.catch_up()
+        holds = _show(source, plan, read_truth(simulator.log_dir))
+        click.echo("\n".join(_next_steps(run)))
+        if keep:
+            sys.stdout.flush()
+            supervisor.watch()
+    if holds is not None:
+        raise holds
+
+
+def _make_home(home: Path) -> None:
+    if home.exists():
+        if any(home.iterdir()) and not (home / _MARKER).exists():
+            raise NotADemoError(home)
+        shutil.rmtree(home)
+    home.mkdir(parents=True, mode=0o700)
+    (home / _MARKER).touch()
+
+
+def _settle(home: Path, simulator: Simulator, workers: int, err: Console) -> _Run:
+    """Write the settings that a real installation would have, towards the simulator."""
+    config_path, data_dir = home / "tollbook.toml", home / "data"
+    config_path.write_text(
+        f"""# Made by tollbook demo. With real providers base_url is left out.
+[gateway]
+port = {_port("the gateway", 8080, "gateway.port")}
+workers = {workers}
+
+[console]
+port = {_port("the ledger's API", 8081, "console.port")}
+
+[store]
+dir = "{data_dir}"
+
+[providers.openai]
+base_url = "{simulator.base_url}/openai"
+api_key_env = "DEMO_PROVIDER_KEY"
+
+[providers.anthropic]
+base_url = "{simulator.base_url}/anthropic"
+api_key_env = "DEMO_PROVIDER_KEY"
+{_live_providers()}""",
+        encoding="utf-8",
+    )
+    data_dir.mkdir(mode=0o700)
+    environ = {**os.environ, "DEMO_PROVIDER_KEY": _SIM_KEY}
+    config = load_config(config_path, environ)
+    return _Run(config, config_path, data_dir, simulator, environ, err)
+
+
+def _live_providers() -> str:
+    """Return sections for the real providers whose keys are set; nothing is sent there by itself."""
+    return "".join(
+        f"""
+[providers.{name}-live]
+dialect = "{provider.dialect}"
+base_url = "{provider.base_url}"
+api_key_env = "{provider.api_key_env}"
+list_prices = "{name}"
+"""
+        for name, provider in Config().providers.items()
+        if provider.api_key_env in os.environ
+    )
+
+
+def _port(what: str, usual: int, setting: str) -> int:
+    """Return the usual port, or a free one where that is taken."""
+    try:
+        check_port(what, "127.0.0.1", usual, setting)
+    except PortInUseError:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            chosen: int = free.getsockname()[1]
+            return chosen
+    return usual
+
+
+def _drive(run: _Run, plan: Plan, *, is_fast: bool) -> DriveResult:
+    """Send the plan's calls through the gateway, some tenants with keys of their own."""
+    with open_books(run.data_dir) as books:
+        product = create_key(books, label="product", actor="demo")[1]
+        keys = {
+            tenant.id: create_key(books, label=tenant.id, tenant_id=tenant.id, actor="demo")[1]
+            for tenant in plan.tenants[:_KEYED_TENANTS]
+        }
+    log_path = run.data_dir.parent / "product-log.jsonl"
+    url = f"http://127.0.0.1:{run.config.gateway.port}"
+    with Progress(
+        TextColumn("calls through the {task.fields[how]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[errors]} errors seen by the product"),
+        console=run.err,
+    ) as progress:
+        how = "gateway" if is_fast else "official SDKs"
+        task = progress.add_task("", total=len(plan.requests), how=how, errors=0)
+
+        def tell(done: Done) -> None:
+            progress.update(task, completed=done.done, errors=done.errors)
+
+        drive = import_module(f"tollbook.simulator.drive_{'raw' if is_fast else 'sdk'}")
+        send: Callable[..., DriveResult] = getattr(drive, "drive_raw" if is_fast else "drive_sdk")
+        done = send(plan.requests, url, log_path, api_key=product, virtual_keys=keys, progress=tell)
+    run.err.print(f"{done.total:,} calls in {done.duration_ns // 10**9} s: {done.outcomes}")
+    return done
+
+
+def _show(source: ApiSource, plan: Plan, truth: list[TruthCall]) -> TieOutError | None:
+    """Print the report and the tie-out; return the error that ends the command, if any."""
+    span = [("since", "24h")]
+    click.echo("\nWho spent it: tollbook report spend --by tenant\n")
+    write_rows(source.ask("spend", [*span, ("by", "tenant"), ("limit", _SHOWN_TENANTS)]), "table")
+
+    def reported(by: str, *more: tuple[str, str]) -> list[dict[str, Any]]:
+        where = ("where", "usage_source=reported")
+        rows: list[dict[str, Any]] = source.ask("spend", [*span, ("by", by), where, *more])["rows"]
+        return rows
+
+    def usage_came(call: TruthCall) -> bool:
+        return call.usage_delivered
+
+    lines = tieout.by_model_and_kind(
+        reported("provider,model", ("measures", _MEASURES)), bill(truth, where=usage_came)
+    )
+    owners = tieout.by_tenant(
+        reported("tenant"), bill_by_tenant(truth, plan.tenant_of(), where=usage_came)
+    )
+    click.echo("\nThe simulated providers' bill, where they reported usage\n")
+    click.echo(f"  ledger  {usd_text(lines.ledger_pico):>22} USD")
+    click.echo(f"  bill    {usd_text(lines.bill_pico):>22} USD")
+    click.echo(f"  compared: {lines.lines} lines of model x token kind, {owners.lines} tenants")
+    _show_estimates(source, span, truth)
+    found = leaks(truth)
+    click.echo(f"  identity that reached a provider: {found or 'none'}")
+    differences = [*lines.differences, *owners.differences]
+    for one in differences:
+        click.echo(f"  DIFFERENT {' '.join(one.what)}: ledger {one.ledger_tokens:,} tokens "
+                   f"{usd_text(one.ledger_pico)} USD, bill {one.bill_tokens:,} tokens "
+                   f"{usd_text(one.bill_pico)} USD")  # fmt: skip
+    click.echo(f"\n{lines.line()}\n")
+    return TieOutError(len(differences) or 1) if differences or found else None
+
+
+def _show_estimates(source: ApiSource, span: list[tuple[str, str]], truth: list[TruthCall]) -> None:
+    """Say what the providers billed without ever reporting it, and what the ledger has for it."""
+    silent = bill(truth, where=lambda call: call.is_billed and not call.usage_delivered)
+    pairs = [*span, ("where", "usage_source=estimated")]
+    totals = source.ask("spend", pairs)["totals"]
+    click.echo(
+        f"  broken off before usage came: billed {silent.billed_calls} calls, "
+        f"{usd_text(silent.total_pico)} USD; estimated {totals['calls']} calls, "
+        f"{totals['cost_usd'] or 'unknown'} USD"
+    )
+
+
+def _next_steps(run: _Run) -> list[str]:
+    where = f"--config {run.config_path}"
+    url = base_url(Config(), "openai")
+    return [
+        "Look around (nothing needs to run):",
+        f"  tollbook report rollup {where} --since 24h",
+        f"  tollbook calls {where} --where status=error",
+        f"  tollbook explain CALL_ID {where}",
+        f"  tollbook verify {where}",
+        *[
+            f"Your {name.removesuffix('-live')} key is set: {base_url(run.config, name)} (--keep)"
+            for name in run.config.providers
+            if name.endswith("-live")
+        ],
+        "",
+        "Point a real application at it:",
+        "  export OPENAI_API_KEY=... ANTHROPIC_API_KEY=...   # of the provider, for the gateway",
+        "  tollbook up &",
+        "  tollbook keys create my-app --tenant acme",
+        f"  OPENAI_BASE_URL={url} OPENAI_API_KEY=tb_... python my_app.py",
+    ]
