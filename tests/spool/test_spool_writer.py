@@ -415,6 +415,36 @@ def test_sync_in_another_thread_while_segments_rotate(
     assert numbers(tmp_path) == list(range(2000))
 
 
+def test_closing_waits_for_a_sync_that_is_under_way(
+    open_writer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor closed under a sync could by then be another file's."""
+    writer = open_writer()
+    is_syncing, may_end = threading.Event(), threading.Event()
+    real = os.fdatasync
+
+    def slow(descriptor: int) -> None:
+        is_syncing.set()
+        assert may_end.wait(30)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    results: list[bool] = []
+    syncing = threading.Thread(target=lambda: results.append(writer.sync()))
+    closing = threading.Thread(target=writer.close)
+    syncing.start()
+    assert is_syncing.wait(30)
+    monkeypatch.setattr(os, "fdatasync", real)
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    assert writer._files._descriptor >= 0
+    may_end.set()
+    syncing.join()
+    closing.join()
+    assert results == [True]
+
+
 def test_a_failing_sync_shows_in_health_until_it_works(
     frame: Frames, open_writer: Open, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
