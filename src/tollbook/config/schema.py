@@ -38,15 +38,21 @@ class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[providers.NAME]``: one upstream API, reached under ``/NAME/...``."""
 
     dialect: Literal["openai", "anthropic"]
+    """Which API the server speaks; OpenAI-compatible servers speak openai."""
     base_url: HttpUrl
+    """Where it is, without the part that clients add (``/v1/...``)."""
     api_key_env: str | None = None
     """Variable that holds the provider key, sent for callers that present a virtual key."""
     list_prices: str | None = None
     """Provider id in genai-prices whose list prices apply; None for the provider's own name."""
     ca_file: str | None = None
+    """Certificates to trust instead of the system's, in PEM."""
     connect_timeout_s: Seconds = 10.0
+    """Longest wait for a connection, TLS included; then the caller gets 504."""
     first_byte_timeout_s: Seconds = 600.0
+    """Longest wait for the head of a response; then the caller gets 504."""
     idle_timeout_s: Seconds = 300.0
+    """Longest pause within a response; then it counts as broken off."""
     max_connections: Count = 4096
     """Per worker; further requests wait for a free connection up to connect_timeout_s."""
     keepalive_s: Seconds = 50.0
@@ -61,11 +67,17 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[gateway]``: the data plane."""
 
     host: str = "127.0.0.1"
+    """Address it listens on; by default nobody else on the network can reach it."""
     port: Port = 8080
+    """Port it listens on."""
     workers: Count = 1
+    """Processes that share the port; about one per core."""
     max_header_bytes: Count = 65_536
+    """Largest head of a request; a larger one gets 431."""
     max_headers: Count = 256
+    """Most header fields of a request; more get 431."""
     max_url_bytes: Count = 8192
+    """Longest request target; a longer one gets 414."""
     max_inspected_body_bytes: Count = 64 * 1024 * 1024
     """Largest body of a metered endpoint, which is read whole before it is forwarded."""
     max_body_bytes: Count = 1024 * 1024 * 1024
@@ -73,15 +85,21 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     max_metered_response_bytes: Count = 64 * 1024 * 1024
     """Largest plain answer whose usage is read; a larger one passes and is estimated."""
     header_timeout_s: Seconds = 30.0
+    """Longest time from the first byte of a head to its last."""
     body_timeout_s: Seconds = 120.0
     """Longest pause between two reads of a request body."""
     keepalive_s: Seconds = 75.0
+    """How long an idle client connection is kept."""
     shutdown_timeout_s: Seconds = 30.0
+    """How long calls in flight may take to end when the gateway stops."""
     max_client_connections: Count = 20_000
+    """Per worker; further ones are refused."""
     client_disconnect: DisconnectPolicy = "drain"
+    """When a client hangs up: read on to the real usage, or stop paying and estimate."""
     drain_timeout_s: Seconds = 120.0
     """How long a stream is read on after its client hung up."""
     drain_max_bytes: Count = 16 * 1024 * 1024
+    """How much of a stream is read on after its client hung up."""
     max_draining: Count = 1000
     """Streams drained at once in one worker; beyond it the policy is abort."""
     client_keys: Literal["forward", "refuse"] = "forward"
@@ -96,16 +114,22 @@ class MissingTenant(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     """``[identity.missing_tenant]``: what a call without a tenant gets, by environment."""
 
     production: MissingTenantAction = "serve"
+    """``serve`` books the call to unknown."""
     staging: MissingTenantAction = "warn"
+    """``warn`` serves it and logs who called."""
     development: MissingTenantAction = "refuse"
+    """``refuse`` answers 400 and says how to name the tenant."""
     test: MissingTenantAction = "refuse"
+    """As above."""
     other: MissingTenantAction = "serve"
+    """Any other environment."""
 
 
 class IdentitySettings(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[identity]``: how owners are found."""
 
     missing_tenant: MissingTenant = field(default_factory=MissingTenant)
+    """See the next section."""
     provider_user_is: Literal["user", "tenant"] = "user"
     """What OpenAI ``user``/``safety_identifier`` and Anthropic ``metadata.user_id`` name."""
 
@@ -114,12 +138,14 @@ class Store(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[store]``: where everything durable lives."""
 
     dir: str = "tollbook-data"
+    """Data directory: spool, ledger and books."""
 
 
 class Spool(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[spool]``: the hand-over between gateway and ledger."""
 
     segment_max_bytes: Annotated[int, Meta(ge=4096)] = 64 * 1024 * 1024
+    """Size at which a new segment file is begun."""
     sync_interval_s: Seconds = 1.0
     """How often written frames are forced to disk (a killed process loses nothing anyway)."""
     memory_ring_bytes: Annotated[int, Meta(ge=65_536)] = 64 * 1024 * 1024
@@ -132,16 +158,20 @@ class Ledger(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[ledger]``: enrichment and storage."""
 
     poll_interval_s: Seconds = 0.5
+    """How often the spool is looked at."""
     batch_calls: Count = 20_000
     """Most calls committed in one transaction."""
     memory_limit: MemorySize = "4GB"
+    """What DuckDB may use."""
 
 
 class Console(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[console]``: the HTTP API of the ledger process."""
 
     host: str = "127.0.0.1"
+    """Address it listens on."""
     port: Port = 8081
+    """Port it listens on."""
 
 
 class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -153,6 +183,7 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """
 
     provider: str
+    """Configured provider name."""
     model: str
     """Model name, ``*`` and ``?`` as in file names; matched against the model that answered."""
     effective_from: str
@@ -160,16 +191,27 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     effective_until: str | None = None
     """First moment the card no longer applies."""
     discount_percent: Decimal | None = None
+    """Off every rate of the list price, tiers and context steps included."""
     input: Decimal | None = None
+    """USD per million tokens of uncached input."""
     cache_read: Decimal | None = None
+    """USD per million tokens read from a cache."""
     cache_write_5m: Decimal | None = None
+    """USD per million tokens written to a cache for 5 minutes."""
     cache_write_1h: Decimal | None = None
+    """USD per million tokens written to a cache for an hour."""
     input_audio: Decimal | None = None
+    """USD per million tokens of audio input."""
     output: Decimal | None = None
+    """USD per million tokens of visible output."""
     reasoning: Decimal | None = None
+    """USD per million tokens of reasoning."""
     output_audio: Decimal | None = None
+    """USD per million tokens of audio output."""
     web_search_requests: Decimal | None = None
+    """USD per thousand web searches."""
     requests: Decimal | None = None
+    """USD per thousand requests."""
     reason: str | None = None
     """Why the card exists: the contract, the order form."""
 
