@@ -106,7 +106,7 @@ def test_a_dead_writer_goes_when_read_to_its_very_end(
     )  # the tail is not cut yet
     assert chunk.torn is not None
     reader.cut_torn_tail(chunk.torn)
-    assert prune(tmp_path, {"w1": chunk.next}, FUTURE_NS, finished=set()).writers == 0
+    assert prune(tmp_path, {"w1": chunk.next}, FUTURE_NS).writers == 0
     pruned = prune(tmp_path, {"w1": chunk.next}, FUTURE_NS, finished={"w1"})
     assert (pruned.segments, pruned.writers) == (1, 1)  # the others went the first time
     assert len(paths) > 2

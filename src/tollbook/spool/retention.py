@@ -33,7 +33,7 @@ def prune(
     consumed: Mapping[str, Position],
     older_than_ns: int,
     *,
-    finished: Collection[str],
+    finished: Collection[str] = (),
 ) -> Pruned:
     """Delete consumed segments, and dead writers' directories, not written since a moment.
 
@@ -45,7 +45,8 @@ def prune(
     Args:
         root: the spool directory.
         consumed: the committed position of each writer.
-        finished: writers for which a chunk with ``is_finished`` was committed.
+        finished: writers for which a chunk with ``is_finished`` was committed; without it no
+            directory is deleted, only segments.
         older_than_ns: delete only files last written before it (epoch, UTC).
 
     Raises:
