@@ -168,7 +168,7 @@ api_key_env = "DEMO_PROVIDER_KEY"
 
 
 def _live_providers() -> str:
-    """Return sections for the real providers whose keys are set; nothing is sent there by itself."""
+    """Return sections for real providers whose keys are set; nothing is sent there by itself."""
     return "".join(
         f"""
 [providers.{name}-live]

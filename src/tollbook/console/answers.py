@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook import clock
-from tollbook.books.cards import cards
-from tollbook.prices.card import RateCard
 from tollbook.reports.calls import (
     CallsReport,
     calls_query,
@@ -24,7 +22,8 @@ from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
 from tollbook.reports.spend import SpendReport, run_spend
 
 if TYPE_CHECKING:
-    from tollbook.books.store import Books
+    from tollbook.ledger.cards import CardShelf
+    from tollbook.prices.card import RateCard
     from tollbook.reports.params import Pairs
     from tollbook.reports.reader import Reader
 
@@ -34,9 +33,9 @@ READS: Final = ("spend", "rollup", "calls", "tail")
 class Answers:
     """Answers questions from one open ledger; safe to use from several threads."""
 
-    def __init__(self, reader: Reader, books: Books) -> None:
+    def __init__(self, reader: Reader, shelf: CardShelf) -> None:
         self.reader = reader
-        self._books = books
+        self._shelf = shelf
 
     def spend(self, pairs: Pairs) -> SpendReport:
         """Answer a spend query given as named texts.
@@ -82,5 +81,4 @@ class Answers:
             BooksError: the books cannot be read.
             CardTextError: the stored card was changed.
         """
-        row = cards(self._books, [card_id]).get(card_id)
-        return None if row is None else RateCard.from_json(row.body)
+        return self._shelf.find([card_id]).get(card_id)

@@ -42,6 +42,9 @@ class Operations(Protocol):
     def verify(self) -> dict[str, Any]:
         """Recompute everything and return the findings."""
 
+    def skip_corrupt(self, pairs: Pairs) -> dict[str, Any]:
+        """Give up the damaged part of one writer's spool."""
+
     def rerate(self, pairs: Pairs) -> dict[str, Any]:
         """Return what re-rating with today's cards changes; book it where ``apply=true``."""
 
@@ -151,6 +154,12 @@ def _operations(operations: Operations) -> Router:
         """Recompute every hash, sum and price and return what differs."""
         return Response(operations.verify(), headers=_NO_STORE)
 
+    @post("/skip-corrupt", status_code=HTTPStatus.OK, sync_to_thread=True)
+    def skip_corrupt(request: _Asked, writer: str | None = None) -> Response[dict[str, Any]]:
+        """Give up the damaged part of a spool writer's files and read on behind it."""
+        del writer
+        return Response(operations.skip_corrupt(read_pairs(request)), headers=_NO_STORE)
+
     @post("/rerate", status_code=HTTPStatus.OK, sync_to_thread=True)
     def rerate(
         request: _Asked, since: str | None = None, until: str | None = None,
@@ -160,4 +169,6 @@ def _operations(operations: Operations) -> Router:
         del since, until, tz, apply
         return Response(operations.rerate(read_pairs(request)), headers=_NO_STORE)
 
-    return Router("/api/v1", route_handlers=[status, ingest, verify, rerate], tags=["ledger"])
+    return Router(
+        "/api/v1", route_handlers=[status, ingest, verify, skip_corrupt, rerate], tags=["ledger"]
+    )

@@ -53,6 +53,9 @@ class Source(Protocol):
     def explain(self, wanted: str) -> dict[str, Any]:
         """Explain one call."""
 
+    def status(self) -> dict[str, Any]:
+        """Tell how far the ledger is and what it has found wrong."""
+
     def catch_up(self) -> None:
         """Have the spool read up to now."""
 
@@ -78,7 +81,7 @@ class ApiSource:
         return f"at {self._host}:{self._port}"
 
     def ask(self, name: str, pairs: Pairs) -> dict[str, Any]:
-        """Answer ``spend``, ``rollup``, ``calls`` or ``tail``; also ``status``.
+        """Answer ``spend``, ``rollup``, ``calls`` or ``tail``.
 
         Raises:
             ApiError: it refused; the message is the ledger's own (ApiCheckError: not found).
@@ -89,6 +92,10 @@ class ApiSource:
     def explain(self, wanted: str) -> dict[str, Any]:
         """Explain one call; raises as :meth:`ask`."""
         return self.request("GET", f"/api/v1/calls/{quote(wanted, safe='')}/explain", [])
+
+    def status(self) -> dict[str, Any]:
+        """Tell how far the ledger is and what it has found wrong; raises as :meth:`ask`."""
+        return self.ask("status", [])
 
     def catch_up(self) -> None:
         """Have the spool read up to now; raises as :meth:`ask`."""

@@ -5,45 +5,21 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollbook.books.cards import CardRow, remember_cards
 from tollbook.books.store import Books, open_books
 from tollbook.config.load import DEFAULT_FILE
+from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.ingest import Ingester
 from tollbook.ledger.store import LEDGER_FILE, Store, open_store
 from tollbook.prices.book import PriceBook
 from tollbook.spool.reader import SpoolReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tollbook.config import Config
-    from tollbook.prices.card import RateCard
 
 SPOOL_DIR = "spool"
-
-
-class BooksCardKeeper:
-    """Keeps price cards in the books, as the ledger asks."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
-
-    def remember_cards(self, cards: Sequence[RateCard], /) -> int:
-        """Keep cards durably and return how many were new.
-
-        Raises:
-            BooksError: the books cannot be written.
-        """
-        return remember_cards(self._books, [_row(card) for card in cards])
-
-
-def _row(card: RateCard) -> CardRow:
-    return CardRow(
-        card_id=card.card_id, provider=card.provider, model=card.model, source=card.source,
-        effective_from_ns=card.effective_from_ns, effective_until_ns=card.effective_until_ns,
-        body=card.to_json().decode(),
-    )  # fmt: skip
 
 
 class LedgerFiles(NamedTuple):
@@ -52,7 +28,7 @@ class LedgerFiles(NamedTuple):
     store: Store
     books: Books
     price_book: PriceBook
-    keeper: BooksCardKeeper
+    shelf: BooksShelf
     ingester: Ingester
 
 
@@ -82,9 +58,9 @@ def open_ledger(
         open_store(data_dir / LEDGER_FILE, memory_limit=config.ledger.memory_limit) as store,
         open_books(data_dir) as books,
     ):
-        keeper = BooksCardKeeper(books)
+        shelf = BooksShelf(books)
         ingester = Ingester(
-            store, SpoolReader(data_dir / SPOOL_DIR), price_book, keeper,
+            store, SpoolReader(data_dir / SPOOL_DIR), price_book, shelf,
             batch_calls=config.ledger.batch_calls,
         )  # fmt: skip
-        yield LedgerFiles(store, books, price_book, keeper, ingester)
+        yield LedgerFiles(store, books, price_book, shelf, ingester)

@@ -10,6 +10,8 @@ import msgspec
 from tollbook.books.store import open_books
 from tollbook.console.answers import READS, Answers
 from tollbook.console.client import LedgerSilentError, NotRunningError
+from tollbook.console.status import read_status
+from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.errors import LedgerInUseError
 from tollbook.ledger.store import LEDGER_FILE, connect_readonly
 from tollbook.reports.reader import DuckdbReader
@@ -47,6 +49,10 @@ class LocalSource:
         answer: dict[str, Any] = msgspec.to_builtins(self._answers.explain(wanted))
         return answer
 
+    def status(self) -> dict[str, Any]:
+        """Return how far the ledger is and what it has found wrong."""
+        return read_status(self._answers.reader)
+
     def catch_up(self) -> None:
         """Refuse: only the ledger process reads the spool.
 
@@ -73,6 +79,6 @@ def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
         raise LedgerSilentError("on its API", who) from error
     try:
         with open_books(data_dir) as books:
-            yield LocalSource(Answers(DuckdbReader(connection), books))
+            yield LocalSource(Answers(DuckdbReader(connection), BooksShelf(books)))
     finally:
         connection.close()

@@ -91,7 +91,7 @@ def _serve(config: Config, directory: Path, files: LedgerFiles, stop: threading.
     _check_spool(reader, pump)
     token = new_token()
     listener = listen(config.console.host, config.console.port)
-    services = Services(Answers(reader, files.books), LedgerOperations(files, reader, pump), token)
+    services = Services(Answers(reader, files.shelf), LedgerOperations(files, reader, pump), token)
     server = ApiServer(create_app(services), listener)
     server.start()
     try:

@@ -1,0 +1,131 @@
+"""The single checks of ``tollbook doctor``; each returns findings and never raises on a fault."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from tollbook.books.records import FILE_NAME
+from tollbook.books.store import open_books
+from tollbook.console.client import open_source
+from tollbook.errors import TollbookError
+from tollbook.spool.reader import SpoolReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tollbook.config import Config
+
+_PRIVATE_BITS = 0o077
+
+
+class Finding(NamedTuple):
+    """The outcome of one check."""
+
+    check: str
+    state: Literal["ok", "warn", "fail"]
+    detail: str
+
+
+def check_directory(data_dir: Path) -> list[Finding]:
+    """Whether the data directory can be used and is private."""
+    name = "data directory"
+    if not data_dir.exists():
+        return [Finding(name, "warn", f"{data_dir} does not exist yet; tollbook up makes it")]
+    if not data_dir.is_dir():
+        return [Finding(name, "fail", f"{data_dir} is not a directory; choose another with --data")]
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        return [Finding(name, "fail", f"{data_dir} cannot be read and written; check its owner")]
+    mode = data_dir.stat().st_mode & 0o777
+    if mode & _PRIVATE_BITS:
+        return [Finding(name, "warn", f"{data_dir} is open to others ({mode:o}); chmod 700 it")]
+    return [Finding(name, "ok", str(data_dir))]
+
+
+def check_keys(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    """Whether the variables with provider keys are set; their values are not looked at."""
+    findings = []
+    for name, provider in sorted(config.providers.items()):
+        variable, check = provider.api_key_env, f"provider {name}"
+        if variable is None:
+            findings.append(Finding(check, "ok", "no key of its own: callers bring theirs"))
+        elif environ.get(variable):
+            findings.append(Finding(check, "ok", f"{variable} is set"))
+        else:
+            findings.append(
+                Finding(check, "warn", f"{variable} is not set: virtual keys cannot use it")
+            )
+    return findings
+
+
+def check_books(data_dir: Path) -> list[Finding]:
+    """Whether the books can be opened."""
+    if not (data_dir / FILE_NAME).exists():
+        return [Finding("books", "warn", "none yet")]
+    try:
+        with open_books(data_dir) as books:
+            return [Finding("books", "ok", str(books.path))]
+    except TollbookError as error:
+        return [Finding("books", "fail", error.message)]
+
+
+def check_ledger(config: Config, data_dir: Path) -> list[Finding]:
+    """Whether the ledger answers, and what it says is wrong."""
+    if not data_dir.exists():
+        return []
+    try:
+        with open_source(config, data_dir) as source:
+            status = source.status()
+    except TollbookError as error:
+        is_new = type(error).__name__ == "NoLedgerError"
+        return [Finding("ledger", "warn" if is_new else "fail", error.message)]
+    findings = [
+        Finding(
+            "ledger", "ok",
+            f"{status['entries']:,} entries, complete until {status['complete_until'] or 'never'}",
+        )
+    ]  # fmt: skip
+    findings += [Finding("ledger", "fail", problem) for problem in status["problems"]]
+    findings += [
+        Finding("spool", "fail", f"{one['writer']} is damaged at segment {one['segment']}, "
+                "see tollbook doctor --skip-corrupt")
+        for one in status["writers"]
+        if one["state"] == "corrupt"
+    ]  # fmt: skip
+    findings += [
+        Finding("incident", "warn", f"{one['at']} {one['kind']} {one['writer']}: {one['detail']}")
+        for one in status["latest_incidents"]
+    ]
+    return findings
+
+
+def check_spool(config: Config, data_dir: Path) -> list[Finding]:
+    """Who writes the spool."""
+    del config
+    try:
+        found = SpoolReader(data_dir / "spool").writers()
+    except TollbookError as error:
+        return [Finding("spool", "fail", error.message)]
+    alive = sum(one.is_alive for one in found)
+    return [Finding("spool", "ok", f"{len(found)} writer(s), {alive} alive")]
+
+
+def check_ports(config: Config, *, is_running: bool) -> list[Finding]:
+    """Whether the ports are free, unless a running Tollbook has them."""
+    if is_running:
+        return [Finding("ports", "ok", "in use by the running tollbook")]
+    # The supervisor's own check, so that doctor and up agree.
+    from tollbook.supervisor.preflight import check_port  # noqa: PLC0415 -- only needed here
+
+    findings = []
+    for what, host, port, setting in (
+        ("the gateway", config.gateway.host, config.gateway.port, "gateway.port"),
+        ("the ledger's API", config.console.host, config.console.port, "console.port"),
+    ):
+        try:
+            check_port(what, host, port, setting)
+            findings.append(Finding("ports", "ok", f"{what}: {host}:{port} is free"))
+        except TollbookError as error:
+            findings.append(Finding("ports", "fail", error.message))
+    return findings
