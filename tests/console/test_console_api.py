@@ -4,6 +4,7 @@ import csv
 import http.client
 import io
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,20 +12,21 @@ import pytest
 
 from tollbook.console.auth import read_announcement
 from tollbook.console.client import ApiCheckError, ApiError, ApiSource, LedgerSilentError
+from tollbook.reports.errors import CallNotFoundError
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from tests.console.conftest import Running
 
 
 def _get(
     ledger: Running, target: str, method: str = "GET", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", ledger.port, timeout=10)
-    connection.request(method, target, headers={k.replace("_", "-"): v for k, v in headers.items()})
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    return response.status, {name.lower(): value for name, value in response.getheaders()}, body
+    with closing(connection):
+        connection.request(method, target, headers=headers)
+        response = connection.getresponse()
+        named = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, named, response.read()
 
 
 def _authorized(ledger: Running, target: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -151,7 +153,7 @@ def test_explain_by_our_id_and_by_the_providers(ledger: Running) -> None:
     "wanted", ["nothing", "0198c0de-0000-7000-8000-000000000000", "a/b?c", "'"]
 )
 def test_explain_of_an_unknown_call_is_not_found(ledger: Running, wanted: str) -> None:
-    with pytest.raises(ApiCheckError, match="no call"):
+    with pytest.raises((ApiCheckError, CallNotFoundError), match="no call"):
         ledger.api.explain(wanted)
 
 
@@ -167,7 +169,7 @@ def test_explain_of_an_unknown_call_is_not_found(ledger: Running, wanted: str) -
         ("/api/v1/calls?before=x", 400, "not an entry id"),
         ("/api/v1/rollup?by=user", 400, "fixed"),
         ("/api/v1/nothing", 404, ""),
-        ("/api/v1/spend?where=tenant=" + "a" * 70_000, 414, "65536"),
+        ("/api/v1/spend?where=tenant=" + "a" * 40_000, 414, "32768"),
     ],
 )
 def test_a_wrong_question_is_a_problem_with_words(

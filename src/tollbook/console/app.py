@@ -11,6 +11,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import FromPath, FromQuery
 
 from tollbook import __version__
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _BODY_MAX_BYTES: Final = 65_536
 _Asked = Request[Any, Any, Any]
+_Text = FromQuery[str | None]
+_Texts = FromQuery[list[str] | None]
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
@@ -39,14 +42,8 @@ class Operations(Protocol):
     def ingest(self, pairs: Pairs) -> dict[str, Any]:
         """Read the spool up to the moment of the call, then return how far the ledger is."""
 
-    def verify(self) -> dict[str, Any]:
-        """Recompute everything and return the findings."""
-
     def skip_corrupt(self, pairs: Pairs) -> dict[str, Any]:
         """Give up the damaged part of one writer's spool."""
-
-    def rerate(self, pairs: Pairs) -> dict[str, Any]:
-        """Return what re-rating with today's cards changes; book it where ``apply=true``."""
 
 
 class Services(NamedTuple):
@@ -60,8 +57,14 @@ class Services(NamedTuple):
 def create_app(services: Services) -> Litestar:
     """Return the application; everything but ``/healthz`` needs the bearer token."""
     digest = sha256(services.token.encode()).digest()
+    reads, operations = _reads(services.answers), _operations(services.operations)
     return Litestar(
-        route_handlers=[_healthz, _reads(services.answers), _operations(services.operations)],
+        route_handlers=[
+            _healthz,
+            _openapi,
+            _reads(services.answers),
+            _operations(services.operations),
+        ],
         middleware=[DefineMiddleware(Gate, token_digest=digest)],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,
@@ -69,7 +72,8 @@ def create_app(services: Services) -> Litestar:
             title="Tollbook",
             version=__version__,
             description="Which tenant, user, feature and agent run spent every dollar.",
-            path="/api/v1",
+            # Its own router answers every path below with HTML, so it gets a corner of its own.
+            path="/api/v1/docs",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             use_handler_docstrings=True,
             components=Components(
@@ -88,15 +92,24 @@ def _healthz() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
+@get("/api/v1/openapi.json", sync_to_thread=True, include_in_schema=False)
+def _openapi(request: _Asked) -> Response[dict[str, Any]]:
+    """Return the OpenAPI 3.1 document."""
+    return Response(
+        request.app.openapi_schema.to_schema(),
+        media_type="application/vnd.oai.openapi+json;version=3.1",
+    )
+
+
 def _reads(answers: Answers) -> Router:
     # The parameters are named for the OpenAPI document; the query itself is read as pairs, which
     # refuses what is misspelt instead of passing over it.
     @get("/spend", sync_to_thread=True)
     def spend(
-        request: _Asked, since: str | None = None, until: str | None = None,
-        period: str | None = None, tz: str | None = None, by: str | None = None,
-        where: list[str] | None = None, measures: str | None = None, order: str | None = None,
-        limit: str | None = None, booked_before: str | None = None, format: str | None = None,  # noqa: A002 -- its public name
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, by: _Text = None,
+        where: _Texts = None, measures: _Text = None, order: _Text = None,
+        limit: _Text = None, booked_before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[SpendReport]:  # fmt: skip
         """Sum the ledger's entries by any dimensions, with totals and completeness."""
         del since, until, period, tz, by, where, measures, order, limit, booked_before, format
@@ -104,10 +117,10 @@ def _reads(answers: Answers) -> Router:
 
     @get("/rollup", sync_to_thread=True)
     def rollup(
-        request: _Asked, since: str | None = None, until: str | None = None,
-        period: str | None = None, tz: str | None = None, where: list[str] | None = None,
-        order: str | None = None, limit: str | None = None, booked_before: str | None = None,
-        format: str | None = None,  # noqa: A002 -- its public name
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, where: _Texts = None,
+        order: _Text = None, limit: _Text = None, booked_before: _Text = None,
+        format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[RollupReport]:  # fmt: skip
         """Return the monthly billing rollup by tenant, month and model."""
         del since, until, period, tz, where, order, limit, booked_before, format
@@ -115,22 +128,22 @@ def _reads(answers: Answers) -> Router:
 
     @get("/calls", sync_to_thread=True)
     def calls(
-        request: _Asked, since: str | None = None, until: str | None = None,
-        period: str | None = None, tz: str | None = None, where: list[str] | None = None,
-        limit: str | None = None, before: str | None = None, format: str | None = None,  # noqa: A002 -- its public name
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, where: _Texts = None,
+        limit: _Text = None, before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[CallsReport]:  # fmt: skip
         """List calls, newest first; ``next_before`` of a page is ``before`` of the next."""
         del since, until, period, tz, where, limit, before, format
         return table(request, answers.calls(read_pairs(request)))
 
     @get("/tail", sync_to_thread=True)
-    def tail(request: _Asked, after: str | None = None) -> Response[dict[str, Any]]:
+    def tail(request: _Asked, after: _Text = None) -> Response[dict[str, Any]]:
         """Return the calls booked after an entry id, oldest first."""
         del after
         return Response(answers.tail(read_pairs(request)), headers=_NO_STORE)
 
     @get("/calls/{call_id:str}/explain", sync_to_thread=True)
-    def explain(call_id: str) -> Response[Explanation]:
+    def explain(call_id: FromPath[str]) -> Response[Explanation]:
         """Explain one call: identity, usage, price, arithmetic and entries."""
         return Response(answers.explain(call_id), headers=_NO_STORE)
 
@@ -144,31 +157,15 @@ def _operations(operations: Operations) -> Router:
         return Response(operations.status(), headers=_NO_STORE)
 
     @post("/ingest", status_code=HTTPStatus.OK, sync_to_thread=True)
-    def ingest(request: _Asked, until: str | None = None) -> Response[dict[str, Any]]:
+    def ingest(request: _Asked, until: _Text = None) -> Response[dict[str, Any]]:
         """Read the spool up to now, then answer."""
         del until
         return Response(operations.ingest(read_pairs(request)), headers=_NO_STORE)
 
-    @post("/verify", status_code=HTTPStatus.OK, sync_to_thread=True)
-    def verify() -> Response[dict[str, Any]]:
-        """Recompute every hash, sum and price and return what differs."""
-        return Response(operations.verify(), headers=_NO_STORE)
-
     @post("/skip-corrupt", status_code=HTTPStatus.OK, sync_to_thread=True)
-    def skip_corrupt(request: _Asked, writer: str | None = None) -> Response[dict[str, Any]]:
+    def skip_corrupt(request: _Asked, writer: _Text = None) -> Response[dict[str, Any]]:
         """Give up the damaged part of a spool writer's files and read on behind it."""
         del writer
         return Response(operations.skip_corrupt(read_pairs(request)), headers=_NO_STORE)
 
-    @post("/rerate", status_code=HTTPStatus.OK, sync_to_thread=True)
-    def rerate(
-        request: _Asked, since: str | None = None, until: str | None = None,
-        tz: str | None = None, apply: str | None = None,
-    ) -> Response[dict[str, Any]]:  # fmt: skip
-        """Preview, or with ``apply=true`` book, what today's price cards change."""
-        del since, until, tz, apply
-        return Response(operations.rerate(read_pairs(request)), headers=_NO_STORE)
-
-    return Router(
-        "/api/v1", route_handlers=[status, ingest, verify, skip_corrupt, rerate], tags=["ledger"]
-    )
+    return Router("/api/v1", route_handlers=[status, ingest, skip_corrupt], tags=["ledger"])

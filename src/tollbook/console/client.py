@@ -11,6 +11,7 @@ import msgspec
 
 from tollbook.console.auth import Address, read_announcement
 from tollbook.errors import CheckFailedError, TollbookError
+from tollbook.reports.errors import CallNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,9 @@ class ApiSource:
         return self.request("GET", f"/api/v1/{name}", pairs)
 
     def explain(self, wanted: str) -> dict[str, Any]:
-        """Explain one call; raises as :meth:`ask`."""
+        """Explain one call; raises as :meth:`ask`, and CallNotFoundError."""
+        if "/" in wanted or not wanted:  # no id, and no path segment either
+            raise CallNotFoundError(wanted)
         return self.request("GET", f"/api/v1/calls/{quote(wanted, safe='')}/explain", [])
 
     def status(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tollbook.console.problems import MEDIA_TYPE, problem_body
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
-QUERY_MAX_BYTES: Final = 65_536
+QUERY_MAX_BYTES: Final = 32_768
 _OPEN_PATHS: Final = frozenset(["/healthz"])
 _SCHEME: Final = b"bearer "
 

@@ -90,11 +90,11 @@ def _serve(config: Config, directory: Path, files: LedgerFiles, stop: threading.
     pump.step()
     _check_spool(reader, pump)
     token = new_token()
-    listener = listen(config.console.host, config.console.port)
     services = Services(Answers(reader, files.shelf), LedgerOperations(files, reader, pump), token)
-    server = ApiServer(create_app(services), listener)
-    server.start()
+    app = create_app(services)
+    server = ApiServer(app, listen(config.console.host, config.console.port))
     try:
+        server.start()
         announce(directory, token, Address(config.console.host, server.port, os.getpid()))
         pump.start()
         print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
@@ -102,8 +102,10 @@ def _serve(config: Config, directory: Path, files: LedgerFiles, stop: threading.
     finally:
         withdraw(directory)
         server.stop()
-        pump.stop(_FINAL_INGEST_TIMEOUT_S)
-        connection.close()
+        try:
+            pump.stop(_FINAL_INGEST_TIMEOUT_S)
+        finally:
+            connection.close()
     return _FAILED if pump.failure is not None else 0
 
 
