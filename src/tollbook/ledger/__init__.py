@@ -1,1 +1,1 @@
-"""Enrich, append, correct: the exact, append-only books of calls."""
+"""From spool to signed entries: ingest, enrich, append, correct, verify."""

@@ -1,0 +1,317 @@
+"""Spool to ledger: read, join, price, commit; one transaction a step, exactly once.
+
+A step reads on in every writer, and commits the entries it made together with the positions it
+read to and the calls still open. A crash at any moment loses the step, not a call: the next life
+reads the same frames again from the committed positions.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tollbook import clock
+from tollbook.ledger import state
+from tollbook.ledger.cards import UsedCards
+from tollbook.ledger.charge import charge_of
+from tollbook.ledger.columns import call_columns, charge_columns
+from tollbook.ledger.join import Incident, Joined, WriterBook, frame_time_ns
+from tollbook.spool.errors import CorruptSegmentError, SpoolError
+from tollbook.spool.reader import Position
+from tollbook.spool.retention import prune
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tollbook.call import Call
+    from tollbook.ledger.cards import CardShelf
+    from tollbook.ledger.charge import Charge
+    from tollbook.ledger.store import Store
+    from tollbook.prices.book import PriceBook
+    from tollbook.spool.frame import Framed
+    from tollbook.spool.reader import Chunk, SpoolReader, TornTail, WriterState
+
+_log = logging.getLogger(__name__)
+
+BATCH_CALLS = 20_000
+_FIRST_GUESS_CALL_BYTES = 700
+_READ_BYTES_MIN = 256 * 1024
+_SURE_CALLS = 100
+_IDLE_PROGRESS_NS = clock.NS_PER_S
+_PRUNE_EVERY_NS = 60 * clock.NS_PER_S
+
+
+class StepResult(Struct, frozen=True):
+    """What one step did."""
+
+    calls: int
+    """Entries booked."""
+    frames: int
+    at_end: bool
+    """Every writer was read to its end."""
+    incidents: int
+    complete_until_ns: int | None
+    problems: tuple[str, ...] = ()
+    """Writers that could not be read this time, in words."""
+
+
+class Ingester:
+    """Books what the spool holds. One per ledger; not for use from several threads at once.
+
+    Args:
+        store: the open ledger.
+        reader: of the spool directory.
+        price_book: prices by provider, model and time.
+        shelf: keeps the cards that entries name.
+        batch_calls: most calls committed in one transaction (calls that a dead writer left open
+            may come on top).
+        now_ns: the wall clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        reader: SpoolReader,
+        price_book: PriceBook,
+        shelf: CardShelf,
+        *,
+        batch_calls: int = BATCH_CALLS,
+        now_ns: Callable[[], int] = clock.unix_ns,
+    ) -> None:
+        self._store, self._reader, self._now_ns = store, reader, now_ns
+        self._cards = UsedCards(price_book, shelf)
+        self._batch_calls = batch_calls
+        self._call_bytes = _FIRST_GUESS_CALL_BYTES
+        self._progress_saved_ns = 0
+        self._pruned_ns = 0
+        self._load()
+        for book in self._writers.values():
+            if book.state == "corrupt":
+                book.state = "retry"  # the operator may have restored the file meanwhile
+
+    def _load(self) -> None:
+        """Take up what was committed, forgetting everything else."""
+        connection = self._store.reader()
+        try:
+            self._writers = state.load_writers(connection)
+            self._complete_until_us = state.load_progress(connection)
+        finally:
+            connection.close()
+
+    def step(self) -> StepResult:
+        """Read on in every writer and commit what came of it.
+
+        Raises:
+            SpoolError: the spool directory itself cannot be read.
+            Exception: what the store raised; nothing of the step is committed then, and the next
+                step begins where this one did.
+        """
+        try:
+            return self._step()
+        except BaseException:
+            self._load()
+            raise
+
+    def _step(self) -> StepResult:
+        # Taken before the writers are listed: one that appears later starts its calls later.
+        now_ns = self._now_ns()
+        joined, problems, torn, frames = Joined(self._batch_calls), [], [], 0
+        bounds: list[int | None] = [now_ns]
+        at_end = True
+        listed = [one for one in self._reader.writers() if not self._is_finished(one.name)]
+        # The one read least recently comes first, so that a busy writer does not starve the rest.
+        listed.sort(key=lambda one: self._book(one).last_frame_ns or 0)
+        for at, one in enumerate(listed):
+            book = self._book(one)
+            if book.state == "corrupt" or joined.room <= 0:
+                at_end &= book.state == "corrupt"
+                bounds.append(self._bound(one, book))
+                continue
+            try:
+                chunk = self._read(book, joined.room // (len(listed) - at))
+            except CorruptSegmentError as error:
+                if book.state == "active":
+                    joined.incidents.append(_corrupt(book, error))
+                book.state, book.is_dirty = "corrupt", True
+                problems.append(str(error))
+                bounds.append(self._bound(one, book))
+                continue
+            except SpoolError as error:
+                problems.append(str(error))
+                bounds.append(self._bound(one, book))
+                at_end = False
+                continue
+            taken, is_end = self._take(joined, book, chunk)
+            frames += taken
+            at_end &= is_end
+            if is_end and chunk.torn is not None:
+                torn.append(chunk.torn)
+                joined.incidents.append(_torn(chunk.torn))
+            if not is_end:
+                bounds.append(self._bound(one, book))
+            bounds += [min(open_.opened.started_at_ns for open_ in book.open_calls.values())
+                       ] if book.open_calls else []  # fmt: skip
+        self._commit(joined, bounds, now_ns, is_idle=not frames)
+        for tail in torn:
+            self._cut(tail, problems)
+        until = self._complete_until_us
+        return StepResult(
+            len(joined.calls), frames, at_end, len(joined.incidents),
+            None if until is None else until * 1000, tuple(problems),
+        )  # fmt: skip
+
+    def _is_finished(self, name: str) -> bool:
+        book = self._writers.get(name)
+        return book is not None and book.state == "finished"
+
+    def _book(self, writer: WriterState) -> WriterBook:
+        book = self._writers.get(writer.name)
+        if book is None:
+            book = self._writers[writer.name] = WriterBook(Position(writer.name))
+        if writer.version is not None:
+            book.version = writer.version
+        return book
+
+    def _read(self, book: WriterBook, calls: int) -> Chunk:
+        return self._reader.read(book.position, max(_READ_BYTES_MIN, calls * self._call_bytes))
+
+    def _take(self, joined: Joined, book: WriterBook, chunk: Chunk) -> tuple[int, bool]:
+        """Join a chunk as far as the step has room; return the frames taken and if all is read."""
+        frames, before = chunk.frames, len(joined.calls)
+        taken = joined.take(book, frames)
+        if taken:
+            book.last_frame_ns = frame_time_ns(frames[taken - 1])
+            self._learn_size(frames, taken, len(joined.calls) - before)
+        if taken < len(frames):
+            _, segment, offset = frames[taken]
+            following, is_end = Position(book.position.writer, segment, offset), False
+        else:
+            following, is_end = chunk.next, chunk.at_end
+        if is_end and chunk.is_finished:
+            joined.interrupt(book)
+            book.state, book.is_dirty = "finished", True
+        elif book.state == "retry":
+            book.state, book.is_dirty = "active", True
+        if following != book.position:
+            book.position, book.is_dirty = following, True
+        return taken, is_end
+
+    def _learn_size(self, frames: Sequence[Framed], taken: int, calls: int) -> None:
+        size_bytes = frames[taken - 1][2] - frames[0][2]
+        if calls >= _SURE_CALLS and frames[taken - 1][1] == frames[0][1]:
+            self._call_bytes = max(1, size_bytes // calls)
+
+    def _bound(self, writer: WriterState, book: WriterBook) -> int | None:
+        """Return until when a writer that is not read to its end is known; None if not at all."""
+        if book.last_frame_ns is not None:
+            return book.last_frame_ns
+        if writer.started_at_ns is not None:
+            return writer.started_at_ns
+        return None if self._complete_until_us is None else self._complete_until_us * 1000
+
+    def _commit(
+        self, joined: Joined, bounds: list[int | None], now_ns: int, *, is_idle: bool
+    ) -> None:
+        dirty = [book for book in self._writers.values() if book.is_dirty]
+        until_us = None if None in bounds else min(one for one in bounds if one is not None) // 1000
+        nothing = is_idle and not dirty and not joined.incidents
+        if nothing and now_ns - self._progress_saved_ns < _IDLE_PROGRESS_NS:
+            return
+        charges = [charge_of(call, self._cards.resolve) for call in joined.calls]
+        self._cards.keep(charge.card_id for charge in charges)
+        with self._store.transaction() as connection:
+            if charges:
+                self._append(joined.calls, charges)
+            state.save_writers(connection, dirty, now_ns // 1000)
+            state.save_incidents(connection, joined.incidents, now_ns // 1000)
+            state.save_progress(connection, until_us, now_ns // 1000)
+        state.mark_saved(dirty)
+        self._complete_until_us, self._progress_saved_ns = until_us, now_ns
+
+    def _append(self, calls: list[Call], charges: list[Charge]) -> None:
+        self._store.append(call_columns(calls) | charge_columns(charges), len(calls))
+
+    def _cut(self, torn: TornTail, problems: list[str]) -> None:
+        try:
+            self._reader.cut_torn_tail(torn)
+        except SpoolError as error:
+            problems.append(str(error))
+
+    def skip_corrupt(self, writer: str) -> int | None:
+        """Go on behind the damage of a parked writer; return how many bytes are given up.
+
+        The operator's decision, recorded as an incident. None when the writer is not parked.
+
+        Raises:
+            SpoolError: its files cannot be read.
+        """
+        book = self._writers.get(writer)
+        if book is None or book.state != "corrupt":
+            return None
+        following, skipped_bytes = self._reader.resync(book.position)
+        detail = {"from_segment": book.position.segment, "from_offset": book.position.offset,
+                  "segment": following.segment, "offset": following.offset,
+                  "skipped_bytes": skipped_bytes}  # fmt: skip
+        book.position, book.state, book.is_dirty = following, "active", True
+        now_us = self._now_ns() // 1000
+        with self._store.transaction() as connection:
+            state.save_writers(connection, [book], now_us)
+            state.save_incidents(connection, [Incident("skipped", writer, detail)], now_us)
+        state.mark_saved([book])
+        return skipped_bytes
+
+    def prune(self, retain_ns: int) -> None:
+        """Delete segments that are consumed and older than the time they are kept as evidence."""
+        clean = [book for book in self._writers.values() if not book.is_dirty]
+        prune(
+            self._reader.root,
+            {book.position.writer: book.position for book in clean if book.state != "corrupt"},
+            self._now_ns() - retain_ns,
+            finished=[book.position.writer for book in clean if book.state == "finished"],
+        )
+
+    def run(
+        self, stop: threading.Event, *, poll_interval_s: float, retain_ns: int | None = None
+    ) -> None:
+        """Step until told to stop; wait when there is nothing to read.
+
+        A writer or spool that cannot be read is logged, once until it changes, and tried again.
+
+        Raises:
+            Exception: what the store raised.
+        """
+        said: tuple[str, ...] = ()
+        while not stop.is_set():
+            try:
+                result = self.step()
+                problems, is_idle = result.problems, result.at_end or not result.frames
+                if retain_ns is not None and self._now_ns() - self._pruned_ns > _PRUNE_EVERY_NS:
+                    self._pruned_ns = self._now_ns()
+                    self.prune(retain_ns)
+            except SpoolError as error:
+                problems, is_idle = (str(error),), True
+            for problem in _new(problems, said):
+                _log.error("%s", problem)
+            said = problems
+            if is_idle:
+                stop.wait(poll_interval_s)
+
+
+def _new(problems: Iterable[str], said: tuple[str, ...]) -> list[str]:
+    return [problem for problem in problems if problem not in said]
+
+
+def _corrupt(book: WriterBook, error: CorruptSegmentError) -> Incident:
+    return Incident("corrupt", book.position.writer, {
+        "segment": book.position.segment, "offset": error.offset, "problem": error.problem,
+        "file": error.path.name,
+    })  # fmt: skip
+
+
+def _torn(torn: TornTail) -> Incident:
+    return Incident("torn_tail", torn.writer, {
+        "segment": torn.segment, "offset": torn.offset, "size_bytes": torn.size_bytes,
+    })  # fmt: skip

@@ -1,0 +1,121 @@
+"""Frames to calls: open and close frames of each writer joined, and what does not fit noted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from tollbook.call import Call, CallClosed, CallOpened, Evidence, Status
+from tollbook.ids import to_text
+from tollbook.spool.reader import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollbook.spool.frame import Framed
+
+
+class OpenCall(NamedTuple):
+    """An open frame that waits for its close frame, and where it stands."""
+
+    opened: CallOpened
+    segment: int
+    offset: int
+
+
+class Incident(Struct, frozen=True):
+    """Something that was not as it should be; each is stored and countable."""
+
+    kind: str  # torn_tail, frames_lost, corrupt, skipped, duplicate, orphan_close
+    writer: str
+    detail: dict[str, Any]
+
+
+class WriterBook(Struct):
+    """What the ledger knows of one writer."""
+
+    position: Position
+    state: str = "active"  # active, finished, corrupt
+    version: str | None = None
+    last_frame_ns: int | None = None
+    open_calls: dict[bytes, OpenCall] = {}
+    stored_open: set[bytes] = set()
+    """Ids of ``open_calls`` as of the last commit."""
+    is_dirty: bool = False
+    """Differs from what is stored."""
+
+
+class Joined:
+    """Calls completed by the frames of one step."""
+
+    def __init__(self, calls_max: int) -> None:
+        self.calls: list[Call] = []
+        self.incidents: list[Incident] = []
+        self._calls_max = calls_max
+        self._seen: set[bytes] = set()
+
+    @property
+    def room(self) -> int:
+        """How many more calls belong into this step."""
+        return self._calls_max - len(self.calls)
+
+    def take(self, book: WriterBook, frames: Sequence[Framed]) -> int:
+        """Join frames of a writer, in order, until the step is full; return how many were taken."""
+        # One pass over every frame ever written: locals, and no call that can be avoided.
+        name, version = book.position.writer, book.version or ""
+        opens, calls, seen = book.open_calls, self.calls, self._seen
+        pop, append, see, calls_max = opens.pop, calls.append, seen.add, self._calls_max
+        at = 0
+        for at, (frame, segment, offset) in enumerate(frames):
+            if isinstance(frame, CallOpened):
+                call_id = frame.call_id
+                if call_id in opens or call_id in seen:
+                    self._note("duplicate", name, segment, offset, call_id)
+                else:
+                    opens[call_id] = OpenCall(frame, segment, offset)
+            elif isinstance(frame, CallClosed):
+                waiting = pop(frame.call_id, None)
+                if waiting is None:
+                    self._note("orphan_close", name, segment, offset, frame.call_id, frame)
+                    continue
+                if len(calls) >= calls_max:
+                    opens[frame.call_id] = waiting
+                    return at
+                see(frame.call_id)
+                append(Call(waiting.opened, frame, Evidence(name, segment, offset, version)))
+            else:
+                detail = {"frames": frame.frames, "first_lost_at_ns": frame.first_lost_at_ns,
+                          "at_ns": frame.at_ns, "segment": segment, "offset": offset}  # fmt: skip
+                self.incidents.append(Incident("frames_lost", name, detail))
+        return len(frames)
+
+    def interrupt(self, book: WriterBook) -> None:
+        """Complete what a dead writer left open: calls whose end nobody saw."""
+        name, version = book.position.writer, book.version or ""
+        for call_id, (opened, segment, offset) in book.open_calls.items():
+            closed = CallClosed(call_id, book.last_frame_ns or opened.started_at_ns,
+                                Status.INTERRUPTED)  # fmt: skip
+            self.calls.append(Call(opened, closed, Evidence(name, segment, offset, version)))
+        book.open_calls.clear()
+
+    def _note(
+        self, kind: str, writer: str, segment: int, offset: int, call_id: bytes,
+        closed: CallClosed | None = None,
+    ) -> None:  # fmt: skip
+        detail: dict[str, Any] = {
+            "call_id": to_text(call_id) if len(call_id) == 16 else call_id.hex(),  # noqa: PLR2004 -- a UUID's size
+            "segment": segment, "offset": offset,
+        }  # fmt: skip
+        if closed is not None:
+            detail |= {"status": closed.status, "model_actual": closed.model_actual,
+                       "usage": [part.decode("latin-1") for part in closed.usage]}  # fmt: skip
+        self.incidents.append(Incident(kind, writer, detail))
+
+
+def frame_time_ns(framed: Framed) -> int:
+    """Return when a frame was made."""
+    frame = framed[0]
+    if isinstance(frame, CallOpened):
+        return frame.started_at_ns
+    return frame.closed_at_ns if isinstance(frame, CallClosed) else frame.at_ns

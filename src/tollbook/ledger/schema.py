@@ -1,0 +1,140 @@
+"""The tables of a ledger, and how an older file becomes a newer one.
+
+``entries`` is append-only. NULL is unknown, never zero. Times are UTC with microseconds; money is
+``DECIMAL(38,12)`` US dollars, that is, integers of 10^-12 dollars (tollbook.money).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from tollbook.call import IDENTITY_FIELDS
+from tollbook.usage import KINDS
+
+
+class Kind(StrEnum):
+    """What an entry does to the sums."""
+
+    CHARGE = "charge"
+    REVERSAL = "reversal"
+    ADJUSTMENT = "adjustment"
+
+
+class PriceState(StrEnum):
+    """Whether a call's cost is known, and why it is what it is."""
+
+    PRICED = "priced"
+    UNPRICED = "unpriced"  # no card, no usage, or a kind without a rate: cost unknown
+    FREE = "free"
+    NOT_BILLED = "not_billed"  # an error before output, or never reached a provider
+    UNMETERED = "unmetered"  # passed through: cost unknown
+
+
+class Column(NamedTuple):
+    """A column of ``entries`` with its SQL and its Arrow type."""
+
+    name: str
+    sql: str
+    arrow: pa.DataType
+
+
+MONEY_SQL: Final = "DECIMAL(38,12)"
+MONEY_ARROW: Final = pa.decimal128(38, 12)
+TIME_ARROW: Final = pa.timestamp("us")
+UUID_ARROW: Final = pa.uuid()
+
+COST_COLUMNS: Final = tuple(f"{kind}_cost_usd" for kind in KINDS)
+"""Component of the cost for each of :data:`tollbook.usage.KINDS`, in that order."""
+
+_ARROW: Final[dict[str, pa.DataType]] = {
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "VARCHAR": pa.string(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": TIME_ARROW,
+    "UUID": UUID_ARROW,
+    MONEY_SQL: MONEY_ARROW,
+}
+
+
+def _columns(sql: str, *names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, sql, _ARROW[sql]) for name in names)
+
+
+ENTRY_COLUMNS: Final = (
+    *_columns("BIGINT", "entry_id", "batch_id"),
+    *_columns("VARCHAR", "kind"),
+    *_columns("BIGINT", "replaces"),
+    *_columns("VARCHAR", "reason"),
+    *_columns("INTEGER", "calls"),
+    *_columns("UUID", "call_id"),
+    *_columns("TIMESTAMP", "called_at", "booked_at"),
+    *_columns("VARCHAR", *IDENTITY_FIELDS, "api_key_id", "tags", "identity_source"),
+    *_columns("VARCHAR", "identity_detail", "provider", "dialect", "operation", "metering"),
+    *_columns("VARCHAR", "method", "path", "model_requested", "model_actual", "service_tier"),
+    *_columns("BOOLEAN", "is_stream"),
+    *_columns("VARCHAR", "status"),
+    *_columns("INTEGER", "http_status"),
+    *_columns("VARCHAR", "error_type"),
+    *_columns("INTEGER", "attempt"),
+    *_columns("BIGINT", "duration_ns", "time_to_first_token_ns"),
+    *_columns("VARCHAR", "provider_request_id", "provider_response_id", "idempotency_key"),
+    *_columns("VARCHAR", "trace_id", "parent_span_id"),
+    *_columns("VARCHAR", "usage_source", "usage_raw", "usage_problems"),
+    *_columns("BIGINT", "input_chars", "output_chars", "output_events", "max_output_tokens"),
+    *_columns("BIGINT", "request_bytes", "response_bytes"),
+    *_columns("BOOLEAN", "usage_complete", "is_billable"),
+    *_columns("BIGINT", *KINDS),
+    *_columns("VARCHAR", "price_state", "price_card_id", "price_flags"),
+    *_columns(MONEY_SQL, "cost_usd", *COST_COLUMNS),
+    *_columns("VARCHAR", "spool_writer"),
+    *_columns("INTEGER", "spool_segment"),
+    *_columns("BIGINT", "spool_offset"),
+    *_columns("VARCHAR", "gateway_version"),
+)
+ENTRY_NAMES: Final = tuple(column.name for column in ENTRY_COLUMNS)
+ENTRY_SCHEMA: Final = pa.schema([(column.name, column.arrow) for column in ENTRY_COLUMNS])
+
+_NEVER_NULL: Final = frozenset(
+    ["entry_id", "batch_id", "kind", "calls", "call_id", "called_at", "booked_at", "price_state"]
+)
+
+
+def _entries_ddl() -> str:
+    lines = [
+        f"{column.name} {column.sql}" + (" NOT NULL" if column.name in _NEVER_NULL else "")
+        for column in ENTRY_COLUMNS
+    ]
+    return "CREATE TABLE entries (" + ", ".join(lines) + ")"
+
+
+_VERSION_1: Final = (
+    _entries_ddl(),
+    # schema_version says which columns the hash covers
+    f"""CREATE TABLE batches (
+        batch_id BIGINT NOT NULL, booked_at TIMESTAMP NOT NULL, schema_version INTEGER NOT NULL,
+        first_entry_id BIGINT NOT NULL, last_entry_id BIGINT NOT NULL, rows BIGINT NOT NULL,
+        cost_usd {MONEY_SQL} NOT NULL, previous_hash VARCHAR NOT NULL, hash VARCHAR NOT NULL)""",
+    """CREATE TABLE spool_positions (
+        writer VARCHAR PRIMARY KEY, segment INTEGER NOT NULL, "offset" BIGINT NOT NULL,
+        version VARCHAR, updated_at TIMESTAMP NOT NULL, state VARCHAR NOT NULL,
+        last_frame_at TIMESTAMP)""",
+    """CREATE TABLE open_calls (
+        writer VARCHAR NOT NULL, call_id UUID NOT NULL, frame BLOB NOT NULL,
+        segment INTEGER NOT NULL, "offset" BIGINT NOT NULL)""",
+    """CREATE TABLE incidents (
+        "at" TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, writer VARCHAR, detail VARCHAR NOT NULL)""",
+    "CREATE TABLE progress (complete_until TIMESTAMP, updated_at TIMESTAMP NOT NULL)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
+"""Statements that lead from version n (its index) to n + 1; never changed once released."""
+
+SCHEMA_VERSION: Final = len(MIGRATIONS)
+VERSION_DDL: Final = (
+    "CREATE TABLE IF NOT EXISTS schema_version ("
+    "version INTEGER NOT NULL, applied_at TIMESTAMP NOT NULL, tollbook_version VARCHAR NOT NULL)"
+)
