@@ -120,6 +120,7 @@ def ledger_file() -> Path:
     )
     with open_store(building, memory_limit="4GB") as store:
         with store.transaction() as connection:
+            connection.execute("SET enable_progress_bar = false")
             connection.execute("SELECT setseed(0.42)")
         for first in range(0, CALLS, _BATCH):
             with store.transaction() as connection:

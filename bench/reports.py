@@ -54,7 +54,10 @@ def run() -> list[Figure]:
         "spend by tenant": lambda reader: run_spend(reader, by_tenant),
         "spend by tenant, model, day": lambda reader: run_spend(reader, by_three),
     }
+    compile_s = _seconds(lambda: spend_sql(SpendQuery(since=since, until=until, by=("user",))))
     figures = [
+        figure("reports.first_expression", compile_s, "s",
+               note="loading Ibis and making the first statement, once in a process"),
         figure("reports.ledger_file", path.stat().st_size / CALLS, "bytes per call",
                note=f"{CALLS} calls in one month, 200 tenants, 10 models, most columns filled"),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench import machine
 from bench.nginx import free_port, start_nginx, wait_for_port
 from bench.procs import BenchError, Processes, first_line
+from tollbook.books.store import open_books
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,7 @@ def running(*, trickle_interval_s: float = 2.0) -> Iterator[Bench]:
 def _start_gateway(processes: Processes, work: Path, upstream_port: int) -> tuple[Target, Path]:
     port, data, config = free_port(), work / "data", work / "tollbook.toml"
     data.mkdir(mode=0o700)
+    open_books(data).close()  # as the ledger process does before any gateway starts
     config.write_text(_CONFIG.format(port=port, upstream_port=upstream_port, data=data))
     log = work / "gateway.log"
     with log.open("wb") as errors:
