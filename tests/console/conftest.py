@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,7 +100,8 @@ class LedgerThread:
         pause = threading.Event()
         for _ in range(1500):
             announced = read_announcement(self.data_dir)
-            if announced is not None or not self._thread.is_alive():
+            is_ours = announced is not None and announced[0].pid == os.getpid()
+            if is_ours or not self._thread.is_alive():
                 break
             pause.wait(0.02)
         assert self.error is None, self.error

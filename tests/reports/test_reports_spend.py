@@ -20,7 +20,7 @@ from tollbook.reports.spend import FootingError, run_spend
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
-    from conftest import Entry, MemoryLedger
+    from tests.reports.conftest import Entry, MemoryLedger
 
 PROPERTY = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

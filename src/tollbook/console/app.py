@@ -59,12 +59,7 @@ def create_app(services: Services) -> Litestar:
     digest = sha256(services.token.encode()).digest()
     reads, operations = _reads(services.answers), _operations(services.operations)
     return Litestar(
-        route_handlers=[
-            _healthz,
-            _openapi,
-            _reads(services.answers),
-            _operations(services.operations),
-        ],
+        route_handlers=[_healthz, _openapi, reads, operations],
         middleware=[DefineMiddleware(Gate, token_digest=digest)],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,

@@ -37,8 +37,7 @@ class LocalSource:
             QueryError: a wrong option.
         """
         assert name in READS
-        answer: dict[str, Any] = msgspec.to_builtins(getattr(self._answers, name)(pairs))
-        return answer
+        return _as_json(getattr(self._answers, name)(pairs))
 
     def explain(self, wanted: str) -> dict[str, Any]:
         """Explain one call.
@@ -46,8 +45,7 @@ class LocalSource:
         Raises:
             CallNotFoundError: no entry bears the id.
         """
-        answer: dict[str, Any] = msgspec.to_builtins(self._answers.explain(wanted))
-        return answer
+        return _as_json(self._answers.explain(wanted))
 
     def status(self) -> dict[str, Any]:
         """Return how far the ledger is and what it has found wrong."""
@@ -60,6 +58,11 @@ class LocalSource:
             NotRunningError: always.
         """
         raise NotRunningError("--wait")
+
+
+def _as_json(answer: object) -> dict[str, Any]:
+    """Return an answer just as it would come over HTTP."""
+    return msgspec.json.decode(msgspec.json.encode(answer), type=dict[str, Any])
 
 
 @contextmanager
