@@ -8,9 +8,7 @@ Prints one JSON line.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 import random
 import re
 import select
@@ -22,6 +20,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from bench import machine
 from bench.stats import percentile
 from tollbook import clock
 
@@ -103,7 +102,7 @@ class OpenLoop:
     def run(self) -> OpenLoopRun:
         """Send every request at its time and wait for the last answer."""
         gc.disable()
-        _run_first()
+        machine.go_real_time()
         total = len(self._due)
         start = clock.monotonic_ns() + 10_000_000
         limit = start + self._due[-1] + int(_STALL_LIMIT_S * clock.NS_PER_S)
@@ -153,12 +152,6 @@ class OpenLoop:
             max_us=counted[-1] / 1000,
             late_p99_us=percentile(late, 99) / 1000,
         )
-
-
-def _run_first() -> None:
-    """Wake up on time although the canned provider works on the same core; needs root."""
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
 def read_requests(path: Path) -> list[bytes]:
