@@ -175,6 +175,7 @@ def _latency(name: str, rate: float, runs: dict[str, list[OpenLoopRun]]) -> list
             for peer in took
             if peer != "direct"
         }
+        whole = ", ".join(f"{peer} {median(each):.3f} ms" for peer, each in took.items())
         late = median(each.late_p99_us for peer_runs in runs.values() for each in peer_runs)
         figures.append(
             figure(
@@ -185,9 +186,8 @@ def _latency(name: str, rate: float, runs: dict[str, list[OpenLoopRun]]) -> list
                 baseline_is="nginx" if "nginx" in added else None,
                 aim=_P99_AIM if percent == "p99" else None,
                 samples=added["gateway"],
-                note=f"open loop at {rate:.0f} requests/s, half of the gateway's most; through it"
-                f" {median(took['gateway']):.3f} ms, direct {median(took['direct']):.3f} ms, of which the generator's own lateness (p99)"
-                f" {late / 1000:.3f} ms",
+                note=f"open loop at {rate:.0f} requests/s, half of the gateway's most; {whole},"
+                f" of which the generator's own lateness (p99) {late / 1000:.3f} ms",
             )
         )
     return figures
