@@ -20,6 +20,13 @@ class TollbookError(Exception):
         self.message = message
 
 
+class ToldError(TollbookError):
+    """What is wrong has been said already, by another process; only the exit code remains."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
 class CheckFailedError(TollbookError):
     """A check ran and found a difference; nothing is wrong with the input."""
 

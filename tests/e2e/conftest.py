@@ -98,6 +98,11 @@ poll_interval_s = 0.1
             self._watch.join(10)
         self.supervisor.stop()
 
+    def settle(self) -> None:
+        """Wait until everything that was killed runs again."""
+        children = [self.supervisor.ledger, *self.supervisor.workers]
+        wait_until(lambda: all(one.is_running and one.ready.is_set() for one in children), 60)
+
     def kill(self, child: int) -> None:
         """Kill a process (0: the ledger, then the workers) at once, if it lives."""
         pid = [self.supervisor.ledger, *self.supervisor.workers][child].pid

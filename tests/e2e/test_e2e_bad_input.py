@@ -29,7 +29,7 @@ def refused(house: Any, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('[gateway]\nport = "high"\n', ["gateway.port", "int"]),
+        ('[gateway]\nport = "high"\n', ["gateway.port", "a whole number"]),
         ("[gateway]\nprot = 1\n", ["gateway.prot", "port"]),
         ('[providers.openai]\ndialect = "opnai"\n', ["providers.openai", "openai"]),
         ('[providers.vllm]\ndialect = "openai"\n', ["providers.vllm", "base_url"]),
@@ -139,7 +139,7 @@ api_key_env = "SIM_KEY"
         first.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
     with second, pytest.raises(anthropic.InternalServerError) as also:
         second.messages.create(
-            model="claude-sonnet-4-5",
+            model="claude-sonnet-4-6",
             max_tokens=5,
             messages=[{"role": "user", "content": "hi"}],
         )

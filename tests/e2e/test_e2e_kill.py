@@ -51,6 +51,7 @@ def test_killed_workers_and_ledger_lose_and_double_nothing(make_house: Callable[
     finally:
         finished.set()
         killer.join()
+    house.settle()
     house.stop()
 
     truth = read_truth(house.simulator.log_dir)

@@ -79,7 +79,7 @@ def test_synchronous_clients_plain_streamed_and_with_tools(clients: Clients) -> 
     embedding = clients.openai.embeddings.create(model="text-embedding-3-small", input="a text")
     models = clients.openai.models.list()
     message = clients.anthropic.messages.create(
-        model="claude-sonnet-4-5", max_tokens=200, messages=MESSAGES
+        model="claude-sonnet-4-6", max_tokens=200, messages=MESSAGES
     )
     with clients.anthropic.messages.stream(
         model="claude-haiku-4-5", max_tokens=200, messages=MESSAGES
@@ -139,7 +139,7 @@ def test_asynchronous_clients(clients: Clients) -> None:
             )
             seen = [chunk async for chunk in stream]
             async with second.messages.stream(
-                model="claude-sonnet-4-5", max_tokens=100, messages=MESSAGES
+                model="claude-sonnet-4-6", max_tokens=100, messages=MESSAGES
             ) as events:
                 final = await events.get_final_message()
             return plain.id, seen[0].id, final.id
@@ -160,7 +160,7 @@ def test_errors_reach_the_client_as_the_sdk_s_own(clients: Clients) -> None:
         )
     with pytest.raises(anthropic.InternalServerError):
         clients.anthropic.messages.create(
-            model="claude-sonnet-4-5",
+            model="claude-sonnet-4-6",
             max_tokens=10,
             messages=MESSAGES,
             extra_headers={"x-sim-fault": "overloaded"},

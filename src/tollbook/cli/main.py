@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from tollbook import __version__
-from tollbook.errors import TollbookError
+from tollbook.errors import ToldError, TollbookError
 
 _DEFECT: Final = 1
 
@@ -72,7 +72,8 @@ class LazyGroup(click.Group):
         except TollbookError as error:
             if ctx.params["debug"]:
                 traceback.print_exc()
-            click.echo(f"tollbook: {error.message}", err=True)
+            if not isinstance(error, ToldError):
+                click.echo(f"tollbook: {error.message}", err=True)
             ctx.exit(error.exit_code)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise

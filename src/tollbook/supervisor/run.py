@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from tollbook import clock
-from tollbook.errors import TollbookError
+from tollbook.errors import ToldError, TollbookError
 from tollbook.supervisor.child import Child, Role
 from tollbook.supervisor.preflight import check_port
 
@@ -33,11 +33,8 @@ class StartError(TollbookError):
         super().__init__(f"{name} did not start: {problem}")
 
 
-class ChildRefusedError(TollbookError):
+class ChildRefusedError(ToldError):
     """A process refused its input and has said why on standard error itself."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} refused to start; see the line above")
 
 
 class Supervisor:
@@ -142,7 +139,7 @@ class Supervisor:
         while not child.ready.wait(_WATCH_INTERVAL_S):
             if not child.is_running:
                 if child.exit_code == _BAD_INPUT:
-                    raise ChildRefusedError(child.name)
+                    raise ChildRefusedError
                 raise StartError(child.name, f"it ended with exit code {child.exit_code}")
             if self._stopping.is_set():
                 raise StartError(child.name, "stopped while starting")
