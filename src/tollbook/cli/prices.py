@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,9 +25,9 @@ from tollbook.cli.pricelist import (
     rate_rows,
     used_cards,
 )
-from tollbook.cli.tables import print_table, write_json
+from tollbook.cli.tables import money, print_table, write_json
 from tollbook.config.load import DEFAULT_FILE
-from tollbook.console.client import open_source
+from tollbook.console.client import open_source, running_ledger
 from tollbook.ledger.errors import NoLedgerError
 from tollbook.reports.tabular import csv_text
 from tollbook.reports.times import parse_period
@@ -35,7 +36,14 @@ from tollbook.reports.zone import zone_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tollbook.cli.options import Place
+    from tollbook.reports.params import Pairs
+
 _UNPRICED: Final = ("provider", "model", "service_tier", "calls", "input_tokens", "output_tokens")
+_CHANGES: Final = (
+    "tenant", "provider", "model", "calls", "before_usd", "after_usd", "change_usd",
+    "unpriced_before", "unpriced_after",
+)  # fmt: skip
 
 
 @click.group()
@@ -122,3 +130,54 @@ def check(
             click.echo("Every metered call in the range has a price.")
     if rows:
         sys.exit(1)
+
+
+@prices.command()
+@click.option("--since", metavar="TIME", help=f"{TIMES_HELP}  [default: all]")
+@click.option("--until", metavar="TIME", help="First moment left out.  [default: now]")
+@click.option("--tz", metavar="ZONE", help="IANA time zone.  [default: UTC]")
+@click.option("--apply", "is_applied", is_flag=True, help="Book the change; else only show it.")
+@format_option
+@place_options
+def rerate(
+    is_applied: bool,  # noqa: FBT001 -- a command-line flag
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
+    **question: Any,
+) -> None:
+    """Price past calls with today's cards: show the change by tenant, or book it with --apply.
+
+    Booking appends a reversal and a new charge for each call that changes; nothing is rewritten.
+    """
+    where = place(config_path, data_dir)
+    pairs = pairs_of(question)
+    if is_applied:
+        pairs.append(("apply", "true"))
+    answer = _rerate(where, config_path, pairs)
+    chosen = chosen_format(output_format)
+    if chosen == "json":
+        write_json(answer)
+        return
+    if chosen == "csv":
+        sys.stdout.write(csv_text(answer["rows"], _CHANGES))
+        return
+    if not answer["rows"]:
+        click.echo("No call changes its price.")
+        return
+    print_table(answer["rows"], _CHANGES, totals=answer["totals"])
+    change = money(answer["totals"]["change_usd"])
+    if is_applied:
+        click.echo(f"Booked: {answer['totals']['calls']:,} calls, change {change} USD.")
+    else:
+        click.echo(f"A preview: nothing is booked. Change {change} USD; book it with --apply.")
+
+
+def _rerate(where: Place, config_path: Path | None, pairs: Pairs) -> dict[str, Any]:
+    running = running_ledger(where.data_dir)
+    if running is not None:
+        return running.do("rerate", pairs)
+    # The engine is imported only here: asking a running ledger needs none.
+    from tollbook.console.repair import rerate_files  # noqa: PLC0415 -- see above
+
+    return rerate_files(where.config, where.data_dir, config_path, os.environ, pairs)

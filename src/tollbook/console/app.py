@@ -42,6 +42,12 @@ class Operations(Protocol):
     def ingest(self, pairs: Pairs) -> dict[str, Any]:
         """Read the spool up to the moment of the call, then return how far the ledger is."""
 
+    def verify(self) -> dict[str, Any]:
+        """Recompute everything and return the findings."""
+
+    def rerate(self, pairs: Pairs) -> dict[str, Any]:
+        """Return what today's price cards change; book it where ``apply=true``."""
+
     def skip_corrupt(self, pairs: Pairs) -> dict[str, Any]:
         """Give up the damaged part of one writer's spool."""
 
@@ -157,10 +163,26 @@ def _operations(operations: Operations) -> Router:
         del until
         return Response(operations.ingest(read_pairs(request)), headers=_NO_STORE)
 
+    @post("/verify", status_code=HTTPStatus.OK, sync_to_thread=True)
+    def verify() -> Response[dict[str, Any]]:
+        """Recompute every hash, sum and price and return what differs."""
+        return Response(operations.verify(), headers=_NO_STORE)
+
+    @post("/rerate", status_code=HTTPStatus.OK, sync_to_thread=True)
+    def rerate(
+        request: _Asked, since: _Text = None, until: _Text = None,
+        tz: _Text = None, apply: _Text = None,
+    ) -> Response[dict[str, Any]]:  # fmt: skip
+        """Preview, or with ``apply=true`` book, what today's price cards change."""
+        del since, until, tz, apply
+        return Response(operations.rerate(read_pairs(request)), headers=_NO_STORE)
+
     @post("/skip-corrupt", status_code=HTTPStatus.OK, sync_to_thread=True)
     def skip_corrupt(request: _Asked, writer: _Text = None) -> Response[dict[str, Any]]:
         """Give up the damaged part of a spool writer's files and read on behind it."""
         del writer
         return Response(operations.skip_corrupt(read_pairs(request)), headers=_NO_STORE)
 
-    return Router("/api/v1", route_handlers=[status, ingest, skip_corrupt], tags=["ledger"])
+    return Router(
+        "/api/v1", route_handlers=[status, ingest, verify, rerate, skip_corrupt], tags=["ledger"]
+    )

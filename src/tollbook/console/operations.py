@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.console.status import read_status
+from tollbook.console.upkeep import rerate_answer, verify_answer
 from tollbook.reports.errors import QueryError
 from tollbook.reports.params import gather
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
     from tollbook.console.pump import Pump
     from tollbook.reports.params import Pairs
@@ -17,11 +23,21 @@ if TYPE_CHECKING:
 _CATCH_UP_TIMEOUT_S: Final = 600.0
 
 
+class Settings(NamedTuple):
+    """The settings of the process, and how to read them anew."""
+
+    config: Config
+    config_path: Path | None
+    environ: Mapping[str, str]
+    data_dir: Path
+
+
 class LedgerOperations:
     """Operations on an open ledger; callable from any thread."""
 
-    def __init__(self, files: LedgerFiles, reader: Reader, pump: Pump) -> None:
+    def __init__(self, files: LedgerFiles, reader: Reader, pump: Pump, settings: Settings) -> None:
         self._files, self._reader, self._pump = files, reader, pump
+        self._settings = settings
 
     def status(self) -> dict[str, Any]:
         """Return how far the ledger is, what it reads and what it has found wrong."""
@@ -38,6 +54,16 @@ class LedgerOperations:
             raise QueryError("until", "only now is possible")
         is_complete = self._pump.catch_up(_CATCH_UP_TIMEOUT_S)
         return {"caught_up": is_complete} | self.status()
+
+    def verify(self) -> dict[str, Any]:
+        """Recompute everything and return the findings."""
+        with closing(self._files.store.reader()) as connection:
+            return verify_answer(connection, self._files.shelf, self._settings.data_dir)
+
+    def rerate(self, pairs: Pairs) -> dict[str, Any]:
+        """Preview or book what today's price cards change; see :func:`rerate_answer`."""
+        config, config_path, environ, _ = self._settings
+        return rerate_answer(self._files, config, config_path, environ, pairs)
 
     def skip_corrupt(self, pairs: Pairs) -> dict[str, Any]:
         """Give up the damaged part of a writer's spool (the operator's decision).

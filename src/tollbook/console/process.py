@@ -21,7 +21,7 @@ from tollbook.console.answers import Answers
 from tollbook.console.app import Services, create_app
 from tollbook.console.auth import Address, announce, new_token, withdraw
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
-from tollbook.console.operations import LedgerOperations
+from tollbook.console.operations import LedgerOperations, Settings
 from tollbook.console.pump import Pump
 from tollbook.console.server import ApiServer, listen
 from tollbook.errors import TollbookError
@@ -63,7 +63,7 @@ def run_ledger(
 
     Args:
         config: the settings.
-        environ: unused but for what the settings name; kept for processes that need more.
+        environ: where settings are read from again, when a changed price card is previewed.
         data_dir: where everything durable lives; None for the configured one.
         config_path: file of the settings, for errors about price cards.
         stop: set to end the run.
@@ -71,15 +71,15 @@ def run_ledger(
     Raises:
         TollbookError: it cannot start; one line says why.
     """
-    del environ
     stop = stop or threading.Event()
     directory = data_dir or Path(config.store.dir)
     _make_private(directory)
     with open_ledger(config, directory, config_path) as files:
-        return _serve(config, directory, files, stop)
+        return _serve(Settings(config, config_path, environ, directory), files, stop)
 
 
-def _serve(config: Config, directory: Path, files: LedgerFiles, stop: threading.Event) -> int:
+def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int:
+    config, directory = settings.config, settings.data_dir
     pump = Pump(
         files.ingester,
         poll_interval_s=config.ledger.poll_interval_s,
@@ -93,8 +93,8 @@ def _serve(config: Config, directory: Path, files: LedgerFiles, stop: threading.
     pump.catch_up(_FIRST_INGEST_TIMEOUT_S)
     _check_spool(reader, pump)
     token = new_token()
-    services = Services(Answers(reader, files.shelf), LedgerOperations(files, reader, pump), token)
-    app = create_app(services)
+    operations = LedgerOperations(files, reader, pump, settings)
+    app = create_app(Services(Answers(reader, files.shelf), operations, token))
     server = ApiServer(app, listen(config.console.host, config.console.port))
     try:
         server.start()

@@ -1,0 +1,141 @@
+"""Verification and re-rating as answers: for the running ledger and for a command on the file."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tollbook import clock
+from tollbook.config import load_config
+from tollbook.config.load import DEFAULT_FILE
+from tollbook.console.ledgerfile import SPOOL_DIR, price_book_of
+from tollbook.errors import TollbookError
+from tollbook.ledger.rerate import apply, preview
+from tollbook.ledger.verify import verify
+from tollbook.money import usd_text
+from tollbook.reports.dimensions import UNKNOWN
+from tollbook.reports.errors import QueryError
+from tollbook.reports.params import gather
+from tollbook.reports.spend import CURRENCY
+from tollbook.reports.times import parse_period
+from tollbook.reports.zone import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    import duckdb
+
+    from tollbook.config import Config
+    from tollbook.console.ledgerfile import LedgerFiles
+    from tollbook.ledger.cards import CardShelf
+    from tollbook.ledger.rerate import RerateReport
+    from tollbook.reports.params import Pairs
+
+RERATE_PARAMS = ("since", "until", "tz", "apply")
+
+
+class PricesChangedError(TollbookError):
+    """The price cards in the settings are not those the running ledger books with."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the price cards were changed after the ledger started, and new calls are still booked "
+            "with the old ones; restart tollbook up, then apply"
+        )
+
+
+def verify_answer(
+    connection: duckdb.DuckDBPyConnection,
+    shelf: CardShelf,
+    data_dir: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Check the whole ledger; ``findings`` are the first differences, ``total_findings`` counts."""
+    report = verify(connection, shelf, data_dir / SPOOL_DIR, progress=progress)
+    return msgspec.json.decode(msgspec.json.encode(report), type=dict[str, Any])
+
+
+def rerate_answer(
+    files: LedgerFiles,
+    config: Config,
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    pairs: Pairs,
+) -> dict[str, Any]:
+    """Return what today's price cards change, and book it where ``apply=true``.
+
+    The settings are read anew, so that a changed card can be previewed before anything restarts.
+
+    Args:
+        files: the open ledger.
+        config: the settings that new calls are booked with.
+        config_path: where the settings are read from again.
+        environ: likewise.
+        pairs: ``since``, ``until``, ``tz`` and ``apply``.
+
+    Raises:
+        QueryError: a wrong option.
+        ConfigError: the settings cannot be used.
+        PricesChangedError: booking with cards that new calls are not booked with.
+    """
+    since_ns, until_ns, is_applied = _read(pairs)
+    current = load_config(config_path, environ)
+    # A price book of its own: the one of ingest belongs to another thread.
+    book = price_book_of(current, str(config_path or DEFAULT_FILE))
+    if is_applied:
+        if (current.prices, current.providers) != (config.prices, config.providers):
+            raise PricesChangedError
+        report = apply(files.store, files.books, book, since_ns, until_ns)
+    else:
+        with closing(files.store.reader()) as connection:
+            report = preview(connection, book, since_ns, until_ns)
+    return _rerate_json(report, is_applied=is_applied)
+
+
+def _read(pairs: Pairs) -> tuple[int | None, int | None, bool]:
+    given, _ = gather(pairs, RERATE_PARAMS)
+    zone, now = zone_of(given.get("tz", "UTC")), clock.utc_now()
+    moments = [
+        _unix_ns(parse_period(given[name], zone, now, f"--{name}").start) if name in given else None
+        for name in ("since", "until")
+    ]
+    wanted = given.get("apply", "false")
+    if wanted not in {"true", "false"}:
+        raise QueryError("--apply", f"{wanted[:64]!r} is not true or false")
+    return moments[0], moments[1], wanted == "true"
+
+
+def _unix_ns(moment: datetime) -> int:
+    return int(moment.timestamp()) * clock.NS_PER_S + moment.microsecond * 1000
+
+
+def _rerate_json(report: RerateReport, *, is_applied: bool) -> dict[str, Any]:
+    rows = [
+        {
+            "tenant": row.tenant_id or UNKNOWN,
+            "provider": row.provider,
+            "model": row.model,
+            "calls": row.calls,
+            "before_usd": usd_text(row.old_cost),
+            "after_usd": usd_text(row.new_cost),
+            "change_usd": usd_text(row.difference),
+            "unpriced_before": row.old_unpriced_calls,
+            "unpriced_after": row.new_unpriced_calls,
+            "cards_before": list(row.old_card_ids),
+            "cards_after": list(row.new_card_ids),
+        }
+        for row in report.rows
+    ]
+    totals = {
+        "calls": report.calls,
+        "before_usd": usd_text(sum(row.old_cost for row in report.rows)),
+        "after_usd": usd_text(sum(row.new_cost for row in report.rows)),
+        "change_usd": usd_text(report.difference),
+        "unpriced_before": sum(row.old_unpriced_calls for row in report.rows),
+        "unpriced_after": sum(row.new_unpriced_calls for row in report.rows),
+    }
+    return {"applied": is_applied, "rows": rows, "totals": totals, "currency": CURRENCY}
