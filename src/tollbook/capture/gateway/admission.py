@@ -1,0 +1,231 @@
+"""Admit a request: provider, key, size, owner; make the head that is sent on.
+
+Stage one (:meth:`Admission.at_head`) needs the head only, so that a body is asked for only when it
+is wanted. Stage two (:meth:`Admission.at_body`) knows the body too, where the endpoint is metered.
+"""
+
+from __future__ import annotations
+
+import logging
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tollbook import clock, ids
+from tollbook.call import CallOpened, Metering
+from tollbook.capture.gateway.callers import Caller, Refusal
+from tollbook.capture.gateway.headers import CREDENTIAL, ENCODING, FORWARD, IDENTITY
+from tollbook.capture.gateway.notices import notice
+from tollbook.dialects.base import RequestFacts
+from tollbook.identity import (
+    claims_from_headers,
+    claims_from_key,
+    missing_tenant_action,
+    missing_tenant_help,
+    resolve,
+    trace_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollbook.call import Identity
+    from tollbook.capture.gateway.callers import Callers
+    from tollbook.capture.gateway.framing import Framing
+    from tollbook.capture.gateway.provider import Upstream
+    from tollbook.config import Config
+    from tollbook.dialects.base import Header, Route
+
+logger = logging.getLogger(__name__)
+
+NO_FACTS: Final = RequestFacts(b"")
+_TRACEPARENT: Final = b"traceparent"
+_MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
+
+
+class Admitted(NamedTuple):
+    """What stage one knows of a request to a provider."""
+
+    upstream: Upstream
+    route: Route
+    target: bytes
+    """What follows the provider prefix, with the query."""
+    path: bytes
+    caller: Caller | None
+    """None when refused on account of its credential."""
+    lines: list[bytes]
+    """Header lines to send on, in pieces, but for framing."""
+    identity: list[Header]
+    idempotency_key: str | None
+    refusal: Refusal | None
+
+
+class Admission:
+    """The rules of one worker."""
+
+    def __init__(self, config: Config, upstreams: dict[bytes, Upstream], callers: Callers) -> None:
+        self._upstreams = upstreams
+        self._callers = callers
+        self._gateway = config.gateway
+        self._identity = config.identity
+
+    def at_head(
+        self, method: str, target: bytes, headers: Sequence[Header], framing: Framing
+    ) -> Admitted | None:
+        """Return what becomes of a request, None when no provider has this prefix."""
+        cut = target.find(b"/", 1)
+        upstream = self._upstreams.get(target[1:cut]) if cut > 0 else None
+        if upstream is None:
+            return None
+        target = target[cut:]
+        path = target.partition(b"?")[0] if b"?" in target else target
+        route = upstream.route(method, path)
+        found = self._callers.admit(upstream.dialect.read_credential(headers), upstream)
+        caller, refusal = (found, None) if isinstance(found, Caller) else (None, found)
+        key_lines = None if caller is None else caller.key_lines
+        lines: list[bytes] = []
+        identity: list[Header] = []
+        idempotency_key = None
+        known, named = upstream.rules.known, framing.connection
+        for header in headers:
+            name, value = header
+            rule = known.get(name)
+            if rule is None:
+                rule = upstream.rules.of(name)
+            if rule == IDENTITY:
+                identity.append(header)
+            elif named is not None and name in named:
+                continue
+            elif (
+                rule == FORWARD
+                or (rule == CREDENTIAL and key_lines is None)
+                or (rule == ENCODING and route.metering is not Metering.METERED)
+            ):
+                lines += (name, b": ", value, b"\r\n")
+                if name == b"idempotency-key" and len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES:
+                    idempotency_key = value.decode("latin-1")
+        if key_lines is not None:
+            lines.append(key_lines)
+        if route.metering is Metering.METERED:
+            lines.append(b"accept-encoding: identity\r\n")
+        if refusal is None:
+            refusal = self._too_large(framing.content_length, route)
+        return Admitted(
+            upstream,
+            route,
+            target,
+            path,
+            caller,
+            lines,
+            identity,
+            idempotency_key,
+            refusal,
+        )
+
+    def at_body(
+        self,
+        admitted: Admitted,
+        method: str,
+        headers: Sequence[Header],
+        body: bytes,
+        body_bytes: int,
+    ) -> tuple[CallOpened, RequestFacts, Refusal | None]:
+        """Return the open frame, what the body says, and why the call is refused, if it is."""
+        upstream, route, caller = admitted.upstream, admitted.route, admitted.caller
+        refusal = admitted.refusal
+        dialect = upstream.dialect
+        facts = NO_FACTS
+        if route.inspects_body and refusal is None:
+            facts = dialect.read_request(
+                route,
+                body,
+                inject_stream_usage=upstream.settings.inject_stream_usage,
+                user_is=self._identity.provider_user_is,
+            )
+        claims = facts.claims
+        trace_id = parent_span_id = None
+        if admitted.identity:
+            claims = claims_from_headers(admitted.identity) + claims
+            for name, _ in admitted.identity:
+                if name == _TRACEPARENT:
+                    trace_id, parent_span_id = trace_context(admitted.identity)
+                    break
+        binding = api_key_id = None
+        if caller is not None:
+            binding, api_key_id = caller.binding, caller.api_key_id
+            if binding is not None:
+                claims = (claims_from_key(binding), *claims)
+        identity = resolve(
+            claims, api_key_id=api_key_id, default_environment=self._gateway.environment
+        )
+        if refusal is None:
+            if binding is not None and binding.models:
+                refusal = _model_refusal(binding.models, facts.model, route, method)
+            if refusal is None and identity.tenant_id is None:
+                refusal = self._tenant_refusal(identity)
+        opened = CallOpened(
+            call_id=ids.new_id(now_ns := clock.unix_ns()),
+            started_at_ns=now_ns,
+            identity=identity,
+            provider=upstream.name,
+            dialect=dialect.name,
+            operation=route.operation,
+            metering=route.metering,
+            method=method,
+            path=admitted.path.decode("ascii"),
+            model_requested=facts.model,
+            is_stream=facts.is_stream,
+            attempt=dialect.attempt(headers),
+            idempotency_key=admitted.idempotency_key,
+            trace_id=trace_id,
+            parent_span_id=parent_span_id,
+            request_bytes=body_bytes,
+            input_chars=facts.input_chars,
+            max_output_tokens=facts.max_output_tokens,
+        )
+        return opened, facts, refusal
+
+    def max_body_bytes(self, route: Route) -> int:
+        """Return the largest body an endpoint may get."""
+        if route.inspects_body:
+            return self._gateway.max_inspected_body_bytes
+        return self._gateway.max_body_bytes
+
+    def _too_large(self, content_length: int | None, route: Route) -> Refusal | None:
+        limit = self.max_body_bytes(route)
+        if content_length is not None and content_length > limit:
+            return body_too_large(limit)
+        return None
+
+    def _tenant_refusal(self, identity: Identity) -> Refusal | None:
+        action = missing_tenant_action(identity, self._identity)
+        if action == "refuse":
+            return Refusal(400, "missing_tenant", missing_tenant_help(identity))
+        if action == "warn":
+            notice(logger, "tenant", "a call came without a tenant; it is booked to 'unknown'")
+        return None
+
+
+def body_too_large(limit: int) -> Refusal:
+    """Return the refusal of a body over a limit in bytes."""
+    return Refusal(413, "request_too_large", f"the request body is larger than {limit} bytes")
+
+
+def _model_refusal(
+    models: Sequence[str], model: str | None, route: Route, method: str
+) -> Refusal | None:
+    if not route.inspects_body:
+        if method in {"GET", "HEAD", "OPTIONS"}:
+            return None
+        return Refusal(
+            403,
+            "model_not_allowed",
+            "this Tollbook key is limited to some models, and the model of this endpoint's"
+            " requests is not read",
+        )
+    if model is not None and any(fnmatchcase(model, pattern) for pattern in models):
+        return None
+    return Refusal(
+        403,
+        "model_not_allowed",
+        f"this Tollbook key may not use model {model!r}; it may use {', '.join(models)}",
+    )

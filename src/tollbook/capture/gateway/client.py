@@ -1,0 +1,440 @@
+"""One client connection: parses requests, keeps their order, limits and times out everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from tollbook.capture.gateway.callers import Refusal
+from tollbook.capture.gateway.exchange import Exchange
+from tollbook.capture.gateway.framing import METHODS, Framing, HeadError, clean_target, read_framing
+from tollbook.capture.gateway.headers import own_response
+from tollbook.capture.gateway.local import error_reply, local_reply
+
+if TYPE_CHECKING:
+    from tollbook.capture.gateway.service import Service
+    from tollbook.dialects.base import Header
+
+MAX_PIPELINED: Final = 64
+_DISCARD_BODY_BYTES: Final = 65_536
+"""A refused request's body up to this size is read and dropped, so that the connection is kept."""
+_LINGER_S: Final = 2.0
+_HELD_BY_PEER: Final = 1
+_HELD_BY_ORDER: Final = 2
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TIMED_OUT: Final = Refusal(408, "request_timeout", "the request did not arrive in time")
+
+
+class _RefusedError(Exception):
+    """Raised in a parser callback; carries the answer."""
+
+    def __init__(self, why: HeadError) -> None:
+        super().__init__(why.message)
+        self.why = why
+
+
+class Request:
+    """A parsed head, and the body as far as it has come, of a request that waits its turn."""
+
+    __slots__ = ("body", "framing", "headers", "is_complete", "is_http_10", "keep_alive", "method",
+                 "target")  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        headers: list[Header],
+        framing: Framing,
+        *,
+        is_http_10: bool,
+        keep_alive: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.framing = framing
+        self.is_http_10 = is_http_10
+        self.keep_alive = keep_alive
+        self.body: list[bytes] = []
+        self.is_complete = False
+
+
+class ClientConnection(asyncio.Protocol):
+    """An HTTP/1.1 server connection; requests are answered in order, one at a time."""
+
+    __slots__ = (
+        "_dead_bytes", "_error", "_exchange", "_got_body", "_head_fed", "_headers", "_holds",
+        "_in_head", "_is_deaf", "_is_ending", "_local", "_parser", "_queue", "_service", "_target",
+        "_waiting", "bucket", "deadline", "transport",
+    )  # fmt: skip
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._parser = httptools.HttpRequestParser(self)
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._exchange: Exchange | None = None
+        self._local: Request | None = None  # the current request, when the gateway answers it
+        self._waiting: Request | None = None  # the request being parsed, when it is not current
+        self._queue: deque[Request] | None = None
+        self._error: HeadError | None = None  # to be answered after those before it
+        self._target = b""
+        self._headers: list[Header] = []
+        self._head_fed = 0
+        self._dead_bytes = 0
+        self._in_head = True
+        self._got_body = False
+        self._is_deaf = False  # no further request is read
+        self._is_ending = False  # the last byte has been written; what still comes is dropped
+        self._holds = 0
+        self.deadline = 0.0
+        self.bucket = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; one connection too many is told so."""
+        self.transport = cast("asyncio.Transport", transport)
+        service = self._service
+        service.wheel.add(self)
+        service.clients.add(self)
+        service.metrics.connections += 1
+        self.deadline = service.wheel.now + service.config.gateway.header_timeout_s
+        if len(service.clients) > service.config.gateway.max_client_connections:
+            self._reply_error(HeadError(503, "too many connections"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; the exchange decides what becomes of its call."""
+        del exc
+        service = self._service
+        service.wheel.discard(self)
+        service.clients.discard(self)
+        service.metrics.connections -= 1
+        self._is_ending = self._is_deaf = True
+        self._queue = self._waiting = self._local = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+
+    def eof_received(self) -> bool:
+        """Take the end of the client's side as a hang-up."""
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._is_deaf:
+            return
+        service = self._service
+        if self._in_head:
+            if self._head_fed == 0:
+                self.deadline = service.wheel.now + service.config.gateway.header_timeout_s
+            self._head_fed += len(data)
+        else:
+            self.deadline = service.wheel.now + service.config.gateway.body_timeout_s
+            self._got_body = False
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._not_parsed(error)
+            return
+        if self._in_head:
+            if self._head_fed > service.config.gateway.max_header_bytes:
+                self._refuse_head(HeadError(431, "the request header is too large"))
+        elif not self._got_body:
+            self._dead_bytes += len(data)
+            if self._dead_bytes > service.config.gateway.max_header_bytes + len(data):
+                self._refuse_head(HeadError(400, "chunk framing without data"))
+        if self._queue:
+            self._hold(_HELD_BY_ORDER)
+
+    def pause_writing(self) -> None:
+        """Pass the back-pressure on to the provider; a client may not stall for ever."""
+        self.deadline = self._service.wheel.now + self._service.config.gateway.body_timeout_s
+        if self._exchange is not None:
+            self._exchange.client_paused()
+
+    def resume_writing(self) -> None:
+        """Let the provider send on."""
+        self.deadline = 0
+        if self._exchange is not None:
+            self._exchange.client_resumed()
+
+    def on_deadline(self) -> None:
+        """Close: idle for too long, or a request or a read that takes too long."""
+        exchange = self._exchange
+        if self._is_ending or self.transport.get_write_buffer_size() > 0:
+            self.transport.abort()
+        elif not self._in_head and exchange is not None and self._waiting is None:
+            self._is_deaf = True
+            exchange.refuse(_TIMED_OUT)
+        elif self._local is not None or self._head_fed:
+            self._reply_error(HeadError(_TIMED_OUT.status, _TIMED_OUT.message))
+        elif exchange is None:
+            self.transport.close()
+
+    # httptools callbacks
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request target."""
+        self._target += url
+        if len(self._target) > self._service.config.gateway.max_url_bytes:
+            raise _RefusedError(HeadError(414, "the request target is too long"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers are dropped."""
+        if self._in_head:
+            self._headers.append((name.lower(), value.strip()))
+
+    def on_headers_complete(self) -> None:
+        """Judge the head and begin, or put it behind the requests before it."""
+        gateway = self._service.config.gateway
+        headers, self._headers = self._headers, []
+        target, self._target = self._target, b""
+        self._in_head = False
+        self._dead_bytes = 0
+        self._got_body = True
+        if len(headers) > gateway.max_headers:
+            raise _RefusedError(HeadError(431, f"over {gateway.max_headers} request headers"))
+        if self._head_fed > gateway.max_header_bytes:
+            size = sum([len(name) + len(value) + 4 for name, value in headers])
+            if size > gateway.max_header_bytes:
+                raise _RefusedError(HeadError(431, "the request header is too large"))
+        parser = self._parser
+        method = parser.get_method().decode()
+        version = parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise _RefusedError(HeadError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here"))
+        if method not in METHODS:
+            raise _RefusedError(HeadError(405, f"method {method} is not supported"))
+        cleaned = clean_target(target)
+        if isinstance(cleaned, HeadError):
+            raise _RefusedError(cleaned)
+        framing = read_framing(headers, is_http_10=version == "1.0")
+        if isinstance(framing, HeadError):
+            raise _RefusedError(framing)
+        request = Request(
+            method,
+            cleaned,
+            headers,
+            framing,
+            is_http_10=version == "1.0",
+            keep_alive=parser.should_keep_alive(),
+        )
+        if self._exchange is None and self._local is None:
+            self._begin(request)
+            return
+        if self._queue is None:
+            self._queue = deque()
+        if len(self._queue) >= MAX_PIPELINED:
+            raise _RefusedError(HeadError(0, "too many pipelined requests"))
+        self._queue.append(request)
+        self._waiting = request
+
+    def on_body(self, data: bytes) -> None:
+        """Pass body bytes to the request that they belong to."""
+        self._got_body = True
+        if self._waiting is not None:
+            self._waiting.body.append(data)
+        elif self._exchange is not None:
+            self._exchange.body_data(data)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        self._in_head = True
+        self._head_fed = 0
+        self.deadline = 0
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.is_complete = True
+        elif self._exchange is not None:
+            self._exchange.body_complete()
+        elif self._local is not None:
+            self._answer_locally()
+
+    # for the exchange
+
+    def hold_reading(self) -> None:
+        """Stop reading: the provider cannot take more."""
+        self.deadline = 0
+        self._hold(_HELD_BY_PEER)
+
+    def release_reading(self) -> None:
+        """Read on."""
+        if self._holds & _HELD_BY_PEER:
+            self.deadline = self._service.wheel.now + self._service.config.gateway.body_timeout_s
+            self._release(_HELD_BY_PEER)
+
+    def finish(self, data: bytes, *, keep_alive: bool) -> None:
+        """Write the last bytes of a response and turn to the next request."""
+        self._exchange = None
+        if data:
+            self.transport.write(data)
+        if not keep_alive:
+            self._end()
+            return
+        self._release(_HELD_BY_PEER)
+        if self._queue or self._error is not None:
+            self._next()
+        elif self._service.is_draining:
+            self._end()
+        else:
+            self.deadline = self._service.wheel.now + self._service.config.gateway.keepalive_s
+
+    def cut(self, data: bytes, *, hard: bool) -> None:
+        """Break off a response, so that nobody takes it for whole."""
+        self._exchange = None
+        self._is_deaf = self._is_ending = True
+        if data:
+            self.transport.write(data)
+        if hard:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    # for the service
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is here, whole or in part."""
+        return self._exchange is None and self._local is None and not self._head_fed
+
+    # internals
+
+    def _begin(self, request: Request) -> None:
+        service, framing = self._service, request.framing
+        admitted = service.admission.at_head(
+            request.method, request.target, request.headers, framing
+        )
+        if admitted is None:
+            self._local = request
+            if framing.expects_continue or _is_large(framing):
+                request.keep_alive = False
+                self._answer_locally()
+            return
+        exchange = self._exchange = Exchange(
+            service,
+            self,
+            request.method,
+            request.headers,
+            admitted,
+            framing,
+            is_http_10=request.is_http_10,
+            keep_alive=request.keep_alive,
+        )
+        if exchange.wants_body:
+            if framing.expects_continue:
+                self.transport.write(_CONTINUE)
+        elif framing.expects_continue or _is_large(framing):
+            assert admitted.refusal is not None
+            self._is_deaf = True
+            exchange.refuse(admitted.refusal)
+            return
+        exchange.head_complete()
+
+    def _answer_locally(self) -> None:
+        request, self._local = self._local, None
+        assert request is not None
+        status, content_type, body = local_reply(self._service, request.method, request.target)
+        if status >= 400 and not request.target.startswith(b"/healthz"):  # noqa: PLR2004 -- HTTP
+            self._count(status)
+        keep_alive = request.keep_alive and not self._service.is_draining
+        data = own_response(
+            status,
+            body,
+            content_type=content_type,
+            keep_alive=keep_alive,
+            is_head=request.method == "HEAD",
+        )
+        self.finish(data, keep_alive=keep_alive)
+
+    def _next(self) -> None:
+        queue = self._queue
+        while queue and self._exchange is None and self._local is None and not self._is_ending:
+            request = queue.popleft()
+            is_parsed = self._waiting is not request
+            if not is_parsed:
+                self._waiting = None
+            self._begin(request)
+            for part in request.body:
+                if self._exchange is not None:
+                    self._exchange.body_data(part)
+            request.body = []
+            if request.is_complete:
+                if self._exchange is not None:
+                    self._exchange.body_complete()
+                elif self._local is not None:
+                    self._answer_locally()
+        if queue or self._exchange is not None or self._local is not None or self._is_ending:
+            return
+        error, self._error = self._error, None
+        if error is not None:
+            self._reply_error(error)
+        else:
+            self._release(_HELD_BY_ORDER)
+
+    def _not_parsed(self, error: Exception) -> None:
+        context = error.__context__
+        if isinstance(context, _RefusedError):
+            self._refuse_head(context.why)
+        elif isinstance(error, httptools.HttpParserCallbackError) and context is not None:
+            self._is_deaf = True
+            self._service.report(context)
+            self.transport.abort()
+        elif not self._is_deaf:
+            self._refuse_head(HeadError(400, f"malformed request: {error}"))
+
+    def _refuse_head(self, why: HeadError) -> None:
+        """Answer what cannot be read, after what came before it."""
+        self._is_deaf = True
+        exchange = self._exchange
+        if exchange is not None and not self._in_head and self._waiting is None:
+            # The body of the current request is broken.
+            exchange.refuse(Refusal(why.status, "malformed_request", why.message))
+        elif exchange is not None:
+            self._error = why
+        else:
+            self._reply_error(why)
+
+    def _reply_error(self, why: HeadError) -> None:
+        self._is_deaf = True
+        self._local = None
+        if why.status:
+            self._count(why.status)
+            self.transport.write(
+                own_response(why.status, error_reply(why.message), keep_alive=False)
+            )
+        self._end(linger=True)
+
+    def _end(self, *, linger: bool = False) -> None:
+        """Close after the last byte; where unread bytes may come, so that it still arrives."""
+        self._is_deaf = self._is_ending = True
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if (linger or not self._in_head or self._queue) and transport.can_write_eof():
+            transport.write_eof()
+            transport.resume_reading()
+            self.deadline = self._service.wheel.now + _LINGER_S
+        else:
+            transport.close()
+
+    def _count(self, status: int) -> None:
+        malformed = self._service.metrics.malformed
+        malformed[status] = malformed.get(status, 0) + 1
+
+    def _hold(self, why: int) -> None:
+        if not self._holds and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._holds |= why
+
+    def _release(self, why: int) -> None:
+        if self._holds & why:
+            self._holds &= ~why
+            if not self._holds and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+
+def _is_large(framing: Framing) -> bool:
+    return framing.is_chunked or (framing.content_length or 0) > _DISCARD_BODY_BYTES

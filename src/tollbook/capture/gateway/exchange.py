@@ -1,0 +1,550 @@
+"""One request between a client and a provider, from its head to its close frame.
+
+A state machine of callbacks: nothing here waits. The client side calls ``head_complete``,
+``body_data``, ``body_complete`` and ``client_gone``; the pool and the upstream connection call the
+rest. Whatever happens, an opened call is closed once.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from tollbook import clock
+from tollbook.call import CallClosed, CallOpened, Metering, Status
+from tollbook.capture.gateway.admission import NO_FACTS, Admitted, body_too_large
+from tollbook.capture.gateway.answer import NOTHING_METERED, Answer
+from tollbook.capture.gateway.callers import Refusal
+from tollbook.capture.gateway.failures import Failure, connect_failure, upstream_failure
+from tollbook.capture.gateway.headers import CALL_ID, own_response
+
+if TYPE_CHECKING:
+    from tollbook.capture.gateway.client import ClientConnection
+    from tollbook.capture.gateway.framing import Framing
+    from tollbook.capture.gateway.service import Service
+    from tollbook.capture.gateway.upstream import UpstreamConnection
+    from tollbook.dialects.base import Header, RequestFacts
+
+logger = logging.getLogger(__name__)
+
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_OVERLOADED: Final = Refusal(
+    503,
+    "spool_unavailable",
+    "the gateway cannot record calls right now (strict mode); try again later",
+    should_retry=True,
+)
+
+
+class Exchange:
+    """A call, while it lasts."""
+
+    __slots__ = (
+        "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
+        "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_is_body_complete",
+        "_is_closed", "_is_draining", "_is_released", "_opened", "_refusal", "_replay",
+        "_reply_status", "_service", "_started_ns", "_upstream", "bucket", "deadline", "headers",
+        "is_head", "is_http_10", "is_waiting", "keep_alive", "method", "wait_until",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        service: Service,
+        client: ClientConnection,
+        method: str,
+        headers: list[Header],
+        admitted: Admitted,
+        framing: Framing,
+        *,
+        is_http_10: bool,
+        keep_alive: bool,
+    ) -> None:
+        self._service = service
+        self._client: ClientConnection | None = client
+        self.method = method
+        self.headers = headers
+        self.is_head = method == "HEAD"
+        self.is_http_10 = is_http_10
+        self.keep_alive = keep_alive
+        self._admitted = admitted
+        self._framing = framing
+        self._facts: RequestFacts = NO_FACTS
+        self._refusal = admitted.refusal
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._is_body_complete = False
+        self._opened: CallOpened | None = None
+        self._call_id = b""
+        self._started_ns = clock.monotonic_ns()
+        self._first_token_ns: int | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._answer: Answer | None = None
+        self._replay: bytes | None = None
+        self._held = b""
+        self._reply_status = 0
+        self._has_retried = self._is_closed = self._is_draining = self._is_released = False
+        self._drain_until = 0
+        self.is_waiting = False
+        self.wait_until = 0.0
+        self.deadline = 0.0
+        self.bucket = 0
+
+    # from the client
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether the body is worth asking for and reading."""
+        return self._refusal is None
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the call has been recorded."""
+        return self._opened is not None
+
+    def head_complete(self) -> None:
+        """Begin: an endpoint that is not inspected is opened before its body has come."""
+        if not self._admitted.route.inspects_body and self._refusal is None:
+            self._open()
+
+    def body_data(self, data: bytes) -> None:
+        """Take body bytes of the client."""
+        self._body_bytes += len(data)
+        if self._refusal is not None or self._is_closed:
+            return
+        limit = self._service.admission.max_body_bytes(self._admitted.route)
+        if self._body_bytes > limit:
+            self._over_limit(limit)
+        elif self._opened is None or self._upstream is None:
+            self._body.append(data)
+            if self._opened is not None and self._client is not None:
+                self._client.hold_reading()
+        else:
+            self._send_up(data)
+
+    def body_complete(self) -> None:
+        """Go on: the whole request is here."""
+        self._is_body_complete = True
+        if self._opened is None:
+            self._open()
+        elif self._upstream is not None and self._framing.is_chunked:
+            self._upstream.transport.write(b"0\r\n\r\n")
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer without a provider; the connection is not kept, for the body is incomplete."""
+        self.keep_alive = False
+        if self._opened is None:
+            self._refusal = refusal
+            self._open()
+        elif not self._is_closed and self._answer is None:
+            self._drop_upstream()
+            self._fail(Failure(refusal, is_billable=False), status=Status.REJECTED)
+
+    def client_gone(self) -> None:
+        """Follow the policy of the route: read on for the usage, or stop paying."""
+        self._client = None
+        if self._opened is None or self._is_closed:
+            return
+        answer, upstream = self._answer, self._upstream
+        if upstream is None:
+            self.is_waiting = False
+            self._close(Status.CANCELLED, is_billable=False)
+            return
+        if answer is not None and answer.is_event_stream and answer.metered().stream_ended:
+            self._drop_upstream()
+            self._close(Status.OK)
+            return
+        metrics, gateway = self._service.metrics, self._service.config.gateway
+        drains = self._admitted.upstream.policy == "drain" and self._is_body_complete
+        if drains and metrics.draining < gateway.max_draining:
+            self._is_draining = True
+            metrics.draining += 1
+            seen = 0 if answer is None else answer.bytes_in
+            self._drain_until = seen + gateway.drain_max_bytes
+            wheel = self._service.wheel
+            self.deadline = wheel.now + gateway.drain_timeout_s
+            wheel.add(self)
+            upstream.transport.resume_reading()
+            return
+        if drains:
+            metrics.drains["refused"] = metrics.drains.get("refused", 0) + 1
+        self._drop_upstream()
+        self._close(Status.CANCELLED)
+
+    def client_paused(self) -> None:
+        """Stop reading: the client takes bytes slowly."""
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.pause_reading()
+            self._upstream.deadline = 0
+
+    def client_resumed(self) -> None:
+        """Read on."""
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.resume_reading()
+            self._upstream.deadline = (
+                self._service.wheel.now + self._admitted.upstream.settings.idle_timeout_s
+            )
+
+    def shut_down(self) -> None:
+        """End now: the worker stops and has waited long enough."""
+        if self._is_closed or self._opened is None:
+            return
+        self.is_waiting = False
+        was_sent = self._upstream is not None
+        self._drop_upstream()
+        status = Status.CANCELLED if self._is_draining else Status.ERROR
+        self._close(status, error_type="gateway_shutdown", is_billable=was_sent)
+
+    # opening
+
+    def _open(self) -> None:
+        service, body = self._service, self._body
+        data = b"" if not body else body[0] if len(body) == 1 else b"".join(body)
+        opened, self._facts, refusal = service.admission.at_body(
+            self._admitted,
+            self.method,
+            self.headers,
+            data,
+            self._framing.content_length or self._body_bytes,
+        )
+        if self._admitted.route.inspects_body:
+            self._body = []
+        self._opened = opened
+        raw = opened.call_id.hex()
+        self._call_id = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}".encode()
+        service.metrics.in_flight += 1
+        service.exchanges.add(self)
+        service.turn.append(opened)
+        if refusal is None:
+            refusal = self._refusal
+        if refusal is not None:
+            self._refusal = refusal
+            self._fail(Failure(refusal, is_billable=False), status=Status.REJECTED)
+        else:
+            service.turn.then(self._release_open)
+
+    def _release_open(self, is_on_file: bool) -> None:  # noqa: FBT001 -- see Turn.then
+        """Send the request on: its open frame has been written."""
+        self._is_released = True
+        if self._is_closed:
+            return
+        if not is_on_file and self._service.config.gateway.strict:
+            self._fail(Failure(_OVERLOADED, is_billable=False), status=Status.REJECTED)
+            return
+        self._admitted.upstream.pool.acquire(self)
+
+    def _over_limit(self, limit: int) -> None:
+        self._body = []
+        self.refuse(body_too_large(limit))
+
+    # from the pool
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """Send the request."""
+        if self._is_closed:
+            connection.release()
+            return
+        self._upstream = connection
+        connection.serve(self)
+        data = self._replay
+        if data is None:
+            data = self._request_bytes()
+            if (
+                connection.is_reused
+                and self._is_body_complete
+                and (self.method in _IDEMPOTENT or self._admitted.idempotency_key is not None)
+            ):
+                self._replay = data
+        connection.transport.write(data)
+        if not self._is_body_complete and self._client is not None:
+            self._client.release_reading()
+
+    def connect_failed(self, error: Exception) -> None:
+        """Answer that the provider cannot be reached."""
+        if not self._is_closed:
+            self._fail(connect_failure(self._admitted.upstream.name, error))
+
+    def _request_bytes(self) -> bytes:
+        admitted, facts, framing = self._admitted, self._facts, self._framing
+        upstream = admitted.upstream
+        pieces = [
+            self.method.encode(), b" ", upstream.path_prefix, admitted.target, upstream.host_line,
+            *admitted.lines,
+        ]  # fmt: skip
+        if admitted.route.inspects_body:
+            pieces += (b"content-length: %d\r\n\r\n" % len(facts.body), facts.body)
+            self._facts = _without_body(facts)
+        elif framing.is_chunked:
+            pieces.append(b"transfer-encoding: chunked\r\n\r\n")
+            pieces += [b"%x\r\n%b\r\n" % (len(part), part) for part in self._body]
+            if self._is_body_complete:
+                pieces.append(b"0\r\n\r\n")
+        else:
+            if framing.content_length is not None:
+                pieces.append(b"content-length: %d\r\n" % framing.content_length)
+            elif self.method in {"POST", "PUT", "PATCH"}:
+                pieces.append(b"content-length: 0\r\n")
+            pieces.append(b"\r\n")
+            pieces += self._body
+        self._body = []
+        return b"".join(pieces)
+
+    def _send_up(self, data: bytes) -> None:
+        connection = self._upstream
+        if connection is None or connection.transport.is_closing():
+            return
+        if self._framing.is_chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        connection.deadline = (
+            self._service.wheel.now + self._admitted.upstream.settings.first_byte_timeout_s
+        )
+        connection.transport.write(data)
+
+    # from the upstream connection
+
+    def upstream_paused(self) -> None:
+        """Stop reading from the client: the provider takes bytes slowly."""
+        if self._client is not None and not self._is_body_complete:
+            self._client.hold_reading()
+
+    def upstream_resumed(self) -> None:
+        """Read on from the client."""
+        if self._client is not None and not self._is_body_complete:
+            self._client.release_reading()
+
+    def response_head(
+        self, status: int, headers: list[Header], connection: UpstreamConnection
+    ) -> None:
+        """Take the response head: frame it for the client, choose a meter."""
+        admitted, service = self._admitted, self._service
+        self._replay = None
+        keeps = self.keep_alive and self._is_body_complete and not service.is_draining
+        self._answer = answer = Answer(
+            status,
+            headers,
+            call_id=self._call_id,
+            is_head=self.is_head,
+            is_http_10=self.is_http_10,
+            keep_alive=keeps,
+            hides_usage=self._facts.hides_usage,
+        )
+        self.keep_alive = not answer.closes
+        if answer.is_event_stream:
+            service.metrics.open_streams += 1
+        if admitted.route.metering is Metering.METERED:
+            table = dict(headers)
+            meter = admitted.upstream.dialect.meter(admitted.route, self._facts, status, table)
+            encoding = table.get(b"content-encoding")
+            answer.look_on(
+                meter,
+                encoding=None if encoding in {None, b"identity", b""} else encoding,
+                max_bytes=service.config.gateway.max_metered_response_bytes,
+            )
+        del connection
+
+    def response_body(self, data: bytes) -> None:
+        """Take body bytes of the provider."""
+        answer = self._answer
+        assert answer is not None
+        answer.feed(data)
+        if not answer.has_content and answer.meter is not None and answer.meter.has_content:
+            answer.has_content = True
+            self._first_token_ns = clock.monotonic_ns() - self._started_ns
+
+    def response_fed(self, *, is_complete: bool) -> None:
+        """Write to the client what this read brought; the end only after the close frame."""
+        answer = self._answer
+        assert answer is not None
+        if is_complete:
+            self._response_complete(answer)
+        elif self._client is not None:
+            data = answer.take(is_complete=False)
+            if data:
+                self._client.transport.write(data)
+        else:
+            answer.take(is_complete=False)
+            if answer.bytes_in > self._drain_until:
+                self._drained("too_large")
+                self._drop_upstream()
+                self._close(Status.CANCELLED)
+
+    def _response_complete(self, answer: Answer) -> None:
+        connection, self._upstream = self._upstream, None
+        assert connection is not None
+        is_cut_stream = False
+        answer.flush_meter()
+        if not connection.is_length_known and self._facts.is_stream and answer.is_event_stream:
+            # The connection's end is all there is to tell a whole stream from a broken one.
+            is_cut_stream = answer.meter is not None and not answer.metered().stream_ended
+        if self._is_body_complete:
+            connection.release()
+        else:
+            connection.abandon()  # it answered before it had the whole request
+        if is_cut_stream:
+            self._broken(answer, "upstream_broken")
+            return
+        self._held = answer.take(is_complete=True)
+        if self._is_draining:
+            self._drained("complete")
+            self._close(Status.CANCELLED)
+            return
+        metered = answer.metered()
+        is_error = answer.status >= 400 or metered.error_type is not None  # noqa: PLR2004 -- HTTP
+        self._close(
+            Status.ERROR if is_error else Status.OK,
+            error_type=metered.error_type or (f"http_{answer.status}" if is_error else None),
+            is_billable=answer.status < 400 or bool(metered.usage),  # noqa: PLR2004 -- HTTP
+        )
+        self._service.turn.then(self._release_close)
+
+    def _release_close(self, is_on_file: bool) -> None:  # noqa: FBT001 -- see Turn.then
+        """Give the client the last bytes: the close frame has been written."""
+        del is_on_file
+        client, self._client = self._client, None
+        if client is not None:
+            client.finish(self._held, keep_alive=self.keep_alive and self._is_body_complete)
+        self._held = b""
+
+    def upstream_failed(self, error: Exception | None, *, is_timeout: bool) -> None:
+        """Try once more where that is safe, else answer, or cut a response that has begun."""
+        connection, self._upstream = self._upstream, None
+        if self._is_closed:
+            return
+        answer = self._answer
+        if answer is not None:
+            answer.flush_meter()
+            self._broken(answer, "upstream_timeout" if is_timeout else "upstream_broken")
+            return
+        if (
+            self._replay is not None
+            and connection is not None
+            and not connection.has_bytes
+            and not is_timeout
+            and not self._has_retried
+            and self._client is not None
+        ):
+            self._has_retried = True
+            self._service.metrics.retries += 1
+            self._admitted.upstream.pool.acquire(self, must_be_fresh=True)
+            return
+        self._fail(upstream_failure(self._admitted.upstream.name, error, is_timeout=is_timeout))
+
+    def _broken(self, answer: Answer, error_type: str) -> None:
+        """Close a call whose answer broke off, and cut the client: no clean end for half a body."""
+        data = answer.take(is_complete=False)
+        if self._is_draining:
+            self._drained("broken")
+        status = Status.CANCELLED if self._is_draining else Status.ERROR
+        self._close(status, error_type=error_type)
+        client, self._client = self._client, None
+        if client is not None:
+            client.cut(data, hard=answer.ends_with_connection)
+
+    def _fail(self, failure: Failure, *, status: Status = Status.ERROR) -> None:
+        """Answer in the provider's own shape and close the call."""
+        refusal = failure.refusal
+        if self._is_draining:
+            self._drained("broken")
+            status = Status.CANCELLED
+        dialect = self._admitted.upstream.dialect
+        body = dialect.error_body(refusal.status, refusal.error_type, refusal.message)
+        extra: list[Header] = []
+        if refusal.should_retry is not None:
+            extra.append((b"x-should-retry", b"true" if refusal.should_retry else b"false"))
+        keeps = self.keep_alive and self._is_body_complete and not self._service.is_draining
+        self.keep_alive = keeps
+        self._reply_status = refusal.status
+        self._held = own_response(
+            refusal.status,
+            body,
+            call_id=self._call_id,
+            extra=extra,
+            keep_alive=keeps,
+            is_head=self.is_head,
+        )
+        self._close(status, error_type=refusal.error_type, is_billable=failure.is_billable)
+        self._service.turn.then(self._release_close)
+
+    # draining
+
+    def on_deadline(self) -> None:
+        """Stop reading on for a client that has gone."""
+        if self._is_draining and not self._is_closed:
+            self._drained("timeout")
+            self._drop_upstream()
+            self._close(Status.CANCELLED)
+
+    def _drained(self, outcome: str) -> None:
+        metrics = self._service.metrics
+        metrics.draining -= 1
+        metrics.drains[outcome] = metrics.drains.get(outcome, 0) + 1
+        self._service.wheel.discard(self)
+
+    def _drop_upstream(self) -> None:
+        connection, self._upstream = self._upstream, None
+        if connection is not None:
+            connection.abandon()
+
+    # closing
+
+    def _close(
+        self, status: Status, *, error_type: str | None = None, is_billable: bool = True
+    ) -> None:
+        """Queue the close frame."""
+        opened, answer, service = self._opened, self._answer, self._service
+        assert opened is not None
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._replay = None
+        self._body = []
+        service.exchanges.discard(self)
+        metrics = service.metrics
+        metrics.in_flight -= 1
+        http_status = self._reply_status
+        provider_request_id = None
+        metered = NOTHING_METERED
+        response_bytes = 0
+        if answer is not None:
+            metered = answer.metered()
+            http_status = answer.status
+            response_bytes = answer.bytes_in
+            provider_request_id = self._admitted.upstream.dialect.provider_request_id(
+                dict(answer.headers)
+            )
+            if answer.is_event_stream:
+                metrics.open_streams -= 1
+        metrics.request(opened.provider, opened.operation, http_status)
+        service.turn.append(
+            CallClosed(
+                call_id=opened.call_id,
+                closed_at_ns=clock.unix_ns(),
+                status=status,
+                http_status=http_status or None,
+                error_type=error_type,
+                time_to_first_token_ns=self._first_token_ns,
+                duration_ns=clock.monotonic_ns() - self._started_ns,
+                provider_request_id=provider_request_id,
+                provider_response_id=metered.provider_response_id,
+                model_actual=metered.model_actual,
+                service_tier=metered.service_tier,
+                usage=metered.usage,
+                usage_complete=metered.usage_complete,
+                output_chars=metered.output_chars,
+                output_events=metered.output_events,
+                response_bytes=response_bytes,
+                is_billable=is_billable,
+            )
+        )
+        service.turn.schedule()
+
+
+def _without_body(facts: RequestFacts) -> RequestFacts:
+    """Let go of the body, which may be large, while the answer streams."""
+    if len(facts.body) <= _KEPT_BODY_BYTES:
+        return facts
+    return structs.replace(facts, body=b"")
+
+
+_KEPT_BODY_BYTES: Final = 4096

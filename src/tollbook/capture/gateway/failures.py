@@ -1,0 +1,72 @@
+"""What a client is told when its provider cannot be reached or does not answer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from typing import NamedTuple
+
+from tollbook.capture.gateway.callers import Refusal
+from tollbook.capture.gateway.notices import notice
+from tollbook.capture.gateway.pool import PoolExhaustedError
+from tollbook.capture.gateway.upstream import ProtocolError
+
+logger = logging.getLogger(__name__)
+
+
+class Failure(NamedTuple):
+    """A call that got no answer from its provider."""
+
+    refusal: Refusal
+    is_billable: bool
+    """Whether the provider may have worked on it."""
+
+
+def connect_failure(provider: str, error: Exception) -> Failure:
+    """Return the answer to a request that never left; it may safely be sent again."""
+    if isinstance(error, PoolExhaustedError):
+        refusal = Refusal(
+            503, "gateway_overloaded", f"all connections to {provider!r} are in use", True
+        )
+    elif isinstance(error, TimeoutError):
+        refusal = Refusal(
+            504, "upstream_connect_timeout", f"{provider!r} did not accept a connection", True
+        )
+    else:
+        refusal = Refusal(
+            502, "upstream_unreachable", f"{provider!r} cannot be reached: {_reason(error)}", True
+        )
+    notice(logger, f"connect {provider}", "provider %s: %s", provider, refusal.message)
+    return Failure(refusal, is_billable=False)
+
+
+def upstream_failure(provider: str, error: Exception | None, *, is_timeout: bool) -> Failure:
+    """Return the answer to a request that was sent but got no response head."""
+    if is_timeout:
+        refusal = Refusal(504, "upstream_timeout", f"{provider!r} did not begin to answer in time")
+    elif isinstance(error, ProtocolError):
+        refusal = Refusal(
+            502, "upstream_protocol_error", f"{provider!r} gave a response that is not HTTP"
+        )
+        notice(logger, f"protocol {provider}", "provider %s broke HTTP: %s", provider, error)
+    else:
+        refusal = Refusal(
+            502, "upstream_disconnected", f"{provider!r} closed the connection without an answer"
+        )
+    notice(logger, f"answer {provider}", "provider %s: %s", provider, refusal.message)
+    return Failure(refusal, is_billable=is_timeout)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return "the TLS handshake failed"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return type(error).__name__

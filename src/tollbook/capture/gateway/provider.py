@@ -1,0 +1,68 @@
+"""One configured provider as the hot path needs it: everything parsed and encoded beforehand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from tollbook.capture.gateway.dialer import Dialer, tls_context
+from tollbook.capture.gateway.headers import RequestHeaderRules
+from tollbook.capture.gateway.pool import Pool
+from tollbook.identity import reaches_provider
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from tollbook.capture.gateway.wheel import Wheel
+    from tollbook.config.schema import DisconnectPolicy, Provider
+    from tollbook.dialects.base import Dialect, Route
+
+_MAX_CACHED_ROUTES: Final = 1024
+
+
+class Upstream:
+    """A provider with its dialect, its key and its connections."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wheel: Wheel,
+        name: str,
+        settings: Provider,
+        dialect: Dialect,
+        *,
+        policy: DisconnectPolicy,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.dialect = dialect
+        self.policy = settings.client_disconnect or policy
+        url = urlsplit(settings.base_url)
+        is_tls = url.scheme == "https"
+        host, port = url.hostname or "", url.port or (443 if is_tls else 80)
+        self.path_prefix = url.path.rstrip("/").encode("ascii")
+        self.host_line = b" HTTP/1.1\r\nhost: %b\r\n" % url.netloc.rpartition("@")[2].encode("idna")
+        tls = tls_context(name, settings.ca_file) if is_tls else None
+        self.pool = Pool(
+            loop, Dialer(loop, host, port, tls, settings.connect_timeout_s), wheel, settings
+        )
+        self.rules = RequestHeaderRules(dialect.is_credential, reaches_provider)
+        self.key_env = settings.api_key_env
+        key = environ.get(self.key_env, "").strip() if self.key_env else ""
+        self.key_lines: bytes | None = None
+        """The provider key as header lines; None when its variable is not set."""
+        if key:
+            self.key_lines = b"".join(b"%b: %b\r\n" % h for h in dialect.credential_headers(key))
+        self._routes: dict[tuple[str, bytes], Route] = {}
+
+    def route(self, method: str, path: bytes) -> Route:
+        """Return how an endpoint is treated; remembered for the paths seen first."""
+        key = (method, path)
+        route = self._routes.get(key)
+        if route is None:
+            route = self.dialect.route(method, path.decode("ascii"))
+            if len(self._routes) < _MAX_CACHED_ROUTES:
+                self._routes[key] = route
+        return route

@@ -1,0 +1,143 @@
+"""The gateway of one worker: listening, the shared parts, once-a-second work, and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from tollbook.capture.gateway.admission import Admission
+from tollbook.capture.gateway.callers import Callers
+from tollbook.capture.gateway.client import ClientConnection
+from tollbook.capture.gateway.metrics import Metrics
+from tollbook.capture.gateway.notices import notice
+from tollbook.capture.gateway.provider import Upstream
+from tollbook.capture.gateway.turn import Turn
+from tollbook.capture.gateway.wheel import Wheel
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from tollbook.capture.gateway.exchange import Exchange
+    from tollbook.capture.gateway.ports import FrameSink, Keys
+    from tollbook.config import Config
+    from tollbook.dialects.base import Dialect
+
+logger = logging.getLogger(__name__)
+
+_STRICT_CHECK_S: Final = 1.0
+_DRAIN_CHECK_S: Final = 0.05
+BACKLOG: Final = 2048
+
+
+class Service:
+    """Everything that the connections of one worker share."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        spool: FrameSink,
+        keys: Keys,
+        dialect_named: Callable[[str], Dialect],
+        environ: Mapping[str, str],
+        worker: int = 0,
+        wheel: Wheel | None = None,
+    ) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        self.config = config
+        self.worker = worker
+        self.spool = spool
+        self.turn = Turn(loop, spool)
+        self.wheel = wheel or Wheel(loop)
+        self.metrics = Metrics()
+        self.exchanges: set[Exchange] = set()
+        self.clients: set[ClientConnection] = set()
+        self.is_draining = False
+        self._keys = keys
+        self._synced_bytes = 0
+        self._syncing: asyncio.Future[object] | None = None
+        self._frames_lost = 0
+        self._server: asyncio.Server | None = None
+        self._once_a_second: asyncio.TimerHandle | None = None
+        self._next_sync = 0.0
+        self.upstreams = {
+            name.encode(): Upstream(
+                loop,
+                self.wheel,
+                name,
+                provider,
+                dialect_named(provider.dialect),
+                policy=config.gateway.client_disconnect,
+                environ=environ,
+            )
+            for name, provider in config.providers.items()
+        }
+        callers = Callers(keys, refuses_client_keys=config.gateway.client_keys == "refuse")
+        self.admission = Admission(config, self.upstreams, callers)
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept connections on a bound socket."""
+        self._server = await self._loop.create_server(
+            lambda: ClientConnection(self), sock=sock, backlog=BACKLOG
+        )
+        self.wheel.start()
+        self._each_second()
+
+    async def stop(self) -> None:
+        """Stop accepting, let calls finish for the configured time, cut the rest, close all."""
+        self.is_draining = True
+        if self._server is not None:
+            self._server.close()
+        for client in list(self.clients):
+            if client.is_idle:
+                client.transport.close()
+        await self._calls_end()
+        for client in list(self.clients):
+            client.transport.abort()
+        for upstream in self.upstreams.values():
+            upstream.pool.close()
+        await asyncio.sleep(0)
+        self.wheel.stop()
+        if self._once_a_second is not None:
+            self._once_a_second.cancel()
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+        self.turn.flush()
+        self.spool.close()
+
+    async def _calls_end(self) -> None:
+        until = self._loop.time() + self.config.gateway.shutdown_timeout_s
+        while (self.clients or self.exchanges) and self._loop.time() < until:
+            await asyncio.sleep(_DRAIN_CHECK_S)  # noqa: ASYNC110 -- two sets empty, once in a life
+        if self.exchanges:
+            logger.warning("%d calls did not end in time and are cut", len(self.exchanges))
+        for exchange in list(self.exchanges):
+            exchange.shut_down()
+        self.turn.flush()
+
+    def report(self, error: BaseException) -> None:
+        """Log a fault of the gateway itself; the connection it happened on is closed."""
+        logger.error("a connection failed", exc_info=error)
+
+    def _each_second(self) -> None:
+        self._once_a_second = self._loop.call_later(_STRICT_CHECK_S, self._each_second)
+        self._keys.refresh()
+        if not self.turn.is_on_file:
+            self.turn.flush()
+        health = self.spool.health
+        if health.frames_lost > self._frames_lost:
+            notice(
+                logger, "lost", "FRAMES LOST: %d calls' frames are gone so far (%s)",
+                health.frames_lost, health.error,
+            )  # fmt: skip
+            self._frames_lost = health.frames_lost
+        elif not health.ok:
+            notice(logger, "spool", "THE SPOOL CANNOT BE WRITTEN: %s", health.error)
+        now = self._loop.time()
+        is_dirty = health.bytes_written != self._synced_bytes
+        if is_dirty and now >= self._next_sync and (self._syncing is None or self._syncing.done()):
+            self._next_sync = now + self.config.spool.sync_interval_s - _STRICT_CHECK_S / 2
+            self._synced_bytes = health.bytes_written
+            self._syncing = self._loop.run_in_executor(None, self.spool.sync)
