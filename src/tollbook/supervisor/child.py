@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 10.0
-_SETTLED_S = 30.0
+_LONGEST_PAUSE_S = 5.0
+_SETTLED_S = 10.0
 """A process that lived this long starts over with the shortest pause."""
 
 
