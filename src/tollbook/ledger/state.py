@@ -108,8 +108,8 @@ def save_incidents(
 
 def load_progress(connection: duckdb.DuckDBPyConnection) -> int | None:
     """Return until when everything is in, in microseconds since the epoch; None if not known."""
-    row = connection.execute("SELECT epoch_us(complete_until) FROM progress").fetchone()
-    return row[0] if row else None
+    rows = connection.execute("SELECT epoch_us(complete_until) FROM progress").fetchall()
+    return rows[0][0] if rows else None
 
 
 def save_progress(
@@ -120,8 +120,8 @@ def save_progress(
     changed = connection.execute(
         "UPDATE progress SET complete_until = make_timestamp(?), updated_at = make_timestamp(?)",
         values,
-    ).fetchone()
-    if changed == (0,):
+    ).fetchall()
+    if changed == [(0,)]:
         connection.execute(
             "INSERT INTO progress VALUES (make_timestamp(?), make_timestamp(?))", values
         )

@@ -61,8 +61,10 @@ class Store:
         """Know where the chain ends; entry and batch ids start at 1."""
         last = self._connection.execute(
             "SELECT batch_id, last_entry_id, hash FROM batches ORDER BY batch_id DESC LIMIT 1"
-        ).fetchone()
-        self.last_batch_id, self.last_entry_id, self.head_hash = last or (0, 0, GENESIS)
+        ).fetchall()
+        self.last_batch_id, self.last_entry_id, self.head_hash = (
+            last[0] if last else (0, 0, GENESIS)
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -220,8 +222,8 @@ def _version(path: Path, connection: duckdb.DuckDBPyConnection) -> int:
         return 0
     if "schema_version" not in tables:
         raise NotALedgerError(path, f"a DuckDB database with other tables ({min(tables)} ...)")
-    row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-    found = int(row[0] or 0) if row else 0
+    ((latest,),) = connection.execute("SELECT max(version) FROM schema_version").fetchall()
+    found = int(latest or 0)
     if found > SCHEMA_VERSION:
         raise NewerDatabaseError(path, found, SCHEMA_VERSION)
     return found

@@ -1,0 +1,262 @@
+"""Re-rating: what calls would cost with the present price cards, and booking the difference.
+
+Usage is read again from the evidence, so a call whose model had no price becomes priced, and one
+whose usage is read better by a later version becomes right. Entries are never changed: a call that
+costs something else now gets a reversal and a new charge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from tollbook.books.events import record_event
+from tollbook.ledger.cards import BooksShelf, UsedCards
+from tollbook.ledger.charge import charge_of
+from tollbook.ledger.corrections import correction_columns
+from tollbook.ledger.exact import pico_list
+from tollbook.ledger.rebuild import EVIDENCE_COLUMNS, call_of, kinds_of, rows_of
+from tollbook.ledger.schema import COST_COLUMNS, ENTRY_NAMES
+from tollbook.usage import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import duckdb
+    import pyarrow as pa
+
+    from tollbook.books.store import Books
+    from tollbook.ledger.cards import CardShelf
+    from tollbook.ledger.charge import Charge, Resolve
+    from tollbook.ledger.store import Store
+    from tollbook.prices.book import PriceBook
+
+PAGE_ENTRIES = 20_000
+_NEEDED = (
+    "entry_id", "tenant_id", *EVIDENCE_COLUMNS, *KINDS, "price_state", "price_card_id",
+)  # fmt: skip
+# Charges that a price can touch and that no reversal has taken back.
+_PAGE = """
+    SELECT {columns} FROM entries AS charged
+    WHERE kind = 'charge' AND entry_id BETWEEN ? AND ?
+      AND called_at >= make_timestamp(?) AND called_at < make_timestamp(?)
+      AND metering = 'metered' AND is_billable AND status <> 'rejected'
+      AND NOT EXISTS (SELECT 1 FROM entries AS taken
+                      WHERE taken.kind = 'reversal' AND taken.replaces = charged.entry_id)
+    ORDER BY entry_id"""
+_TIME_MIN_US, _TIME_MAX_US = -(2**55), 2**55
+
+
+class RerateRow(Struct, frozen=True):
+    """Calls of one tenant and model whose charge would change. Amounts are in pico."""
+
+    tenant_id: str | None
+    provider: str
+    model: str | None
+    calls: int
+    old_cost: int
+    """Of the calls that have a cost now."""
+    new_cost: int
+    """Of the calls that would have one."""
+    old_unpriced_calls: int
+    new_unpriced_calls: int
+    old_card_ids: tuple[str, ...]
+    new_card_ids: tuple[str, ...]
+
+    @property
+    def difference(self) -> int:
+        """What the sum of all reports would grow by, in pico."""
+        return self.new_cost - self.old_cost
+
+
+class RerateReport(Struct, frozen=True):
+    """All that would change, or has changed."""
+
+    rows: tuple[RerateRow, ...]
+
+    @property
+    def calls(self) -> int:
+        """How many calls are affected."""
+        return sum(row.calls for row in self.rows)
+
+    @property
+    def difference(self) -> int:
+        """New cost less old cost, in pico."""
+        return sum(row.difference for row in self.rows)
+
+
+class _Change(NamedTuple):
+    row: dict[str, Any]
+    old_cost: int | None
+    charge: Charge
+
+    @property
+    def reason(self) -> str:
+        before, after = self.row["price_card_id"], self.charge.card_id
+        if kinds_of(self.row) != self.charge.kinds:
+            return f"usage read anew; price card: {before or 'none'} -> {after or 'none'}"
+        return f"price card changed: {before or 'none'} -> {after or 'none'}"
+
+
+def preview(
+    connection: duckdb.DuckDBPyConnection,
+    price_book: PriceBook,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> RerateReport:
+    """Return what :func:`apply` would change; nothing is written.
+
+    Args:
+        connection: for reading, from ``store.reader()`` or ``connect_readonly``.
+        price_book: the present prices.
+        since_ns: first start of the calls to look at, nanoseconds since the epoch; None for all.
+        until_ns: first start that is no longer looked at; None for all.
+    """
+    sums = _Sums()
+    for first, last in _pages(_last_entry_id(connection)):
+        sums.add(_changes(connection, first, last, since_ns, until_ns, price_book.resolve))
+    return sums.report()
+
+
+def apply(
+    store: Store,
+    books: Books,
+    price_book: PriceBook,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    *,
+    actor: str | None = None,
+) -> RerateReport:
+    """Book the difference of every affected call, and record in the books that it was done.
+
+    Each page is one transaction: an interrupted run is completed by the next, and a second run
+    finds nothing.
+
+    Args:
+        store: the open ledger.
+        books: keep the cards and the record of the event.
+        price_book: the present prices.
+        since_ns: see :func:`preview`.
+        until_ns: see :func:`preview`.
+        actor: who asked for it; None for this process's user.
+
+    Raises:
+        BooksError: the books cannot be written.
+    """
+    report = rerate(store, BooksShelf(books), price_book, since_ns, until_ns)
+    if report.calls:
+        detail = {
+            "calls": report.calls, "difference_pico_usd": str(report.difference),
+            "since_ns": since_ns, "until_ns": until_ns,
+            "new_card_ids": sorted({card for row in report.rows for card in row.new_card_ids}),
+        }  # fmt: skip
+        record_event(books, actor=actor, action="rerate.applied", detail=detail)
+    return report
+
+
+def rerate(
+    store: Store,
+    shelf: CardShelf,
+    price_book: PriceBook,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> RerateReport:
+    """Do what :func:`apply` does, with cards kept on any shelf and no event recorded."""
+    sums, cards = _Sums(), UsedCards(price_book, shelf)
+    for first, last in _pages(store.last_entry_id):
+        with store.transaction() as connection:
+            changes = list(_changes(connection, first, last, since_ns, until_ns, cards.resolve))
+            if changes:
+                cards.keep(change.charge.card_id for change in changes)
+                _book(store, connection, changes)
+        sums.add(changes)
+    return sums.report()
+
+
+def _book(store: Store, connection: duckdb.DuckDBPyConnection, changes: list[_Change]) -> None:
+    ids = [change.row["entry_id"] for change in changes]
+    columns = ", ".join(ENTRY_NAMES)
+    table = connection.sql(
+        f"SELECT {columns} FROM entries WHERE entry_id IN (SELECT unnest(?::BIGINT[]))"  # noqa: S608 -- constants
+        " AND entry_id BETWEEN ? AND ? ORDER BY entry_id",
+        params=[ids, ids[0], ids[-1]],
+    ).to_arrow_table()
+    corrected = correction_columns(
+        table, [change.charge for change in changes], [change.reason for change in changes]
+    )
+    store.append(corrected, 2 * len(changes))
+
+
+def _changes(
+    connection: duckdb.DuckDBPyConnection,
+    first: int,
+    last: int,
+    since_ns: int | None,
+    until_ns: int | None,
+    resolve: Resolve,
+) -> Iterator[_Change]:
+    since_us = _TIME_MIN_US if since_ns is None else -(-since_ns // 1000)
+    until_us = _TIME_MAX_US if until_ns is None else -(-until_ns // 1000)
+    table = connection.sql(
+        _PAGE.format(columns=", ".join((*_NEEDED, "cost_usd", *COST_COLUMNS))),
+        params=[first, last, since_us, until_us],
+    ).to_arrow_table()
+    for row, cost, components in zip(
+        rows_of(table.select(_NEEDED)), pico_list(table.column("cost_usd")),
+        stored_components(table), strict=True,
+    ):  # fmt: skip
+        charge = charge_of(call_of(row), resolve)
+        stored = (row["price_state"], cost, components if cost is not None else None)
+        if stored != (charge.state, charge.cost, charge.components) or (
+            kinds_of(row) != charge.kinds
+        ):
+            yield _Change(row, cost, charge)
+
+
+def stored_components(table: pa.Table) -> Iterator[tuple[int | None, ...]]:
+    """Yield the cost components of each row, in pico, in the order of the kinds."""
+    return zip(*(pico_list(table.column(name)) for name in COST_COLUMNS), strict=True)
+
+
+def _pages(last_entry_id: int) -> Iterator[tuple[int, int]]:
+    for first in range(1, last_entry_id + 1, PAGE_ENTRIES):
+        yield first, min(first + PAGE_ENTRIES - 1, last_entry_id)
+
+
+def _last_entry_id(connection: duckdb.DuckDBPyConnection) -> int:
+    ((last,),) = connection.execute("SELECT max(last_entry_id) FROM batches").fetchall()
+    return int(last or 0)
+
+
+class _Sums:
+    """Changes added up by tenant, provider and model."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str | None, str, str | None], list[int]] = {}
+        self._cards: dict[tuple[str | None, str, str | None], tuple[set[str], set[str]]] = {}
+
+    def add(self, changes: Iterable[_Change]) -> None:
+        for row, old_cost, charge in changes:
+            key = (row["tenant_id"], row["provider"], row["model_actual"] or row["model_requested"])
+            sums = self._sums.setdefault(key, [0, 0, 0, 0, 0])
+            cards = self._cards.setdefault(key, (set(), set()))
+            sums[0] += 1
+            sums[1] += old_cost or 0
+            sums[2] += charge.cost or 0
+            sums[3] += old_cost is None
+            sums[4] += charge.cost is None
+            for known, card_id in zip(cards, (row["price_card_id"], charge.card_id), strict=True):
+                if card_id is not None:
+                    known.add(card_id)
+
+    def report(self) -> RerateReport:
+        rows = []
+        for key in sorted(self._sums, key=lambda key: [one or "" for one in key]):
+            old_ids, new_ids = (tuple(sorted(ids)) for ids in self._cards[key])
+            calls, old_cost, new_cost, old_unpriced, new_unpriced = self._sums[key]
+            rows.append(
+                RerateRow(*key, calls, old_cost, new_cost, old_unpriced, new_unpriced,
+                          old_ids, new_ids)
+            )  # fmt: skip
+        return RerateReport(tuple(rows))
