@@ -52,11 +52,11 @@ def spend_expression(query: SpendQuery) -> Any:
     """Return the expression that answers a query; see :func:`columns` for its shape."""
     import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
 
-    rows = in_range(entries(), query.since, query.until, query.booked_before)
-    rows = matching(rows, query.where)
-    parts = [_states(query, rows)]
+    parts = [_states(query, _rows(query, entries()))]
     if query.by:
-        ranked = _ranked(query, rows)
+        # A view of its own: of a part that two others share, DuckDB would make a copy first,
+        # here of every entry in the range.
+        ranked = _ranked(query, _rows(query, entries().view()))
         kept = ranked.filter(ranked.place < query.limit)
         rest = ranked.filter(ranked.place >= query.limit)
         other = rest.aggregate(
@@ -65,6 +65,10 @@ def spend_expression(query: SpendQuery) -> Any:
         other = other.filter(other.place > 0)
         parts += [_shaped(query, GROUP, kept), _shaped(query, OTHER, other)]
     return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
+
+
+def _rows(query: SpendQuery, table: Any) -> Any:
+    return matching(in_range(table, query.since, query.until, query.booked_before), query.where)
 
 
 def _sums(query: SpendQuery, rows: Any) -> dict[str, Any]:
