@@ -66,6 +66,9 @@ class Callers:
                 )
             return Caller(self._fingerprint(secret))
         found = self._keys.lookup(secret)
+        if not isinstance(found, KeyBinding) and self._keys.refresh():
+            # A key that was made a moment ago is good at once.
+            found = self._keys.lookup(secret)
         if not isinstance(found, KeyBinding):
             return Refusal(401, "invalid_api_key", f"the Tollbook key is refused: {found.reason}")
         if upstream.key_lines is None and upstream.key_env is not None:

@@ -60,7 +60,7 @@ class Keys(Protocol):
         """Return what a key is bound to, or why it is refused."""
 
     def refresh(self) -> bool:
-        """Take up changes; cheap; called every second from a thread."""
+        """Take up changes, return whether there were any; cheap enough for every refusal."""
 
 
 class NoKey:
