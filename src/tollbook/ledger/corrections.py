@@ -48,11 +48,15 @@ def correction_columns(
 
 
 def _concat(parts: list[Any], kind: pa.DataType) -> Any:
-    chunk: Any
     chunks: list[Any] = [
-        chunk if chunk.type == kind else chunk.storage.cast(kind)  # DuckDB's booleans are bytes
+        _of_type(chunk, kind)
         for part in parts
         for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])
     ]
     chunked: Any = pa.chunked_array  # whose stubs want a literal type
     return chunked(chunks, type=kind)
+
+
+def _of_type(array: Any, kind: pa.DataType) -> Any:
+    # DuckDB hands out booleans as an extension type, one byte each.
+    return array if array.type == kind else array.storage.cast(kind)
