@@ -64,6 +64,7 @@ class Processes:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)  # the parent died before the line above took effect
+            os.setsid()
             machine.pin(core)
             machine.go_first()
 
