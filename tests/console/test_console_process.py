@@ -66,7 +66,9 @@ def test_it_reads_the_spool_to_its_end_before_it_stops(tmp_path: Path, ending: s
             process.send_signal(signal.SIGTERM)
         else:
             process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.stderr is not None
+        exit_code, errors = process.wait(30), process.stderr.read().decode()
+    assert exit_code == 0, errors
     assert read_announcement(tmp_path) is None
     assert _calls(tmp_path) == 3
 
