@@ -6,7 +6,9 @@ import os
 import shutil
 import socket
 import sys
+import threading
 from contextlib import ExitStack
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,6 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tollbook import clock
 from tollbook.books import open_books
 from tollbook.books.keys import create_key
 from tollbook.cli import tieout
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 _MARKER: Final = "made-by-tollbook-demo"
 _SIM_KEY: Final = "sk-sim-gateway"
 _KEYED_TENANTS: Final = 12
+_COMPLETE_TIMEOUT_S: Final = 60.0
 _SHOWN_TENANTS: Final = "15"
 _MEASURES: Final = ",".join(
     ["calls", *TOKEN_KINDS, *(f"{kind}_cost_usd" for kind in TOKEN_KINDS), "cost_usd"]
@@ -62,6 +66,13 @@ class TieOutError(CheckFailedError):
             f"the tie-out does not hold: {lines} line(s) of ledger and bill disagree, nothing was "
             "compared, or identity reached a provider; see above"
         )
+
+
+class IncompleteError(CheckFailedError):
+    """Some calls did not end."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"calls are still open {timeout_s:.0f} s after the last was sent")
 
 
 class _Run(NamedTuple):
@@ -120,7 +131,7 @@ def demo(
         source = running_ledger(run.data_dir)
         assert source is not None, "the supervisor has seen it listen"
         err.print("reading the spool to its end ...")
-        source.catch_up()
+        _await_complete(source, clock.utc_now())
         holds = _show(source, plan, read_truth(simulator.log_dir))
         click.echo("\n".join(_next_steps(run)))
         if keep:
@@ -227,6 +238,21 @@ def _drive(run: _Run, plan: Plan, *, is_fast: bool) -> DriveResult:
     return done
 
 
+def _await_complete(source: ApiSource, moment: datetime) -> None:
+    """Wait until every call that began before a moment is in the ledger.
+
+    Streams whose client hung up are still read on when the product is done.
+    """
+    deadline_ns = clock.monotonic_ns() + int(_COMPLETE_TIMEOUT_S * clock.NS_PER_S)
+    while clock.monotonic_ns() < deadline_ns:
+        source.catch_up()
+        until = source.ask("spend", [("since", "24h")])["completeness"]["complete_until"]
+        if until is not None and datetime.fromisoformat(until) >= moment:
+            return
+        threading.Event().wait(0.1)
+    raise IncompleteError(_COMPLETE_TIMEOUT_S)
+
+
 def _show(source: ApiSource, plan: Plan, truth: list[TruthCall]) -> TieOutError | None:
     """Print the report and the tie-out; return the error that ends the command, if any."""
     span = [("since", "24h")]
@@ -277,15 +303,22 @@ def _show_estimates(source: ApiSource, span: list[tuple[str, str]], truth: list[
     )
 
 
+def _short(path: Path) -> str:
+    """Return a path as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def _next_steps(run: _Run) -> list[str]:
-    where = f"--config {run.config_path}"
+    where = f"--config {_short(run.config_path)}"
+    command = _short(Path(sys.argv[0])) if shutil.which("tollbook") is None else "tollbook"
     url = base_url(Config(), "openai")
     return [
         "Look around (nothing needs to run):",
-        f"  tollbook report rollup {where} --since 24h",
-        f"  tollbook calls {where} --where status=error",
-        f"  tollbook explain CALL_ID {where}",
-        f"  tollbook verify {where}",
+        f"  {command} report rollup {where} --since 24h",
+        f"  {command} calls {where} --where status=error",
+        f"  {command} explain CALL_ID {where}",
+        f"  {command} verify {where}",
         *[
             f"Your {name.removesuffix('-live')} key is set: {base_url(run.config, name)} (--keep)"
             for name in run.config.providers
@@ -294,7 +327,7 @@ def _next_steps(run: _Run) -> list[str]:
         "",
         "Point a real application at it:",
         "  export OPENAI_API_KEY=... ANTHROPIC_API_KEY=...   # of the provider, for the gateway",
-        "  tollbook up &",
-        "  tollbook keys create my-app --tenant acme",
+        f"  {command} up &",
+        f"  {command} keys create my-app --tenant acme",
         f"  OPENAI_BASE_URL={url} OPENAI_API_KEY=tb_... python my_app.py",
     ]
