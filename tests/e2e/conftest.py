@@ -66,14 +66,16 @@ poll_interval_s = 0.1
         )
         self.data_dir.mkdir(mode=0o700)
         self.environ = {**os.environ, "SIM_KEY": SIM_KEY}
-        self.config = load_config(self.config_path, self.environ)
-        self.supervisor = Supervisor(
-            self.config,
+        self.supervisor = self._supervisor()
+        self._watch: threading.Thread | None = None
+
+    def _supervisor(self) -> Supervisor:
+        return Supervisor(
+            load_config(self.config_path, self.environ),
             config_path=self.config_path,
             data_dir=self.data_dir,
             environ=self.environ,
         )
-        self._watch: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -86,7 +88,8 @@ poll_interval_s = 0.1
             return create_key(books, label=label, **bound)[1]
 
     def start(self) -> None:
-        """Start all of it, and restart what dies."""
+        """Start all of it, by the settings as they are now, and restart what dies."""
+        self.supervisor = self._supervisor()
         self.supervisor.start()
         self._watch = threading.Thread(target=self.supervisor.watch, daemon=True)
         self._watch.start()
