@@ -9,7 +9,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tollbook.call import CallOpened
+    import pytest
+
+from tollbook.call import CallOpened
 
 W = Any
 _KILLS = 6
@@ -40,6 +42,7 @@ with open_store(root / "ledger.duckdb", threads=1) as store:
 """
 
 
+@pytest.mark.slow
 def test_killed_ingest_loses_and_doubles_nothing(world: W) -> None:
     world.store.close()
     writer, other = world.writer(segment_max_bytes=16384), world.writer()

@@ -172,7 +172,7 @@ def test_every_call_exactly_once_whatever_happens(new_world: Any) -> None:
     run_state_machine_as_test(
         LedgerMachine,
         settings=settings(
-            max_examples=25, stateful_step_count=25, deadline=None,
+            max_examples=15, stateful_step_count=25, deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

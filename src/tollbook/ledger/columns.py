@@ -87,6 +87,10 @@ def _identity_columns(identities: Sequence[Identity]) -> dict[str, Any]:
 
 def _identity_detail(identity: Identity) -> str | None:
     """Return ``{"sources": {field: mechanism}, "conflicts": [...], "problems": [...]}`` as text."""
+    if not (identity.conflicts or identity.problems):
+        return (
+            '{"sources":' + _encode(identity.sources).decode() + "}" if identity.sources else None
+        )
     detail: dict[str, Any] = {}
     if identity.sources:
         detail["sources"] = identity.sources
@@ -94,7 +98,7 @@ def _identity_detail(identity: Identity) -> str | None:
         detail["conflicts"] = [msgspec.structs.asdict(one) for one in identity.conflicts]
     if identity.problems:
         detail["problems"] = identity.problems
-    return _encode(detail).decode() if detail else None
+    return _encode(detail).decode()
 
 
 def charge_columns(charges: Sequence[Charge], kind: Kind = Kind.CHARGE) -> dict[str, Any]:

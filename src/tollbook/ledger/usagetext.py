@@ -21,7 +21,9 @@ def usage_text(usage: Sequence[bytes]) -> str:
     """Return usage objects as the text of a JSON array."""
     text = b"[" + b",".join(usage) + b"]"
     try:
-        if _split(text) == tuple(usage):
+        parts = _decode_raw(text)
+        # With equal lengths, and one comma between, each part is the object at its place.
+        if len(parts) == len(usage) and all(map(_same_size, parts, usage)):
             return text.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
@@ -49,6 +51,10 @@ def usage_objects(text: str | None) -> tuple[bytes, ...]:
 
 def _split(text: bytes) -> tuple[bytes, ...]:
     return tuple(bytes(part) for part in _decode_raw(text))
+
+
+def _same_size(part: msgspec.Raw, usage: bytes) -> bool:
+    return len(part) == len(usage)
 
 
 def _one(usage: bytes) -> str:
