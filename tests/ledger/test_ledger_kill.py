@@ -8,10 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
-from tollbook.call import CallOpened
+if TYPE_CHECKING:
+    from tollbook.call import CallOpened
 
 W = Any
 _KILLS = 6
