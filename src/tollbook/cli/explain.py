@@ -81,7 +81,9 @@ def _facts(title: str, facts: dict[str, Any]) -> None:
 def _tell_identity(answer: dict[str, Any]) -> None:
     click.echo("\nIdentity")
     for name, owner in answer["identity"].items():
-        click.echo(f"  {name}: {cell('', owner['value'])}  (from {owner['source'] or 'unknown'})")
+        # The key that was presented is not carried by anything else.
+        source = f"  (from {owner['source']})" if owner["source"] else ""
+        click.echo(f"  {name}: {cell('', owner['value'])}{source}")
     if "tenant_id" not in answer["identity"]:
         click.echo("  tenant_id: unknown (no mechanism carried one)")
     for name, value in answer["tags"].items():

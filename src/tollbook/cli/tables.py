@@ -70,16 +70,32 @@ def print_table(
         table.add_column(
             Text(name.replace("_", " ")), justify="left" if is_text else "right", overflow="fold"
         )
-    for row in rows:
-        labelled = label_other(row, columns)
-        table.add_row(*(Text(_shown(row, name, labelled.get(name))) for name in columns))
+    lines = [
+        [_shown(row, name, label_other(row, columns).get(name)) for name in columns] for row in rows
+    ]
+    if totals is not None:
+        last = [cell(name, totals[name]) if name in totals else "" for name in columns]
+        if columns and columns[0] not in totals:
+            last[0] = "total"
+        lines.append(last)
+    for at, name in enumerate(columns):
+        if is_number_column(name):
+            _align_points(lines, at)
+    for line in lines[: len(rows)]:
+        table.add_row(*map(Text, line))
     if totals is not None:
         table.add_section()
-        cells = [Text(cell(name, totals[name]) if name in totals else "") for name in columns]
-        if columns and columns[0] not in totals:
-            cells[0] = Text("total")
-        table.add_row(*cells, style="bold")
+        table.add_row(*map(Text, lines[-1]), style="bold")
     console().print(table)
+
+
+def _align_points(lines: list[list[str]], column: int) -> None:
+    """Fill amounts up to the same number of digits, so that the points stand under each other."""
+    parts = [line[column].partition(".") for line in lines]
+    digits = max((len(part) for _, point, part in parts if point), default=0)
+    for line, (_, point, part) in zip(lines, parts, strict=True):
+        if point:
+            line[column] += "0" * (digits - len(part))
 
 
 def _shown(row: Mapping[str, Any], name: str, value: Any) -> str:

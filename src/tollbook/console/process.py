@@ -163,4 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed. Taking the interpreter apart as well would only have DuckDB's bindings
+    # print pages of "leaked instance" for their own types.
+    os._exit(code)

@@ -45,13 +45,16 @@ class Pump:
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._pruned_ns = 0
         self._said: tuple[str, ...] = ()
+        self._logs = False
         self.failure: Exception | None = None
         """What ended the thread before it was asked to stop."""
         self.problems: tuple[str, ...] = ()
         """What could not be read the last time, in words."""
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; from now on problems are logged, those found before included."""
+        self._logs = True
+        self._tell(self.problems)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -123,7 +126,10 @@ class Pump:
                     self._tell((str(error),))
 
     def _tell(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        if not self._logs:
+            return  # whoever starts the ledger is told by an error, or by start()
         for problem in problems:
             if problem not in self._said:
                 log.error("%s", problem)
-        self._said = self.problems = problems
+        self._said = problems
