@@ -144,7 +144,7 @@ class ClientConnection(asyncio.Protocol):
                 self._refuse_head(HeadError(431, "the request header is too large"))
         elif not self._got_body:
             self._dead_bytes += len(data)
-            if self._dead_bytes > service.config.gateway.max_header_bytes + len(data):
+            if self._dead_bytes > service.config.gateway.max_header_bytes:
                 self._refuse_head(HeadError(400, "chunk framing without data"))
         if self._queue:
             self._hold(_HELD_BY_ORDER)
@@ -195,6 +195,7 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = False
         self._dead_bytes = 0
         self._got_body = True
+        self.deadline = self._service.wheel.now + gateway.body_timeout_s
         if len(headers) > gateway.max_headers:
             raise _RefusedError(HeadError(431, f"over {gateway.max_headers} request headers"))
         if self._head_fed > gateway.max_header_bytes:
@@ -366,13 +367,13 @@ class ClientConnection(asyncio.Protocol):
                     self._exchange.body_complete()
                 elif self._local is not None:
                     self._answer_locally()
-        if queue or self._exchange is not None or self._local is not None or self._is_ending:
+        if queue or self._is_ending:
             return
-        error, self._error = self._error, None
-        if error is not None:
-            self._reply_error(error)
-        else:
+        if not self._is_deaf:
             self._release(_HELD_BY_ORDER)
+        if self._exchange is None and self._local is None and self._error is not None:
+            error, self._error = self._error, None
+            self._reply_error(error)
 
     def _not_parsed(self, error: Exception) -> None:
         context = error.__context__
@@ -389,10 +390,13 @@ class ClientConnection(asyncio.Protocol):
         """Answer what cannot be read, after what came before it."""
         self._is_deaf = True
         exchange = self._exchange
-        if exchange is not None and not self._in_head and self._waiting is None:
-            # The body of the current request is broken.
+        if self._waiting is not None and self._queue:
+            self._queue.pop()  # it will never be whole
+            self._waiting = None
+        elif exchange is not None and not exchange.is_body_complete:
             exchange.refuse(Refusal(why.status, "malformed_request", why.message))
-        elif exchange is not None:
+            return
+        if exchange is not None:
             self._error = why
         else:
             self._reply_error(why)

@@ -99,9 +99,9 @@ class Exchange:
         return self._refusal is None
 
     @property
-    def is_opened(self) -> bool:
-        """Whether the call has been recorded."""
-        return self._opened is not None
+    def is_body_complete(self) -> bool:
+        """Whether the whole request has come."""
+        return self._is_body_complete
 
     def head_complete(self) -> None:
         """Begin: an endpoint that is not inspected is opened before its body has come."""
