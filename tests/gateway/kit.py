@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 import uvloop
@@ -19,7 +18,11 @@ from tollbook.capture.gateway.service import Service
 from tollbook.capture.gateway.wheel import Wheel
 from tollbook.config import Config
 from tollbook.dialects.registry import dialect_named
-from tollbook.identity.claims import KeyBinding
+
+if TYPE_CHECKING:
+    import ssl
+
+    from tollbook.identity.claims import KeyBinding
 
 T = TypeVar("T")
 CHAT = "/openai/v1/chat/completions"
@@ -37,7 +40,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop, as the worker does; nothing may take longer than 30 seconds."""
 
     async def limited() -> T:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             return await main
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -287,7 +290,7 @@ class Gateway:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something is so."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 -- of anything, also of what tells nobody
         await asyncio.sleep(0.002)
 
 

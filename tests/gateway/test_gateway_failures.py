@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -22,6 +22,9 @@ from tests.gateway.kit import (
     running,
     until,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def error_type(body: bytes) -> str:
@@ -365,8 +368,9 @@ async def _stalls(progress: object) -> None:
 def _buffered(gateway: Gateway) -> int:
     """Return the bytes that the gateway holds for its clients and its provider."""
     pool = gateway.service.upstreams[b"openai"].pool
-    transports = [each.transport for each in (*gateway.service.clients, *pool._connections)]
-    held = sum(transport.get_write_buffer_size() for transport in transports)
+    transports = [each.transport for each in gateway.service.clients]
+    transports += [each.transport for each in pool._connections]
+    held: int = sum(transport.get_write_buffer_size() for transport in transports)
     return held + sum(
         len(part) for exchange in gateway.service.exchanges for part in exchange._body
     )

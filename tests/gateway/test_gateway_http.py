@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -184,12 +185,13 @@ def test_a_request_cut_at_every_byte(request_bytes: bytes) -> None:
 
 RESPONSES = {
     "length": answer(),
-    "chunked": answer(b"", length=False).replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")
+    "chunked": answer(b"", length=False, headers="transfer-encoding: chunked\r\n")
     + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (ANSWER[:9], ANSWER[9:]))
     + b"0\r\n\r\n",
     "close": answer(length=False),
     "http/1.0": answer().replace(b"HTTP/1.1", b"HTTP/1.0"),
-    "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + answer(),
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+    + answer(),
 }  # fmt: skip
 
 
@@ -339,7 +341,7 @@ def test_any_split_gives_the_same_upstream_bytes(cuts: list[int]) -> None:
     async def main() -> None:
         async with running() as gateway:
             client = await gateway.client()
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in itertools.pairwise(edges):
                 client.send(data[start:end])
                 await asyncio.sleep(0.001)
             for _ in range(2):

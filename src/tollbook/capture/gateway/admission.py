@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.provider import Upstream
     from tollbook.config import Config
     from tollbook.dialects.base import Header, Route
+    from tollbook.identity import KeyBinding
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Admission:
         self._gateway = config.gateway
         self._identity = config.identity
 
-    def at_head(
+    def at_head(  # noqa: C901 -- one pass over the headers, for speed
         self, method: str, target: bytes, headers: Sequence[Header], framing: Framing
     ) -> Admitted | None:
         """Return what becomes of a request, None when no provider has this prefix."""
@@ -109,6 +110,8 @@ class Admission:
             lines.append(b"accept-encoding: identity\r\n")
         if refusal is None:
             refusal = self._too_large(framing.content_length, route)
+        if refusal is None and caller is not None and caller.binding is not None:
+            refusal = _unread_model_refusal(caller.binding, route, method)
         return Admitted(
             upstream,
             route,
@@ -158,8 +161,8 @@ class Admission:
             claims, api_key_id=api_key_id, default_environment=self._gateway.environment
         )
         if refusal is None:
-            if binding is not None and binding.models:
-                refusal = _model_refusal(binding.models, facts.model, route, method)
+            if binding is not None and binding.models and route.inspects_body:
+                refusal = _model_refusal(binding.models, facts.model)
             if refusal is None and identity.tenant_id is None:
                 refusal = self._tenant_refusal(identity)
         opened = CallOpened(
@@ -210,18 +213,18 @@ def body_too_large(limit: int) -> Refusal:
     return Refusal(413, "request_too_large", f"the request body is larger than {limit} bytes")
 
 
-def _model_refusal(
-    models: Sequence[str], model: str | None, route: Route, method: str
-) -> Refusal | None:
-    if not route.inspects_body:
-        if method in {"GET", "HEAD", "OPTIONS"}:
-            return None
-        return Refusal(
-            403,
-            "model_not_allowed",
-            "this Tollbook key is limited to some models, and the model of this endpoint's"
-            " requests is not read",
-        )
+def _unread_model_refusal(binding: KeyBinding, route: Route, method: str) -> Refusal | None:
+    if not binding.models or route.inspects_body or method in {"GET", "HEAD", "OPTIONS"}:
+        return None
+    return Refusal(
+        403,
+        "model_not_allowed",
+        "this Tollbook key is limited to some models, and the model of this endpoint's"
+        " requests is not read",
+    )
+
+
+def _model_refusal(models: Sequence[str], model: str | None) -> Refusal | None:
     if model is not None and any(fnmatchcase(model, pattern) for pattern in models):
         return None
     return Refusal(

@@ -54,7 +54,7 @@ class Answer:
 
     __slots__ = (
         "_body", "_copy", "_head", "_is_chunked", "_left_to_meter", "bytes_in", "closes",
-        "has_content", "headers", "is_event_stream", "meter", "status",
+        "has_content", "is_event_stream", "meter", "status", "table",
     )  # fmt: skip
 
     def __init__(  # noqa: C901 -- one decision after the other on framing
@@ -69,7 +69,8 @@ class Answer:
         hides_usage: bool,
     ) -> None:
         self.status = status
-        self.headers = headers
+        self.table = dict(headers)
+        """The provider's header fields by name (lower case); of several the last."""
         self.meter: ResponseMeter | None = None
         self.bytes_in = 0
         self.has_content = False

@@ -47,7 +47,7 @@ class Callers:
         self._refuses_client_keys = refuses_client_keys
         self._fingerprints: OrderedDict[str, str] = OrderedDict()
 
-    def admit(self, secret: str | None, upstream: Upstream) -> Caller | Refusal:
+    def admit(self, secret: str | None, upstream: Upstream) -> Caller | Refusal:  # noqa: PLR0911 -- one return for each rule
         """Return the caller that a credential stands for, or why it is refused."""
         if secret is None:
             if upstream.key_env is None:

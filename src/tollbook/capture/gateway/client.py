@@ -10,17 +10,16 @@ import httptools
 
 from tollbook.capture.gateway.callers import Refusal
 from tollbook.capture.gateway.exchange import Exchange
-from tollbook.capture.gateway.framing import METHODS, Framing, HeadError, clean_target, read_framing
+from tollbook.capture.gateway.framing import HeadError
 from tollbook.capture.gateway.headers import own_response
 from tollbook.capture.gateway.local import error_reply, local_reply
+from tollbook.capture.gateway.parsed import Request, judged
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.service import Service
     from tollbook.dialects.base import Header
 
 MAX_PIPELINED: Final = 64
-_DISCARD_BODY_BYTES: Final = 65_536
-"""A refused request's body up to this size is read and dropped, so that the connection is kept."""
 _LINGER_S: Final = 2.0
 _HELD_BY_PEER: Final = 1
 _HELD_BY_ORDER: Final = 2
@@ -34,32 +33,6 @@ class _RefusedError(Exception):
     def __init__(self, why: HeadError) -> None:
         super().__init__(why.message)
         self.why = why
-
-
-class Request:
-    """A parsed head, and the body as far as it has come, of a request that waits its turn."""
-
-    __slots__ = ("body", "framing", "headers", "is_complete", "is_http_10", "keep_alive", "method",
-                 "target")  # fmt: skip
-
-    def __init__(
-        self,
-        method: str,
-        target: bytes,
-        headers: list[Header],
-        framing: Framing,
-        *,
-        is_http_10: bool,
-        keep_alive: bool,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.framing = framing
-        self.is_http_10 = is_http_10
-        self.keep_alive = keep_alive
-        self.body: list[bytes] = []
-        self.is_complete = False
 
 
 class ClientConnection(asyncio.Protocol):
@@ -196,33 +169,9 @@ class ClientConnection(asyncio.Protocol):
         self._dead_bytes = 0
         self._got_body = True
         self.deadline = self._service.wheel.now + gateway.body_timeout_s
-        if len(headers) > gateway.max_headers:
-            raise _RefusedError(HeadError(431, f"over {gateway.max_headers} request headers"))
-        if self._head_fed > gateway.max_header_bytes:
-            size = sum([len(name) + len(value) + 4 for name, value in headers])
-            if size > gateway.max_header_bytes:
-                raise _RefusedError(HeadError(431, "the request header is too large"))
-        parser = self._parser
-        method = parser.get_method().decode()
-        version = parser.get_http_version()
-        if version not in {"1.1", "1.0"}:
-            raise _RefusedError(HeadError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here"))
-        if method not in METHODS:
-            raise _RefusedError(HeadError(405, f"method {method} is not supported"))
-        cleaned = clean_target(target)
-        if isinstance(cleaned, HeadError):
-            raise _RefusedError(cleaned)
-        framing = read_framing(headers, is_http_10=version == "1.0")
-        if isinstance(framing, HeadError):
-            raise _RefusedError(framing)
-        request = Request(
-            method,
-            cleaned,
-            headers,
-            framing,
-            is_http_10=version == "1.0",
-            keep_alive=parser.should_keep_alive(),
-        )
+        request = judged(self._parser, target, headers, self._head_fed, gateway)
+        if isinstance(request, HeadError):
+            raise _RefusedError(request)
         if self._exchange is None and self._local is None:
             self._begin(request)
             return
@@ -310,7 +259,7 @@ class ClientConnection(asyncio.Protocol):
         )
         if admitted is None:
             self._local = request
-            if framing.expects_continue or _is_large(framing):
+            if request.refuses_at_once:
                 request.keep_alive = False
                 self._answer_locally()
             return
@@ -327,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
         if exchange.wants_body:
             if framing.expects_continue:
                 self.transport.write(_CONTINUE)
-        elif framing.expects_continue or _is_large(framing):
+        elif request.refuses_at_once:
             assert admitted.refusal is not None
             self._is_deaf = True
             exchange.refuse(admitted.refusal)
@@ -352,28 +301,35 @@ class ClientConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         queue = self._queue
-        while queue and self._exchange is None and self._local is None and not self._is_ending:
+        while queue and not self._is_busy and not self._is_ending:
             request = queue.popleft()
-            is_parsed = self._waiting is not request
-            if not is_parsed:
+            if self._waiting is request:
                 self._waiting = None
             self._begin(request)
-            for part in request.body:
-                if self._exchange is not None:
-                    self._exchange.body_data(part)
-            request.body = []
-            if request.is_complete:
-                if self._exchange is not None:
-                    self._exchange.body_complete()
-                elif self._local is not None:
-                    self._answer_locally()
+            self._give_body(request)
         if queue or self._is_ending:
             return
         if not self._is_deaf:
             self._release(_HELD_BY_ORDER)
-        if self._exchange is None and self._local is None and self._error is not None:
+        if self._error is not None and not self._is_busy:
             error, self._error = self._error, None
             self._reply_error(error)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._exchange is not None or self._local is not None
+
+    def _give_body(self, request: Request) -> None:
+        """Give the current request what came of its body while it waited."""
+        exchange = self._exchange
+        if exchange is not None:
+            for part in request.body:
+                exchange.body_data(part)
+            if request.is_complete:
+                exchange.body_complete()
+        elif self._local is not None and request.is_complete:
+            self._answer_locally()
+        request.body = []
 
     def _not_parsed(self, error: Exception) -> None:
         context = error.__context__
@@ -438,7 +394,3 @@ class ClientConnection(asyncio.Protocol):
             self._holds &= ~why
             if not self._holds and not self.transport.is_closing():
                 self.transport.resume_reading()
-
-
-def _is_large(framing: Framing) -> bool:
-    return framing.is_chunked or (framing.content_length or 0) > _DISCARD_BODY_BYTES

@@ -7,27 +7,24 @@ rest. Whatever happens, an opened call is closed once.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
-from msgspec import structs
-
 from tollbook import clock
-from tollbook.call import CallClosed, CallOpened, Metering, Status
-from tollbook.capture.gateway.admission import NO_FACTS, Admitted, body_too_large
-from tollbook.capture.gateway.answer import NOTHING_METERED, Answer
+from tollbook.call import Metering, Status
+from tollbook.capture.gateway.admission import body_too_large
+from tollbook.capture.gateway.answer import Answer
 from tollbook.capture.gateway.callers import Refusal
-from tollbook.capture.gateway.failures import Failure, connect_failure, upstream_failure
-from tollbook.capture.gateway.headers import CALL_ID, own_response
+from tollbook.capture.gateway.failures import (
+    Failure,
+    connect_failure,
+    upstream_failure,
+)
+from tollbook.capture.gateway.opencall import OpenCall
+from tollbook.capture.gateway.outgoing import chunk, request_bytes, without_body
 
 if TYPE_CHECKING:
-    from tollbook.capture.gateway.client import ClientConnection
-    from tollbook.capture.gateway.framing import Framing
-    from tollbook.capture.gateway.service import Service
     from tollbook.capture.gateway.upstream import UpstreamConnection
-    from tollbook.dialects.base import Header, RequestFacts
-
-logger = logging.getLogger(__name__)
+    from tollbook.dialects.base import Header
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _OVERLOADED: Final = Refusal(
@@ -38,58 +35,10 @@ _OVERLOADED: Final = Refusal(
 )
 
 
-class Exchange:
-    """A call, while it lasts."""
+class Exchange(OpenCall):
+    """A call, while it lasts: what its two sides report."""
 
-    __slots__ = (
-        "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
-        "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_is_body_complete",
-        "_is_closed", "_is_draining", "_is_released", "_opened", "_refusal", "_replay",
-        "_reply_status", "_service", "_started_ns", "_upstream", "bucket", "deadline", "headers",
-        "is_head", "is_http_10", "is_waiting", "keep_alive", "method", "wait_until",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        service: Service,
-        client: ClientConnection,
-        method: str,
-        headers: list[Header],
-        admitted: Admitted,
-        framing: Framing,
-        *,
-        is_http_10: bool,
-        keep_alive: bool,
-    ) -> None:
-        self._service = service
-        self._client: ClientConnection | None = client
-        self.method = method
-        self.headers = headers
-        self.is_head = method == "HEAD"
-        self.is_http_10 = is_http_10
-        self.keep_alive = keep_alive
-        self._admitted = admitted
-        self._framing = framing
-        self._facts: RequestFacts = NO_FACTS
-        self._refusal = admitted.refusal
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._is_body_complete = False
-        self._opened: CallOpened | None = None
-        self._call_id = b""
-        self._started_ns = clock.monotonic_ns()
-        self._first_token_ns: int | None = None
-        self._upstream: UpstreamConnection | None = None
-        self._answer: Answer | None = None
-        self._replay: bytes | None = None
-        self._held = b""
-        self._reply_status = 0
-        self._has_retried = self._is_closed = self._is_draining = self._is_released = False
-        self._drain_until = 0
-        self.is_waiting = False
-        self.wait_until = 0.0
-        self.deadline = 0.0
-        self.bucket = 0
+    __slots__ = ()
 
     # from the client
 
@@ -249,7 +198,16 @@ class Exchange:
         connection.serve(self)
         data = self._replay
         if data is None:
-            data = self._request_bytes()
+            data = request_bytes(
+                self._admitted,
+                self._facts,
+                self._framing,
+                self.method,
+                self._body,
+                is_complete=self._is_body_complete,
+            )
+            self._body = []
+            self._facts = without_body(self._facts)
             if (
                 connection.is_reused
                 and self._is_body_complete
@@ -265,37 +223,12 @@ class Exchange:
         if not self._is_closed:
             self._fail(connect_failure(self._admitted.upstream.name, error))
 
-    def _request_bytes(self) -> bytes:
-        admitted, facts, framing = self._admitted, self._facts, self._framing
-        upstream = admitted.upstream
-        pieces = [
-            self.method.encode(), b" ", upstream.path_prefix, admitted.target, upstream.host_line,
-            *admitted.lines,
-        ]  # fmt: skip
-        if admitted.route.inspects_body:
-            pieces += (b"content-length: %d\r\n\r\n" % len(facts.body), facts.body)
-            self._facts = _without_body(facts)
-        elif framing.is_chunked:
-            pieces.append(b"transfer-encoding: chunked\r\n\r\n")
-            pieces += [b"%x\r\n%b\r\n" % (len(part), part) for part in self._body]
-            if self._is_body_complete:
-                pieces.append(b"0\r\n\r\n")
-        else:
-            if framing.content_length is not None:
-                pieces.append(b"content-length: %d\r\n" % framing.content_length)
-            elif self.method in {"POST", "PUT", "PATCH"}:
-                pieces.append(b"content-length: 0\r\n")
-            pieces.append(b"\r\n")
-            pieces += self._body
-        self._body = []
-        return b"".join(pieces)
-
     def _send_up(self, data: bytes) -> None:
         connection = self._upstream
         if connection is None or connection.transport.is_closing():
             return
         if self._framing.is_chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            data = chunk(data)
         connection.deadline = (
             self._service.wheel.now + self._admitted.upstream.settings.first_byte_timeout_s
         )
@@ -333,9 +266,10 @@ class Exchange:
         if answer.is_event_stream:
             service.metrics.open_streams += 1
         if admitted.route.metering is Metering.METERED:
-            table = dict(headers)
-            meter = admitted.upstream.dialect.meter(admitted.route, self._facts, status, table)
-            encoding = table.get(b"content-encoding")
+            meter = admitted.upstream.dialect.meter(
+                admitted.route, self._facts, status, answer.table
+            )
+            encoding = answer.table.get(b"content-encoding")
             answer.look_on(
                 meter,
                 encoding=None if encoding in {None, b"identity", b""} else encoding,
@@ -398,14 +332,6 @@ class Exchange:
         )
         self._service.turn.then(self._release_close)
 
-    def _release_close(self, is_on_file: bool) -> None:  # noqa: FBT001 -- see Turn.then
-        """Give the client the last bytes: the close frame has been written."""
-        del is_on_file
-        client, self._client = self._client, None
-        if client is not None:
-            client.finish(self._held, keep_alive=self.keep_alive and self._is_body_complete)
-        self._held = b""
-
     def upstream_failed(self, error: Exception | None, *, is_timeout: bool) -> None:
         """Try once more where that is safe, else answer, or cut a response that has begun."""
         connection, self._upstream = self._upstream, None
@@ -440,111 +366,3 @@ class Exchange:
         client, self._client = self._client, None
         if client is not None:
             client.cut(data, hard=answer.ends_with_connection)
-
-    def _fail(self, failure: Failure, *, status: Status = Status.ERROR) -> None:
-        """Answer in the provider's own shape and close the call."""
-        refusal = failure.refusal
-        if self._is_draining:
-            self._drained("broken")
-            status = Status.CANCELLED
-        dialect = self._admitted.upstream.dialect
-        body = dialect.error_body(refusal.status, refusal.error_type, refusal.message)
-        extra: list[Header] = []
-        if refusal.should_retry is not None:
-            extra.append((b"x-should-retry", b"true" if refusal.should_retry else b"false"))
-        keeps = self.keep_alive and self._is_body_complete and not self._service.is_draining
-        self.keep_alive = keeps
-        self._reply_status = refusal.status
-        self._held = own_response(
-            refusal.status,
-            body,
-            call_id=self._call_id,
-            extra=extra,
-            keep_alive=keeps,
-            is_head=self.is_head,
-        )
-        self._close(status, error_type=refusal.error_type, is_billable=failure.is_billable)
-        self._service.turn.then(self._release_close)
-
-    # draining
-
-    def on_deadline(self) -> None:
-        """Stop reading on for a client that has gone."""
-        if self._is_draining and not self._is_closed:
-            self._drained("timeout")
-            self._drop_upstream()
-            self._close(Status.CANCELLED)
-
-    def _drained(self, outcome: str) -> None:
-        metrics = self._service.metrics
-        metrics.draining -= 1
-        metrics.drains[outcome] = metrics.drains.get(outcome, 0) + 1
-        self._service.wheel.discard(self)
-
-    def _drop_upstream(self) -> None:
-        connection, self._upstream = self._upstream, None
-        if connection is not None:
-            connection.abandon()
-
-    # closing
-
-    def _close(
-        self, status: Status, *, error_type: str | None = None, is_billable: bool = True
-    ) -> None:
-        """Queue the close frame."""
-        opened, answer, service = self._opened, self._answer, self._service
-        assert opened is not None
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._replay = None
-        self._body = []
-        service.exchanges.discard(self)
-        metrics = service.metrics
-        metrics.in_flight -= 1
-        http_status = self._reply_status
-        provider_request_id = None
-        metered = NOTHING_METERED
-        response_bytes = 0
-        if answer is not None:
-            metered = answer.metered()
-            http_status = answer.status
-            response_bytes = answer.bytes_in
-            provider_request_id = self._admitted.upstream.dialect.provider_request_id(
-                dict(answer.headers)
-            )
-            if answer.is_event_stream:
-                metrics.open_streams -= 1
-        metrics.request(opened.provider, opened.operation, http_status)
-        service.turn.append(
-            CallClosed(
-                call_id=opened.call_id,
-                closed_at_ns=clock.unix_ns(),
-                status=status,
-                http_status=http_status or None,
-                error_type=error_type,
-                time_to_first_token_ns=self._first_token_ns,
-                duration_ns=clock.monotonic_ns() - self._started_ns,
-                provider_request_id=provider_request_id,
-                provider_response_id=metered.provider_response_id,
-                model_actual=metered.model_actual,
-                service_tier=metered.service_tier,
-                usage=metered.usage,
-                usage_complete=metered.usage_complete,
-                output_chars=metered.output_chars,
-                output_events=metered.output_events,
-                response_bytes=response_bytes,
-                is_billable=is_billable,
-            )
-        )
-        service.turn.schedule()
-
-
-def _without_body(facts: RequestFacts) -> RequestFacts:
-    """Let go of the body, which may be large, while the answer streams."""
-    if len(facts.body) <= _KEPT_BODY_BYTES:
-        return facts
-    return structs.replace(facts, body=b"")
-
-
-_KEPT_BODY_BYTES: Final = 4096

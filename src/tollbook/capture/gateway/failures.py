@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tollbook.capture.gateway.callers import Refusal
+from tollbook.capture.gateway.headers import own_response
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.pool import PoolExhaustedError
 from tollbook.capture.gateway.upstream import ProtocolError
+
+if TYPE_CHECKING:
+    from tollbook.dialects.base import Dialect, Header
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +25,23 @@ class Failure(NamedTuple):
     refusal: Refusal
     is_billable: bool
     """Whether the provider may have worked on it."""
+
+
+def failure_reply(
+    refusal: Refusal, dialect: Dialect, *, call_id: bytes, keep_alive: bool, is_head: bool
+) -> bytes:
+    """Return the whole response, in the shape that the API's own SDK understands."""
+    extra: list[Header] = []
+    if refusal.should_retry is not None:
+        extra.append((b"x-should-retry", b"true" if refusal.should_retry else b"false"))
+    return own_response(
+        refusal.status,
+        dialect.error_body(refusal.status, refusal.error_type, refusal.message),
+        call_id=call_id,
+        extra=extra,
+        keep_alive=keep_alive,
+        is_head=is_head,
+    )
 
 
 def connect_failure(provider: str, error: Exception) -> Failure:

@@ -109,8 +109,8 @@ class Service:
 
     async def _calls_end(self) -> None:
         until = self._loop.time() + self.config.gateway.shutdown_timeout_s
-        while (self.clients or self.exchanges) and self._loop.time() < until:
-            await asyncio.sleep(_DRAIN_CHECK_S)  # noqa: ASYNC110 -- two sets empty, once in a life
+        while (self.clients or self.exchanges) and self._loop.time() < until:  # noqa: ASYNC110 -- once
+            await asyncio.sleep(_DRAIN_CHECK_S)
         if self.exchanges:
             logger.warning("%d calls did not end in time and are cut", len(self.exchanges))
         for exchange in list(self.exchanges):

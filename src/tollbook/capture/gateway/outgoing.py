@@ -1,0 +1,64 @@
+"""The request as it leaves for a provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollbook.capture.gateway.admission import Admitted
+    from tollbook.capture.gateway.framing import Framing
+    from tollbook.dialects.base import RequestFacts
+
+_KEPT_BODY_BYTES: Final = 4096
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def request_bytes(
+    admitted: Admitted,
+    facts: RequestFacts,
+    framing: Framing,
+    method: str,
+    body: Sequence[bytes],
+    *,
+    is_complete: bool,
+) -> bytes:
+    """Return the head, built anew, and as much of the body as is here.
+
+    A metered body is whole and leaves with its length; any other keeps its framing.
+    """
+    upstream = admitted.upstream
+    pieces = [
+        method.encode(), b" ", upstream.path_prefix, admitted.target, upstream.host_line,
+        *admitted.lines,
+    ]  # fmt: skip
+    if admitted.route.inspects_body:
+        pieces += (b"content-length: %d\r\n\r\n" % len(facts.body), facts.body)
+    elif framing.is_chunked:
+        pieces.append(b"transfer-encoding: chunked\r\n\r\n")
+        pieces += [chunk(part) for part in body]
+        if is_complete:
+            pieces.append(b"0\r\n\r\n")
+    else:
+        if framing.content_length is not None:
+            pieces.append(b"content-length: %d\r\n" % framing.content_length)
+        elif method in _WITH_BODY:
+            pieces.append(b"content-length: 0\r\n")
+        pieces.append(b"\r\n")
+        pieces += body
+    return b"".join(pieces)
+
+
+def chunk(data: bytes) -> bytes:
+    """Return data as one chunk (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def without_body(facts: RequestFacts) -> RequestFacts:
+    """Let go of a body that is large, while the answer streams."""
+    if len(facts.body) <= _KEPT_BODY_BYTES:
+        return facts
+    return structs.replace(facts, body=b"")
