@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from tollbook.call import Identity
     from tollbook.capture.gateway.callers import Callers
     from tollbook.capture.gateway.framing import Framing
+    from tollbook.capture.gateway.parsed import Request
     from tollbook.capture.gateway.provider import Upstream
     from tollbook.config import Config
     from tollbook.dialects.base import Header, Route
-    from tollbook.identity import KeyBinding
+    from tollbook.identity import Claims, KeyBinding
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,18 @@ class Admitted(NamedTuple):
     identity: list[Header]
     idempotency_key: str | None
     refusal: Refusal | None
+    owner: Owner | None = None
+    """Remembered with a head that has been read before."""
+
+
+class Owner(NamedTuple):
+    """What a head alone says of the owner, the trace and the attempt."""
+
+    claims: tuple[Claims, ...]
+    identity: Identity
+    trace_id: str | None
+    parent_span_id: str | None
+    attempt: int
 
 
 class Admission:
@@ -144,22 +157,11 @@ class Admission:
                 inject_stream_usage=upstream.settings.inject_stream_usage,
                 user_is=self._identity.provider_user_is,
             )
-        claims = facts.claims
-        trace_id = parent_span_id = None
-        if admitted.identity:
-            claims = claims_from_headers(admitted.identity) + claims
-            for name, _ in admitted.identity:
-                if name == _TRACEPARENT:
-                    trace_id, parent_span_id = trace_context(admitted.identity)
-                    break
-        binding = api_key_id = None
-        if caller is not None:
-            binding, api_key_id = caller.binding, caller.api_key_id
-            if binding is not None:
-                claims = (claims_from_key(binding), *claims)
-        identity = resolve(
-            claims, api_key_id=api_key_id, default_environment=self._gateway.environment
-        )
+        owner = admitted.owner or self._owner(admitted, headers)
+        identity = owner.identity
+        if facts.claims:
+            identity = self._resolved(owner.claims + facts.claims, caller)
+        binding = None if caller is None else caller.binding
         if refusal is None:
             if binding is not None and binding.models and route.inspects_body:
                 refusal = _model_refusal(binding.models, facts.model)
@@ -177,15 +179,56 @@ class Admission:
             path=admitted.path.decode("ascii"),
             model_requested=facts.model,
             is_stream=facts.is_stream,
-            attempt=dialect.attempt(headers),
+            attempt=owner.attempt,
             idempotency_key=admitted.idempotency_key,
-            trace_id=trace_id,
-            parent_span_id=parent_span_id,
+            trace_id=owner.trace_id,
+            parent_span_id=owner.parent_span_id,
             request_bytes=body_bytes,
             input_chars=facts.input_chars,
             max_output_tokens=facts.max_output_tokens,
         )
         return opened, facts, refusal
+
+    def as_known(self, admitted: Admitted, request: Request) -> Admitted | None:
+        """Return what may be remembered of an admitted head, None for an unusual one."""
+        framing = request.framing
+        if (
+            not admitted.route.inspects_body
+            or admitted.refusal is not None
+            or framing.content_length is None
+            or framing.expects_continue
+            or request.is_http_10
+            or not request.keep_alive
+        ):
+            return None
+        return admitted._replace(owner=self._owner(admitted, request.headers))
+
+    def _owner(self, admitted: Admitted, headers: Sequence[Header]) -> Owner:
+        claims: tuple[Claims, ...] = ()
+        trace_id = parent_span_id = None
+        caller = admitted.caller
+        if admitted.identity:
+            claims = claims_from_headers(admitted.identity)
+            for name, _ in admitted.identity:
+                if name == _TRACEPARENT:
+                    trace_id, parent_span_id = trace_context(admitted.identity)
+                    break
+        if caller is not None and caller.binding is not None:
+            claims = (claims_from_key(caller.binding), *claims)
+        return Owner(
+            claims,
+            self._resolved(claims, caller),
+            trace_id,
+            parent_span_id,
+            admitted.upstream.dialect.attempt(headers),
+        )
+
+    def _resolved(self, claims: tuple[Claims, ...], caller: Caller | None) -> Identity:
+        return resolve(
+            claims,
+            api_key_id=None if caller is None else caller.api_key_id,
+            default_environment=self._gateway.environment,
+        )
 
     def max_body_bytes(self, route: Route) -> int:
         """Return the largest body an endpoint may get."""

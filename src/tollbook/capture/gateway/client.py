@@ -12,8 +12,10 @@ from tollbook.capture.gateway.callers import Refusal
 from tollbook.capture.gateway.exchange import Exchange
 from tollbook.capture.gateway.framing import HeadError
 from tollbook.capture.gateway.headers import own_response
-from tollbook.capture.gateway.local import error_reply, local_reply
+from tollbook.capture.gateway.known_heads import KnownHead
+from tollbook.capture.gateway.local import error_reply, local_response
 from tollbook.capture.gateway.parsed import Request, judged
+from tollbook.capture.gateway.reading import HELD_BY_ORDER, HELD_BY_PEER, Reading
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.service import Service
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 MAX_PIPELINED: Final = 64
 _LINGER_S: Final = 2.0
-_HELD_BY_PEER: Final = 1
-_HELD_BY_ORDER: Final = 2
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TIMED_OUT: Final = Refusal(408, "request_timeout", "the request did not arrive in time")
 
@@ -39,9 +39,9 @@ class ClientConnection(asyncio.Protocol):
     """An HTTP/1.1 server connection; requests are answered in order, one at a time."""
 
     __slots__ = (
-        "_dead_bytes", "_error", "_exchange", "_got_body", "_head_fed", "_headers", "_holds",
-        "_in_head", "_is_deaf", "_is_ending", "_local", "_parser", "_queue", "_service", "_target",
-        "_waiting", "bucket", "deadline", "transport",
+        "_dead_bytes", "_error", "_exchange", "_got_body", "_head_fed", "_headers",
+        "_in_head", "_is_deaf", "_is_ending", "_local", "_parser", "_queue", "_reading", "_service",
+        "_target", "_waiting", "bucket", "deadline", "transport",
     )  # fmt: skip
 
     def __init__(self, service: Service) -> None:
@@ -61,7 +61,7 @@ class ClientConnection(asyncio.Protocol):
         self._got_body = False
         self._is_deaf = False  # no further request is read
         self._is_ending = False  # the last byte has been written; what still comes is dropped
-        self._holds = 0
+        self._reading = Reading()
         self.deadline = 0.0
         self.bucket = 0
 
@@ -69,13 +69,13 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; one connection too many is told so."""
-        self.transport = cast("asyncio.Transport", transport)
-        service = self._service
+        self.transport = self._reading.transport = cast("asyncio.Transport", transport)
+        service, gateway = self._service, self._service.config.gateway
         service.wheel.add(self)
         service.clients.add(self)
         service.metrics.connections += 1
-        self.deadline = service.wheel.now + service.config.gateway.header_timeout_s
-        if len(service.clients) > service.config.gateway.max_client_connections:
+        self.deadline = service.wheel.now + gateway.header_timeout_s
+        if len(service.clients) > gateway.max_client_connections:
             self._reply_error(HeadError(503, "too many connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,6 +99,10 @@ class ClientConnection(asyncio.Protocol):
         """Parse what came."""
         if self._is_deaf:
             return
+        if self.is_idle and not self._queue:
+            data = self._take_known(data)
+            if not data:
+                return
         service = self._service
         if self._in_head:
             if self._head_fed == 0:
@@ -111,16 +115,37 @@ class ClientConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._not_parsed(error)
-            return
+        else:
+            self._check_fed(len(data))
+        finally:
+            service.known_heads.forget_missed()
+
+    def _check_fed(self, size_bytes: int) -> None:
+        limit = self._service.config.gateway.max_header_bytes
         if self._in_head:
-            if self._head_fed > service.config.gateway.max_header_bytes:
+            if self._head_fed > limit:
                 self._refuse_head(HeadError(431, "the request header is too large"))
         elif not self._got_body:
-            self._dead_bytes += len(data)
-            if self._dead_bytes > service.config.gateway.max_header_bytes:
+            self._dead_bytes += size_bytes
+            if self._dead_bytes > limit:
                 self._refuse_head(HeadError(400, "chunk framing without data"))
         if self._queue:
-            self._hold(_HELD_BY_ORDER)
+            self._reading.hold(HELD_BY_ORDER)
+
+    def _take_known(self, data: bytes) -> bytes:
+        """Begin a request whose head has been read before; return what is left to parse."""
+        taken = self._service.known_heads.take(data)
+        if taken is None:
+            return data
+        head = taken.head
+        self.deadline = 0
+        exchange = self._exchange = Exchange(
+            self._service, self, head.method, head.headers, head.admitted, taken.framing,
+            is_http_10=False, keep_alive=True,
+        )  # fmt: skip
+        exchange.body_data(taken.body)
+        exchange.body_complete()
+        return taken.rest
 
     def pause_writing(self) -> None:
         """Pass the back-pressure on to the provider; a client may not stall for ever."""
@@ -208,13 +233,13 @@ class ClientConnection(asyncio.Protocol):
     def hold_reading(self) -> None:
         """Stop reading: the provider cannot take more."""
         self.deadline = 0
-        self._hold(_HELD_BY_PEER)
+        self._reading.hold(HELD_BY_PEER)
 
     def release_reading(self) -> None:
         """Read on."""
-        if self._holds & _HELD_BY_PEER:
+        if self._reading.is_held_by(HELD_BY_PEER):
             self.deadline = self._service.wheel.now + self._service.config.gateway.body_timeout_s
-            self._release(_HELD_BY_PEER)
+            self._reading.release(HELD_BY_PEER)
 
     def finish(self, data: bytes, *, keep_alive: bool) -> None:
         """Write the last bytes of a response and turn to the next request."""
@@ -224,7 +249,7 @@ class ClientConnection(asyncio.Protocol):
         if not keep_alive:
             self._end()
             return
-        self._release(_HELD_BY_PEER)
+        self._reading.release(HELD_BY_PEER)
         if self._queue or self._error is not None:
             self._next()
         elif self._service.is_draining:
@@ -263,16 +288,16 @@ class ClientConnection(asyncio.Protocol):
                 request.keep_alive = False
                 self._answer_locally()
             return
+        known = service.admission.as_known(admitted, request)
+        if known is not None:
+            admitted = known
+            service.known_heads.remember(
+                KnownHead(request.method, request.headers, framing.connection, known)
+            )
         exchange = self._exchange = Exchange(
-            service,
-            self,
-            request.method,
-            request.headers,
-            admitted,
-            framing,
-            is_http_10=request.is_http_10,
-            keep_alive=request.keep_alive,
-        )
+            service, self, request.method, request.headers, admitted, framing,
+            is_http_10=request.is_http_10, keep_alive=request.keep_alive,
+        )  # fmt: skip
         if exchange.wants_body:
             if framing.expects_continue:
                 self.transport.write(_CONTINUE)
@@ -286,17 +311,8 @@ class ClientConnection(asyncio.Protocol):
     def _answer_locally(self) -> None:
         request, self._local = self._local, None
         assert request is not None
-        status, content_type, body = local_reply(self._service, request.method, request.target)
-        if status >= 400 and not request.target.startswith(b"/healthz"):  # noqa: PLR2004 -- HTTP
-            self._count(status)
         keep_alive = request.keep_alive and not self._service.is_draining
-        data = own_response(
-            status,
-            body,
-            content_type=content_type,
-            keep_alive=keep_alive,
-            is_head=request.method == "HEAD",
-        )
+        data = local_response(self._service, request, keep_alive=keep_alive)
         self.finish(data, keep_alive=keep_alive)
 
     def _next(self) -> None:
@@ -310,7 +326,7 @@ class ClientConnection(asyncio.Protocol):
         if queue or self._is_ending:
             return
         if not self._is_deaf:
-            self._release(_HELD_BY_ORDER)
+            self._reading.release(HELD_BY_ORDER)
         if self._error is not None and not self._is_busy:
             error, self._error = self._error, None
             self._reply_error(error)
@@ -361,7 +377,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_deaf = True
         self._local = None
         if why.status:
-            self._count(why.status)
+            self._service.metrics.refused(why.status)
             self.transport.write(
                 own_response(why.status, error_reply(why.message), keep_alive=False)
             )
@@ -379,18 +395,3 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = self._service.wheel.now + _LINGER_S
         else:
             transport.close()
-
-    def _count(self, status: int) -> None:
-        malformed = self._service.metrics.malformed
-        malformed[status] = malformed.get(status, 0) + 1
-
-    def _hold(self, why: int) -> None:
-        if not self._holds and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._holds |= why
-
-    def _release(self, why: int) -> None:
-        if self._holds & why:
-            self._holds &= ~why
-            if not self._holds and not self.transport.is_closing():
-                self.transport.resume_reading()

@@ -7,11 +7,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tollbook.capture.gateway import metrics
+from tollbook.capture.gateway.headers import own_response
 
 if TYPE_CHECKING:
+    from tollbook.capture.gateway.parsed import Request
     from tollbook.capture.gateway.service import Service
 
 _JSON = b"application/json"
+
+
+def local_response(service: Service, request: Request, *, keep_alive: bool) -> bytes:
+    """Return the whole response to a request that no provider has; errors are counted."""
+    status, content_type, body = local_reply(service, request.method, request.target)
+    if status >= 400 and not request.target.startswith(b"/healthz"):  # noqa: PLR2004 -- HTTP
+        service.metrics.refused(status)
+    return own_response(
+        status,
+        body,
+        content_type=content_type,
+        keep_alive=keep_alive,
+        is_head=request.method == "HEAD",
+    )
 
 
 def local_reply(service: Service, method: str, target: bytes) -> tuple[int, bytes, bytes]:

@@ -39,6 +39,10 @@ class Metrics:
         self.retries = 0
         self.connections = 0
 
+    def refused(self, status: int) -> None:
+        """Count a request that was refused before it was a call."""
+        self.malformed[status] = self.malformed.get(status, 0) + 1
+
     def request(self, provider: str, operation: str, status: int) -> None:
         """Count a call that ended."""
         key = (provider, operation, status)

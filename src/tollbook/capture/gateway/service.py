@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tollbook.capture.gateway.admission import Admission
 from tollbook.capture.gateway.callers import Callers
 from tollbook.capture.gateway.client import ClientConnection
+from tollbook.capture.gateway.known_heads import KnownHeads
 from tollbook.capture.gateway.metrics import Metrics
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.provider import Upstream
@@ -52,6 +53,7 @@ class Service:
         self.turn = Turn(loop, spool)
         self.wheel = wheel or Wheel(loop)
         self.metrics = Metrics()
+        self.known_heads = KnownHeads(config.gateway.max_inspected_body_bytes)
         self.exchanges: set[Exchange] = set()
         self.clients: set[ClientConnection] = set()
         self.is_draining = False
@@ -124,6 +126,7 @@ class Service:
     def _each_second(self) -> None:
         self._once_a_second = self._loop.call_later(_STRICT_CHECK_S, self._each_second)
         self._keys.refresh()
+        self.known_heads.forget()
         if not self.turn.is_on_file:
             self.turn.flush()
         health = self.spool.health
