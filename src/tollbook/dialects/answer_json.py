@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS: Final = 256
 MAX_SEARCHED_BYTES: Final = 1024 * 1024
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+has_output_count = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*\d{1,12}\s*[,}]').search
+"""Whether a usage object counts output: if not, the length of the text is needed."""
 
 _find_texts = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments|thinking)"'
@@ -29,8 +32,15 @@ def text_chars(body: bytes) -> int:
 
 
 def short_text(value: object) -> str | None:
-    """Return an id or name of sane length, or None."""
-    return value if isinstance(value, str) and 0 < len(value) <= MAX_TEXT_CHARS else None
+    """Return an id or name of sane length that is safe to print, or None."""
+    if isinstance(value, str) and 0 < len(value) <= MAX_TEXT_CHARS and value.isprintable():
+        return value
+    return None
+
+
+def json_text(body: bytes) -> bytes:
+    """Return a document without a byte order mark (RFC 8259 section 8.1 lets readers ignore it)."""
+    return body.removeprefix(BYTE_ORDER_MARK)
 
 
 def is_given(raw: Raw) -> bool:

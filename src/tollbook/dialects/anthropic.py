@@ -17,10 +17,11 @@ from tollbook.dialects.http_head import (
     attempt_of,
     bearer_token,
     is_event_stream,
+    plain_path,
     response_header,
     text_header,
 )
-from tollbook.dialects.plain_meter import PlainMeter, SilentMeter
+from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class Anthropic:
 
     def route(self, method: str, path: str) -> Route:
         """Classify by the end of the path."""
-        path = path.rstrip("/")
+        path = plain_path(path)
         if method == "POST":
             if path.endswith("/messages"):
                 return _MESSAGES
@@ -71,7 +72,7 @@ class Anthropic:
     def meter(
         self,
         route: Route,
-        facts: RequestFacts,  # noqa: ARG002 -- nothing is hidden in this API
+        facts: RequestFacts,
         status: int,
         headers: Mapping[bytes, bytes],
     ) -> ResponseMeter:
@@ -80,7 +81,8 @@ class Anthropic:
             return SilentMeter()
         if is_event_stream(headers):
             return MessageStreamMeter()
-        return PlainMeter(read_anthropic_answer, is_error=status >= 400)  # noqa: PLR2004 -- HTTP
+        plain = PlainMeter(read_anthropic_answer, is_error=status >= 400)  # noqa: PLR2004 -- HTTP
+        return UndeclaredMeter(plain, MessageStreamMeter()) if facts.is_stream else plain
 
     def attempt(self, headers: Sequence[Header]) -> int:
         """Return the attempt as the official SDK counts it."""

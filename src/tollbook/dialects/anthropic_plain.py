@@ -7,10 +7,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from tollbook.dialects.answer_json import is_given, short_text, text_chars
-from tollbook.dialects.anthropic_stream import service_tier_of
+from tollbook.dialects.answer_json import (
+    has_output_count,
+    is_given,
+    json_text,
+    short_text,
+    text_chars,
+)
 from tollbook.dialects.base import Metered
 from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.surrogates import without_lone_surrogates
 
 
 class _Body(Struct, gc=False):
@@ -20,14 +26,24 @@ class _Body(Struct, gc=False):
     error: Raw = Raw()
 
 
+class _Tier(Struct, gc=False):
+    service_tier: Any = None
+    speed: Any = None
+
+
 _decode = msgspec.json.Decoder(_Body).decode
+_decode_tier = msgspec.json.Decoder(_Tier).decode
 
 
 def read_anthropic_answer(body: bytes) -> Metered:
     """Return what an answer says: usage, model, id, tier, or the error it is. Never raises."""
+    body = json_text(body)
     try:
         read = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        mended = without_lone_surrogates(body)
+        if mended is not None:
+            return read_anthropic_answer(mended)
         return Metered(output_chars=text_chars(body))
     usage = bytes(read.usage)
     complete = usage.startswith(b"{")
@@ -39,5 +55,18 @@ def read_anthropic_answer(body: bytes) -> Metered:
         model_actual=short_text(read.model),
         service_tier=service_tier_of(usage) if complete else None,
         error_type=error_type,
-        output_chars=0 if complete or error_type else text_chars(body),
+        output_chars=0 if error_type or has_output_count(usage) else text_chars(body),
     )
+
+
+def service_tier_of(usage: bytes) -> str | None:
+    """Return the tier that served the call, which this API reports inside its usage.
+
+    Fast mode, several times the price, is not called a tier there: ``speed`` says it (Anthropic,
+    Fast mode).
+    """
+    try:
+        read = _decode_tier(usage)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return "fast" if read.speed == "fast" else short_text(read.service_tier)

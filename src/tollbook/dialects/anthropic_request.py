@@ -18,6 +18,7 @@ from tollbook.dialects.request_body import (
     without_litellm_metadata,
 )
 from tollbook.dialects.request_owners import Owners, claims_from_body
+from tollbook.dialects.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims
@@ -40,14 +41,8 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
     """Return the facts of a metered request; see :class:`RequestFacts`. Never raises."""
-    try:
-        read = _decode(body)
-    except msgspec.ValidationError:
-        loose = _loosely(body)
-        if loose is None:
-            return RequestFacts(body)
-        read = loose
-    except DECODE_ERRORS:
+    read = _read(body)
+    if read is None:
         return RequestFacts(body)
     claims: tuple[Claims, ...] = ()
     if read.metadata or read.litellm_metadata or read.tags:
@@ -63,6 +58,16 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
         input_chars=text_length((read.messages, read.system, read.tools)),
         claims=claims,
     )
+
+
+def _read(body: bytes) -> _Body | None:
+    try:
+        return _decode(body)
+    except msgspec.ValidationError:
+        return _loosely(body)
+    except DECODE_ERRORS:
+        mended = without_lone_surrogates(body)
+        return None if mended is None else _read(mended)
 
 
 def _loosely(body: bytes) -> _Body | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
+from tollbook.dialects.answer_json import short_text, text_chars
+from tollbook.dialects.anthropic_plain import read_anthropic_answer, service_tier_of
 from tollbook.dialects.errors import error_type_of
 from tollbook.dialects.stream_meter import StreamMeter
+
+if TYPE_CHECKING:
+    from tollbook.dialects.base import Metered
 
 
 class _Delta(Struct, gc=False):
@@ -38,17 +43,17 @@ class _Event(Struct, gc=False):
 
 
 class _LooseEvent(Struct, gc=False):
+    """The same without types, for servers that send other ones."""
+
     type: str | None = None
+    delta: Raw = Raw()
+    message: Raw = Raw()
     usage: Raw = Raw()
-
-
-class _Tier(Struct, gc=False):
-    service_tier: str | None = None
+    error: Raw = Raw()
 
 
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_loose = msgspec.json.Decoder(_LooseEvent).decode
-_decode_tier = msgspec.json.Decoder(_Tier).decode
 _USAGE_EVENTS: Final = ("message_start", "message_delta")
 
 
@@ -62,8 +67,7 @@ class MessageStreamMeter(StreamMeter):
         try:
             event = _decode(data)
         except msgspec.ValidationError:
-            loose = _decode_loose(data)
-            self._take(loose.type, loose.usage)
+            self._read_loose(_decode_loose(data))
             return False
         kind = event.type
         if kind == "content_block_delta":
@@ -74,8 +78,8 @@ class MessageStreamMeter(StreamMeter):
                     self.add_content(len(text))
         elif kind == "message_start":
             if event.message is not None:
-                self.response_id = event.message.id
-                self.model = event.message.model
+                self.response_id = short_text(event.message.id)
+                self.model = short_text(event.message.model)
                 self._take(kind, event.message.usage)
         elif kind == "content_block_start":
             if event.content_block is not None:
@@ -86,6 +90,22 @@ class MessageStreamMeter(StreamMeter):
             self._take(kind, event.usage)
         return False
 
+    def read_document(self, body: bytes) -> Metered:
+        """Read an answer that is no stream."""
+        return read_anthropic_answer(body)
+
+    def _read_loose(self, event: _LooseEvent) -> None:
+        if event.type == "message_start":
+            seen = read_anthropic_answer(bytes(event.message))
+            self.response_id, self.model = seen.provider_response_id, seen.model_actual
+            for usage in seen.usage:
+                self._take(event.type, Raw(usage))
+        elif event.type == "error":
+            self.error_type = error_type_of(event.error) or "error"
+        else:
+            self.add_content(text_chars(bytes(event.delta)))
+            self._take(event.type, event.usage)
+
     def _take(self, kind: str | None, usage: Raw) -> None:
         if kind == "message_stop":
             self.stream_ended = True
@@ -95,11 +115,3 @@ class MessageStreamMeter(StreamMeter):
                 self.usage.add(raw)
                 self.usage_complete = self.usage_complete or kind == "message_delta"
                 self.service_tier = service_tier_of(raw) or self.service_tier
-
-
-def service_tier_of(usage: bytes) -> str | None:
-    """Return the tier that served the call, which this API reports inside its usage."""
-    try:
-        return _decode_tier(usage).service_tier
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

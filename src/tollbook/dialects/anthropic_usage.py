@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tollbook.dialects.counts import Count, decode_loosely, merge
+from tollbook.dialects.counts import Count, Reading, decode_loosely, merge
 from tollbook.usage import Kinds
 
 
@@ -48,13 +48,14 @@ class _Usage(Struct, gc=False):
     server_tool_use: _ServerTools | None = None
     output_tokens_details: _OutputDetails | None = None
     iterations: list[_Iteration] | None = None
+    inference_geo: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Usage).decode
 _NONE: Final[tuple[str, ...]] = ()
 
 
-def read_anthropic_usage(objects: tuple[bytes, ...]) -> tuple[Kinds | None, tuple[str, ...]]:
+def read_anthropic_usage(objects: tuple[bytes, ...]) -> Reading:
     """Return the kinds of one response's usage objects, and what was contradictory in them.
 
     The counts of ``message_delta`` are cumulative and final (Anthropic, Streaming Messages), so a
@@ -74,9 +75,11 @@ def read_anthropic_usage(objects: tuple[bytes, ...]) -> tuple[Kinds | None, tupl
             )
             usage = later if usage is None else merge(usage, later, zero_erases=says_input)
     if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
-        return None, problems
+        return Reading(None, problems)
     kinds, more = _kinds(usage)
-    return kinds, problems + more
+    counts = (("input", usage.input_tokens), ("output", usage.output_tokens))
+    lacks = tuple([side for side, count in counts if count is None])
+    return Reading(kinds, problems + more, lacks)
 
 
 def _read(raw: bytes) -> tuple[_Usage | None, tuple[str, ...]]:
@@ -95,6 +98,11 @@ def _kinds(usage: _Usage) -> tuple[Kinds, tuple[str, ...]]:
     if thinking > output:
         problems.append(f"thinking ({thinking}) exceeds the output ({output}): cut to the output")
         thinking = output
+    if usage.inference_geo == "us":
+        problems.append(
+            "inference in the US only (inference_geo) is billed at 1.1 times the price for newer"
+            " models; the factor is not in the list price and was not added"
+        )
     searches = usage.server_tool_use.web_search_requests if usage.server_tool_use else 0
     kinds = Kinds(
         usage.input_tokens or 0,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from tollbook.usage import Kinds
 
 MAX_COUNT: Final = 10**12
 """A greater count is no count: it would cost more than any provider ever billed."""
@@ -13,6 +16,16 @@ MAX_COUNT: Final = 10**12
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 
 S = TypeVar("S", bound=Struct)
+
+
+class Reading(NamedTuple):
+    """What the usage objects of one response say."""
+
+    kinds: Kinds | None
+    """None: they hold no count of tokens at all."""
+    problems: tuple[str, ...]
+    lacks: tuple[str, ...] = ()
+    """``input`` or ``output`` where there was no usable count; the kinds have zeros there."""
 
 
 def merge(earlier: S, later: S, *, zero_erases: bool) -> S:

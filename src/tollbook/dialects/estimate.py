@@ -17,18 +17,17 @@ from tollbook.usage import Kinds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tollbook.dialects.counts import Reading
+
 CHARS_PER_TOKEN: Final = 4
 NOT_MEASURED: Final = Measured(None, UsageSource.NONE)
 
 
-def measure_with(
-    read: Callable[[tuple[bytes, ...]], tuple[Kinds | None, tuple[str, ...]]], call: Call
-) -> Measured:
+def measure_with(read: Callable[[tuple[bytes, ...]], Reading], call: Call) -> Measured:
     """Return a call's usage: as reported, or completed or replaced by an estimate.
 
     Args:
-        read: turns the usage objects of one response into kinds (None if they hold no counts) and
-            problems.
+        read: turns the usage objects of one response into kinds.
         call: the whole call.
     """
     opened, closed = call.opened, call.closed
@@ -40,11 +39,13 @@ def measure_with(
         return NOT_MEASURED
     problems: tuple[str, ...] = ()
     if closed.usage:
-        kinds, problems = read(closed.usage)
+        kinds, problems, lacks = read(closed.usage)
         if kinds is not None:
-            if closed.usage_complete:
+            if opened.operation == "embeddings":
+                lacks = tuple([side for side in lacks if side != "output"])  # it has none
+            if closed.usage_complete and not lacks:
                 return Measured(kinds, UsageSource.REPORTED, problems)
-            return _completed(kinds, call, problems)
+            return _completed(kinds, call, problems, lacks)
     if closed.status is Status.INTERRUPTED:
         why = "the gateway stopped during the call: output is unknown, input is estimated"
         return Measured(Kinds(_input_tokens(call)), UsageSource.ESTIMATED, (*problems, why))
@@ -55,13 +56,23 @@ def measure_with(
     return Measured(kinds, UsageSource.ESTIMATED, (*problems, why))
 
 
-def _completed(kinds: Kinds, call: Call, problems: tuple[str, ...]) -> Measured:
-    """Fill up the output of a stream that broke off before its final usage."""
-    missing = max(0, _output_tokens(call) - kinds.output_tokens)
-    kinds = kinds._replace(visible_output_tokens=kinds.visible_output_tokens + missing)
-    if kinds.input_tokens == 0:
+def _completed(
+    kinds: Kinds, call: Call, problems: tuple[str, ...], lacks: tuple[str, ...]
+) -> Measured:
+    """Fill up what has no count, or the output of a stream that broke off before its last one."""
+    is_cut = not call.closed.usage_complete
+    if is_cut or "output" in lacks:
+        missing = max(0, _output_tokens(call) - kinds.output_tokens)
+        kinds = kinds._replace(visible_output_tokens=kinds.visible_output_tokens + missing)
+    if (is_cut or "input" in lacks) and kinds.input_tokens == 0:
         kinds = kinds._replace(uncached_input_tokens=_input_tokens(call))
-    why = "the stream ended before its final usage: output is estimated from what was received"
+    if is_cut:
+        why = "the stream ended before its final usage: output is estimated from what was received"
+    else:
+        why = (
+            f"the provider's usage has no count of the {' and the '.join(lacks)}: estimated from"
+            " the length of the text"
+        )
     return Measured(kinds, UsageSource.ESTIMATED, (*problems, why))
 
 

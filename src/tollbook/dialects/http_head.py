@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_ATTEMPT: Final = 1000
 MAX_ID_CHARS: Final = 256
+
+
+def plain_path(path: str) -> str:
+    """Return a path as its server reads it, so that no spelling of it goes unmetered.
+
+    Percent-encoded letters mean the same as plain ones (RFC 3986 section 6.2.2.2).
+    """
+    return (unquote(path) if "%" in path else path).rstrip("/")
 
 
 def text_header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:

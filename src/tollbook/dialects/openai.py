@@ -13,6 +13,7 @@ from tollbook.dialects.http_head import (
     attempt_of,
     bearer_token,
     is_event_stream,
+    plain_path,
     response_header,
     text_header,
 )
@@ -21,7 +22,7 @@ from tollbook.dialects.openai_request import read_openai_request
 from tollbook.dialects.openai_responses import ResponsesStreamMeter
 from tollbook.dialects.openai_stream import CompletionStreamMeter
 from tollbook.dialects.openai_usage import read_openai_usage
-from tollbook.dialects.plain_meter import PlainMeter, SilentMeter
+from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ class OpenAI:
         Only the request that generates is metered: ``GET /responses/{id}`` shows the usage of an
         earlier call again.
         """
-        head, _, last = path.rstrip("/").rpartition("/")
+        head, _, last = plain_path(path).rpartition("/")
         if method == "POST":
             if last == "completions" and head.endswith("/chat"):
                 return _CHAT
@@ -82,11 +83,17 @@ class OpenAI:
         """Return a meter by what the response is, not by what was asked for."""
         if route.metering is not Metering.METERED:
             return SilentMeter()
-        if not is_event_stream(headers):
-            return PlainMeter(read_openai_answer, is_error=status >= 400)  # noqa: PLR2004 -- HTTP
+        is_stream = is_event_stream(headers)
+        if not is_stream:
+            plain = PlainMeter(read_openai_answer, is_error=status >= 400)  # noqa: PLR2004 -- HTTP
+            if not facts.is_stream:
+                return plain
+        stream: ResponseMeter
         if route.operation == "responses":
-            return ResponsesStreamMeter()
-        return CompletionStreamMeter(hides_usage=facts.hides_usage)
+            stream = ResponsesStreamMeter()
+        else:
+            stream = CompletionStreamMeter(hides_usage=facts.hides_usage)
+        return stream if is_stream else UndeclaredMeter(plain, stream)
 
     def attempt(self, headers: Sequence[Header]) -> int:
         """Return the attempt as the official SDK counts it."""

@@ -7,9 +7,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from tollbook.dialects.answer_json import is_given, short_text, text_chars
+from tollbook.dialects.answer_json import (
+    has_output_count,
+    is_given,
+    json_text,
+    short_text,
+    text_chars,
+)
 from tollbook.dialects.base import Metered
 from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.surrogates import without_lone_surrogates
 
 
 class _Body(Struct, gc=False):
@@ -30,18 +37,31 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 def read_openai_answer(body: bytes) -> Metered:
     """Return what an answer says: usage, model, id, tier, or the error it is. Never raises."""
-    seen = usage_of_response(body)
-    if seen.usage or seen.error_type:
+    body = json_text(body)
+    read = _read(body)
+    seen = _metered(read, body)
+    # A list (embeddings) has no text; everywhere else the text stands in for a missing count.
+    if seen.error_type or (
+        seen.usage and (read.object == "list" or has_output_count(seen.usage[0]))
+    ):
         return seen
     return msgspec.structs.replace(seen, output_chars=text_chars(body))
 
 
 def usage_of_response(body: bytes) -> Metered:
     """Return the same without looking for text."""
+    return _metered(_read(body), body)
+
+
+def _read(body: bytes) -> _Body:
     try:
-        read = _decode(body)
+        return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Metered()
+        mended = without_lone_surrogates(body)
+        return _Body() if mended is None else _read(mended)
+
+
+def _metered(read: _Body, body: bytes) -> Metered:
     error_type = None
     if is_given(read.error):
         error_type = error_type_of(read.error) or "error"

@@ -19,6 +19,7 @@ from tollbook.dialects.request_body import (
     without_litellm_metadata,
 )
 from tollbook.dialects.request_owners import Owners, claims_from_body
+from tollbook.dialects.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims
@@ -60,14 +61,8 @@ def read_openai_request(
     route: Route, body: bytes, *, inject_stream_usage: bool, user_is: str
 ) -> RequestFacts:
     """Return the facts of a metered request; see :class:`RequestFacts`. Never raises."""
-    try:
-        read = _decode(body)
-    except msgspec.ValidationError:
-        loose = _loosely(body)
-        if loose is None:
-            return RequestFacts(body)
-        read = loose
-    except DECODE_ERRORS:
+    read = _read(body)
+    if read is None:
         return RequestFacts(body)
     is_stream = read.stream is True
     forwarded = None
@@ -97,6 +92,16 @@ def read_openai_request(
         claims=claims,
         hides_usage=hides_usage,
     )  # fmt: skip
+
+
+def _read(body: bytes) -> _Body | None:
+    try:
+        return _decode(body)
+    except msgspec.ValidationError:
+        return _loosely(body)
+    except DECODE_ERRORS:
+        mended = without_lone_surrogates(body)
+        return None if mended is None else _read(mended)
 
 
 def _loosely(body: bytes) -> _Body | None:

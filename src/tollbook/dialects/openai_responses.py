@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.errors import error_type_of
-from tollbook.dialects.openai_plain import usage_of_response
+from tollbook.dialects.openai_plain import read_openai_answer, usage_of_response
 from tollbook.dialects.stream_meter import StreamMeter
+
+if TYPE_CHECKING:
+    from tollbook.dialects.base import Metered
 
 
 class _Event(Struct, gc=False):
     type: str | None = None
     delta: Any = None
     response: Raw = Raw()
-    code: str | None = None
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_FINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_FINAL: Final = frozenset(
+    {
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+        "response.done",  # of some other servers
+    }
+)
 _NOT_TEXT: Final = ("response.audio.delta", "response.output_audio.delta")
 
 
@@ -47,12 +57,9 @@ class ResponsesStreamMeter(StreamMeter):
             self.error_type = error_type_of(data) or "error"
         return False
 
+    def read_document(self, body: bytes) -> Metered:
+        """Read an answer that is no stream."""
+        return read_openai_answer(body)
+
     def _take_response(self, raw: Raw) -> None:
-        seen = usage_of_response(bytes(raw))
-        self.response_id = seen.provider_response_id or self.response_id
-        self.model = seen.model_actual or self.model
-        self.service_tier = seen.service_tier or self.service_tier
-        self.error_type = seen.error_type or self.error_type
-        for usage in seen.usage:
-            self.usage.add(usage)
-        self.usage_complete = self.usage_complete or seen.usage_complete
+        self.take(usage_of_response(bytes(raw)))

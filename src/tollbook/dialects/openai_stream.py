@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.answer_json import is_given, short_text, text_chars
 from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.openai_plain import read_openai_answer
 from tollbook.dialects.stream_meter import StreamMeter
+
+if TYPE_CHECKING:
+    from tollbook.dialects.base import Metered
 
 
 class _Function(Struct, gc=False):
@@ -35,6 +39,7 @@ class _Choice(Struct, gc=False):
     delta: _Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
+    usage: Raw = Raw()  # Moonshot
 
 
 class _GroqExtra(Struct, gc=False):
@@ -56,6 +61,7 @@ class _LooseChunk(Struct, gc=False):
 
     id: Any = None
     model: Any = None
+    service_tier: Any = None
     choices: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()
@@ -85,21 +91,26 @@ class CompletionStreamMeter(StreamMeter):
         choices = chunk.choices
         if choices:
             for choice in choices:
-                chars = len(choice.text) if choice.text else 0
-                if choice.delta is not None:
-                    chars += _delta_chars(choice.delta)
-                if chars:
-                    self.add_content(chars)
-                if choice.finish_reason is not None:
-                    self._finished = True
+                self._read_choice(choice)
         if self.model is None:
-            self.model = chunk.model or None
-            self.response_id = chunk.id or None
+            self.model = short_text(chunk.model)
+            self.response_id = short_text(chunk.id) or self.response_id
         if chunk.service_tier is not None:
-            self.service_tier = chunk.service_tier
+            self.service_tier = short_text(chunk.service_tier)
         if chunk.x_groq is not None:
             self._take_usage(chunk.x_groq.usage, is_final=self._finished)
         return self._take_rest(chunk.usage, chunk.error, has_choices=bool(choices))
+
+    def _read_choice(self, choice: _Choice) -> None:
+        chars = len(choice.text) if choice.text else 0
+        if choice.delta is not None:
+            chars += _delta_chars(choice.delta)
+        if chars:
+            self.add_content(chars)
+        if choice.finish_reason is not None:
+            self._finished = True
+        if choice.usage:
+            self._take_usage(choice.usage, is_final=self._finished)
 
     def _read_loose(self, chunk: _LooseChunk) -> bool:
         choices = bytes(chunk.choices)
@@ -109,7 +120,8 @@ class CompletionStreamMeter(StreamMeter):
             self._finished = self._finished or bool(_is_finished(choices))
         if self.model is None:
             self.model = short_text(chunk.model)
-            self.response_id = short_text(chunk.id)
+            self.response_id = short_text(chunk.id) or self.response_id
+        self.service_tier = short_text(chunk.service_tier) or self.service_tier
         return self._take_rest(chunk.usage, chunk.error, has_choices=has_choices)
 
     def _take_rest(self, usage: Raw, error: Raw, *, has_choices: bool) -> bool:
@@ -126,6 +138,10 @@ class CompletionStreamMeter(StreamMeter):
         self.usage.add(raw)
         self.usage_complete = self.usage_complete or is_final
         return True
+
+    def read_document(self, body: bytes) -> Metered:
+        """Read an answer that is no stream."""
+        return read_openai_answer(body)
 
     def done(self) -> None:
         """Note the end of the stream: what was reported by now is all there is."""

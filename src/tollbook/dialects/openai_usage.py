@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tollbook.dialects.counts import Count, decode_loosely, merge
+from tollbook.dialects.counts import Count, Reading, decode_loosely, merge
 from tollbook.usage import Kinds
 
 
@@ -67,7 +67,7 @@ _NO_INPUT_DETAILS: Final = _InputDetails()
 _NO_OUTPUT_DETAILS: Final = _OutputDetails()
 
 
-def read_openai_usage(objects: tuple[bytes, ...]) -> tuple[Kinds | None, tuple[str, ...]]:
+def read_openai_usage(objects: tuple[bytes, ...]) -> Reading:
     """Return the kinds of one response's usage objects, and what was contradictory in them.
 
     Several objects are one growing usage: a later count goes over an earlier one, but a later zero
@@ -80,9 +80,9 @@ def read_openai_usage(objects: tuple[bytes, ...]) -> tuple[Kinds | None, tuple[s
         if later is not None:
             usage = later if usage is None else merge(usage, later, zero_erases=False)
     if usage is None:
-        return None, problems
-    kinds, more = _kinds(usage)
-    return kinds, problems + more
+        return Reading(None, problems)
+    kinds, more, lacks = _kinds(usage)
+    return Reading(kinds, problems + more, lacks)
 
 
 def _read(raw: bytes) -> tuple[_Usage | None, tuple[str, ...]]:
@@ -92,15 +92,12 @@ def _read(raw: bytes) -> tuple[_Usage | None, tuple[str, ...]]:
         return decode_loosely(raw, _Usage)
 
 
-def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...]]:
-    total = usage.total_tokens
-    given = usage.prompt_tokens if usage.prompt_tokens is not None else usage.input_tokens
-    out = usage.completion_tokens if usage.completion_tokens is not None else usage.output_tokens
+def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...], tuple[str, ...]]:
+    """Return kinds, problems, and which of input and output has no count."""
+    given, out, lacks = _sides(usage)
     if given is None:
-        if total is None:
-            return None, _NONE
-        given = total - (out or 0) if total >= (out or 0) else 0  # Voyage: the total only
-    out = out or 0
+        return None, _NONE, _NONE
+    total = usage.total_tokens
     details = usage.prompt_tokens_details or usage.input_tokens_details or _NO_INPUT_DETAILS
     below = usage.completion_tokens_details or usage.output_tokens_details or _NO_OUTPUT_DETAILS
     cached = (
@@ -115,8 +112,9 @@ def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...]]:
     audio_in, audio_out = details.audio_tokens or 0, below.audio_tokens or 0
     reasoning = below.reasoning_tokens or 0
     problems: list[str] = []
-    if total is not None and total != given + out:
-        given, out, reasoning = _fit_total(total, given, out, audio_in, reasoning, problems)
+    if total is not None and total != given + out and not lacks:
+        beside = (audio_in, cached + written)
+        given, out, reasoning = _fit_total(total, given, out, beside, reasoning, problems)
     if cached + written > given:
         given, cached, written = _fit_cache(usage, given, cached, written, problems)
     uncached = given - cached - written - audio_in
@@ -151,13 +149,35 @@ def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...]]:
         _searches(usage),
         1,
     )
-    return kinds, tuple(problems) if problems else _NONE
+    return kinds, tuple(problems) if problems else _NONE, lacks
+
+
+def _sides(usage: _Usage) -> tuple[int | None, int, tuple[str, ...]]:
+    """Return input and output, one from the total if need be, and which of them has no count."""
+    total = usage.total_tokens
+    given = usage.prompt_tokens if usage.prompt_tokens is not None else usage.input_tokens
+    out = usage.completion_tokens if usage.completion_tokens is not None else usage.output_tokens
+    if given is not None and out is not None:
+        return given, out, _NONE
+    if given is None:
+        if out is None and total is None:
+            return None, 0, _NONE
+        if total is None or total < (out or 0):
+            return 0, out or 0, ("input",)
+        return total - (out or 0), out or 0, _NONE  # Voyage: the total only
+    if total is None or total < given:
+        return given, 0, ("output",)
+    return given, total - given, _NONE
 
 
 def _fit_total(
-    total: int, given: int, out: int, audio_in: int, reasoning: int, problems: list[str]
+    total: int, given: int, out: int, beside: tuple[int, int], reasoning: int, problems: list[str]
 ) -> tuple[int, int, int]:
-    """Find what a total counts beyond input and output; return input, output, reasoning."""
+    """Find what a total counts beyond input and output; return input, output, reasoning.
+
+    ``beside`` is the audio and the cache that may stand beside the input rather than in it.
+    """
+    audio_in, in_cache = beside
     beyond = total - given - out
     if beyond < 0:
         problems.append(f"total ({total}) is less than input ({given}) and output ({out})")
@@ -167,6 +187,9 @@ def _fit_total(
     elif beyond == audio_in:
         given += audio_in
         problems.append(f"input audio ({audio_in}) is beside the input, not in it (by the total)")
+    elif beyond == in_cache:
+        given += in_cache
+        problems.append(f"cached input ({in_cache}) is beside the input, not in it (by the total)")
     else:
         # Gemini's OpenAI endpoint bills thinking as output and shows it in the total alone.
         out += beyond

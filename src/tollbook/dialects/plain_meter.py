@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tollbook.dialects.answer_json import json_text
 from tollbook.dialects.base import Metered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tollbook.dialects.base import ResponseMeter
+
 MAX_PLAIN_BYTES: Final = 64 * 1024 * 1024
+_EVENT_STARTS: Final = (b"d", b"e", b"i", b"r", b":")
+"""First bytes of the lines of server-sent events: data, event, id, retry, comment."""
 
 
 class SilentMeter:
@@ -68,3 +73,39 @@ class PlainMeter:
         if self._result is None:
             self._result = self._read(b"".join(self._chunks))
         return self._result
+
+
+class UndeclaredMeter:
+    """For the answer to a request for a stream whose head does not say that it is one.
+
+    Some servers send events as ``application/json`` or without a type; the first byte tells.
+    """
+
+    __slots__ = ("_meter", "_plain", "_stream")
+
+    def __init__(self, plain: ResponseMeter, stream: ResponseMeter) -> None:
+        self._plain = plain
+        self._stream = stream
+        self._meter: ResponseMeter | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether generated output has been seen."""
+        return self._meter is not None and self._meter.has_content
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Pass the chunk to the meter that fits."""
+        if self._meter is None:
+            start = json_text(chunk).lstrip()[:1]
+            if not start:
+                return chunk
+            self._meter = self._stream if start in _EVENT_STARTS else self._plain
+        return self._meter.feed(chunk)
+
+    def flush(self) -> bytes:
+        """Return what is still held back."""
+        return b"" if self._meter is None else self._meter.flush()
+
+    def result(self) -> Metered:
+        """Return what was seen so far."""
+        return (self._meter or self._plain).result()

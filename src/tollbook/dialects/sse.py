@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from tollbook.dialects.answer_json import BYTE_ORDER_MARK
+
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
 _find_blank_line = re.compile(_LINE_END + _LINE_END).search
 _split_lines = re.compile(rb"\r\n|\n|\r").split
@@ -95,7 +97,8 @@ class EventSplitter:
 def event_data(event: bytes) -> bytes:
     """Return the data of one event: its ``data`` lines joined with LF; empty if it has none."""
     lines = []
-    for line in _split_lines(event):
+    # A mark at the beginning of the stream belongs to no field.
+    for line in _split_lines(event.removeprefix(BYTE_ORDER_MARK)):
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value[1:] if value.startswith(b" ") else value)

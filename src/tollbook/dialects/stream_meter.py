@@ -7,8 +7,10 @@ from typing import Final
 
 import msgspec
 
+from tollbook.dialects.answer_json import json_text
 from tollbook.dialects.base import Metered
 from tollbook.dialects.sse import EventSplitter, Fragment, comment_lines, event_data
+from tollbook.dialects.surrogates import without_lone_surrogates
 from tollbook.dialects.usage_log import UsageLog
 
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
@@ -55,6 +57,10 @@ class StreamMeter(ABC):
             msgspec.DecodeError: the data is not a JSON document.
         """
 
+    @abstractmethod
+    def read_document(self, body: bytes) -> Metered:
+        """Read an answer that is one JSON document though its head announced a stream."""
+
     def feed(self, chunk: bytes) -> bytes:
         """Take the next body bytes and return what the client gets now."""
         if not self._hides_usage:
@@ -68,6 +74,12 @@ class StreamMeter(ABC):
     def flush(self) -> bytes:
         """Read the unfinished last event; return it if it was held back and is not to be hidden."""
         rest = self._splitter.rest()
+        if json_text(rest).lstrip()[:1] == b"{" and not self.usage:
+            seen = self.read_document(rest)
+            self.take(seen)
+            self.output_chars += seen.output_chars
+            self.stream_ended = self.stream_ended or bool(seen.usage or seen.error_type)
+            return rest if self._hides_usage else b""
         hidden = self._see(rest) if rest else False
         return rest if self._hides_usage and not hidden else b""
 
@@ -96,6 +108,16 @@ class StreamMeter(ABC):
         """Note the ``[DONE]`` that ends a stream."""
         self.stream_ended = True
 
+    def take(self, seen: Metered) -> None:
+        """Take what a whole response object says."""
+        self.response_id = seen.provider_response_id or self.response_id
+        self.model = seen.model_actual or self.model
+        self.service_tier = seen.service_tier or self.service_tier
+        self.error_type = seen.error_type or self.error_type
+        for usage in seen.usage:
+            self.usage.add(usage)
+        self.usage_complete = self.usage_complete or seen.usage_complete
+
     def _see(self, event: bytes) -> bool:
         if type(event) is Fragment:
             return False
@@ -114,5 +136,12 @@ class StreamMeter(ABC):
             return False
         try:
             return bool(data) and self.read(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._see_mended(data)
+
+    def _see_mended(self, data: bytes) -> bool:
+        mended = without_lone_surrogates(data)
+        try:
+            return mended is not None and self.read(mended)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False  # not ours to judge: the client sees the same bytes

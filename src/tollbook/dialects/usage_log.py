@@ -6,7 +6,8 @@ from collections import deque
 from typing import Final
 
 MAX_USAGE_OBJECTS_EACH_END: Final = 8
-MAX_USAGE_BYTES: Final = 65_536
+MAX_USAGE_BYTES: Final = 32_768
+"""All that is kept has to fit a frame of the spool (1 MiB)."""
 
 
 class UsageLog:
