@@ -20,14 +20,20 @@ from tollbook.cli.options import (
 from tollbook.cli.tables import cell, write_rows
 from tollbook.console.client import open_source
 from tollbook.reports.tabular import csv_text
+from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from zoneinfo import ZoneInfo
 
 _TABLE: Final = (
     "entry_id", "called_at", "call_id", "tenant", "feature", "model", "status", "input_tokens",
     "output_tokens", "cost_usd", "price_state",
 )  # fmt: skip
+_NARROW: Final = (
+    "entry_id", "price_state", "feature", "output_tokens", "input_tokens", "model", "status",
+)  # fmt: skip
+"""What a narrow terminal does without, the first first; the call id is what explain asks for."""
 _TAIL_TEXT: Final = ("called_at", "tenant", "feature", "model", "status")
 _TAIL_PAGE: Final = "1000"
 _FOREVER: Final = "2200-01-01T00:00:00Z"
@@ -49,7 +55,7 @@ def calls(
     chosen = chosen_format(output_format)
     if chosen == "table":
         shown = answer | {"rows": [_with_model(row) for row in answer["rows"]]}
-        write_rows(shown, chosen, columns=_TABLE, has_totals=False)
+        write_rows(shown, chosen, columns=_TABLE, has_totals=False, optional=_NARROW)
     else:
         write_rows(answer, chosen)
     if answer["next_before"] is not None and chosen != "json":
@@ -79,6 +85,7 @@ def tail(
     """Follow calls as they are booked, until interrupted; JSON is one object a line."""
     chosen = chosen_format(output_format)
     at = place(config_path, data_dir)
+    zone = zone_of(question["tz"] or "UTC")
     since = question.pop("since")
     fixed = pairs_of(question | {"since": since or "all", "until": question["until"] or _FOREVER})
     fixed.append(("limit", _TAIL_PAGE))
@@ -93,13 +100,15 @@ def tail(
         after = int(answer["after"])
         rows = answer["rows"][: None if count is None else count - seen]
         seen += len(rows)
-        _print_tail(rows, chosen, has_header=is_first)
+        _print_tail(rows, chosen, zone, has_header=is_first)
         is_first = False
         if len(answer["rows"]) < int(_TAIL_PAGE) and (count is None or seen < count):
             pause.wait(interval_s)
 
 
-def _print_tail(rows: list[dict[str, Any]], chosen: str, *, has_header: bool) -> None:
+def _print_tail(
+    rows: list[dict[str, Any]], chosen: str, zone: ZoneInfo, *, has_header: bool
+) -> None:
     if chosen == "json":
         for row in rows:
             click.echo(msgspec.json.encode(row).decode())
@@ -109,7 +118,7 @@ def _print_tail(rows: list[dict[str, Any]], chosen: str, *, has_header: bool) ->
         sys.stdout.write(text if has_header else text.partition("\r\n")[2])
     else:
         for row in map(_with_model, rows):
-            words = "  ".join(cell(name, row[name]) for name in _TAIL_TEXT)
+            words = "  ".join(cell(name, row[name], zone) for name in _TAIL_TEXT)
             tokens = f"{cell('', row['input_tokens'])} in {cell('', row['output_tokens'])} out"
             click.echo(f"{words}  {tokens}  {cell('cost_usd', row['cost_usd'])} USD")
     sys.stdout.flush()

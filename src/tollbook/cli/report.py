@@ -25,11 +25,16 @@ _ROLLUP_COLUMNS = (
     "tenant", "month", "model", "calls", "input_tokens", "output_tokens", "cache_write_tokens",
     "cache_read_tokens", "cost_usd", "reconciled_usd", "invoice_delta_usd",
 )  # fmt: skip
+_NARROW = (
+    "reconciled_usd", "invoice_delta_usd", "cache_write_tokens", "cache_read_tokens",
+    "output_tokens", "input_tokens",
+)  # fmt: skip
+"""What a narrow terminal does without, the first first."""
 _QUESTION_HELP = {
     "by": "Dimensions, comma-separated: tenant, user, team, cost_center, feature, workflow, "
     "agent_run, step, environment, origin, provider, model, model_requested, operation, "
-    "service_tier, api_key, status, usage_source, price_state, request, trace, hour, day, week, "
-    "month, tag:NAME.",
+    "service_tier, api_key, status, usage_source, price_state, price_card, kind, request, trace, "
+    "hour, day, week, month, tag:NAME.",
     "measures": "Measures, comma-separated: calls, errors, input_tokens, output_tokens, "
     "cache_read_tokens, cache_write_tokens, cost_usd, any token kind, KIND_cost_usd.",
     "order": "Dimensions or measures, -NAME for descending.  [default: time, then -cost_usd]",
@@ -109,6 +114,8 @@ def _answer(
             source.catch_up()
         answer = source.ask(name, pairs_of(question))
     columns = _ROLLUP_COLUMNS if name == "rollup" else None
-    write_rows(answer, chosen, columns=columns)
+    # Without groups the one row is the total.
+    has_totals = name == "rollup" or bool(answer["query"]["by"])
+    write_rows(answer, chosen, columns=columns, has_totals=has_totals, optional=_NARROW)
     if name == "rollup" and chosen == "table":
         click.echo("Reconciled dollars and invoice difference: unknown, no statement imported.")

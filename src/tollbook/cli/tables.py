@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +12,13 @@ import click
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tollbook.cli.layout import GAP, Column, fit
 from tollbook.reports.tabular import column_names, csv_text, is_number_column, label_other
+from tollbook.reports.zone import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 _PIPE_WIDTH: Final = 240
 _CENT_DIGITS: Final = 2
 UNKNOWN_COST: Final = "unknown"
+_WHOLE: Final = frozenset(["call_id", "api_key_id", "card_id"])
+"""Ids that people copy, which a line break would spoil."""
 
 
 def money(text: str | None) -> str:
@@ -36,8 +42,8 @@ def money(text: str | None) -> str:
     return f"{sign}{int(whole.removeprefix('-')):,}.{digits}"
 
 
-def cell(name: str, value: Any) -> str:
-    """Return a value as a person reads it."""
+def cell(name: str, value: Any, zone: ZoneInfo | None = None) -> str:
+    """Return a value as a person reads it; times in a zone where one is given, else as they are."""
     if is_number_column(name):
         return money(value)
     if value is None:
@@ -46,6 +52,8 @@ def cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) and not name.endswith("_id"):
         return f"{value:,}"
+    if zone is not None and name.endswith("_at"):
+        return _local(value, zone).removesuffix("+00:00")
     # A control character in a tenant's name must not move the terminal's cursor.
     return "".join(char if char.isprintable() else "\ufffd" for char in str(value))
 
@@ -62,16 +70,17 @@ def print_table(
     *,
     totals: Mapping[str, Any] | None = None,
     title: str | None = None,
+    optional: Sequence[str] = (),
+    zone: ZoneInfo | None = None,
 ) -> None:
-    """Print rows with their totals; long text wraps, nothing is cut off."""
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_footer=False)
-    for name in columns:
-        is_text = not _is_number(name, rows, totals)
-        table.add_column(
-            Text(name.replace("_", " ")), justify="left" if is_text else "right", overflow="fold"
-        )
+    """Print rows with their totals.
+
+    Long text wraps, nothing is cut off. Where the terminal is too narrow even so, ``optional``
+    columns are left out, the first first, and a line says which.
+    """
     lines = [
-        [_shown(row, name, label_other(row, columns).get(name)) for name in columns] for row in rows
+        [_shown(row, name, label_other(row, columns).get(name), zone) for name in columns]
+        for row in rows
     ]
     if totals is not None:
         last = [cell(name, totals[name]) if name in totals else "" for name in columns]
@@ -81,12 +90,50 @@ def print_table(
     for at, name in enumerate(columns):
         if is_number_column(name):
             _align_points(lines, at)
-    for line in lines[: len(rows)]:
-        table.add_row(*map(Text, line))
-    if totals is not None:
-        table.add_section()
-        table.add_row(*map(Text, lines[-1]), style="bold")
-    console().print(table)
+    out = console()
+    laid = fit(
+        [
+            Column(name, _heading(name), tuple(line[at] for line in lines), _is_wrapped(name, rows))
+            for at, name in enumerate(columns)
+        ],
+        out.width - 1,
+        optional,
+    )
+    table = Table(
+        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold",
+        show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0),
+    )  # fmt: skip
+    height = max((column.heading.count("\n") for column in laid.columns), default=0)
+    for column, width in zip(laid.columns, laid.widths, strict=True):
+        is_number = _is_number(column.name, rows, totals)
+        above = "\n" * (height - column.heading.count("\n"))
+        table.add_column(
+            Text(above + column.heading),
+            justify="right" if is_number else "left", no_wrap=True, width=width,
+        )  # fmt: skip
+    for at in range(len(lines)):
+        is_total = totals is not None and at == len(rows)
+        if is_total:
+            table.add_section()
+        texts = (Text(column.cells[at]) for column in laid.columns)
+        table.add_row(*texts, style="bold" if is_total else None)
+    # A table that does not fit is printed as it is: the terminal wraps it, nothing is lost.
+    out.width = max(out.width, sum(laid.widths) + GAP * len(laid.widths))
+    out.print(Padding(table, (1, 0), expand=False))
+    if laid.left_out:
+        names = ", ".join(_heading(name) for name in laid.left_out)
+        click.echo(f"Too narrow for: {names} (a wider terminal or --format csv has them).")
+
+
+def _heading(name: str) -> str:
+    return re.sub(r"\busd\b", "USD", name.replace("_", " "))
+
+
+def _is_wrapped(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column is text in which a line break does no harm: no number, no id to copy."""
+    if is_number_column(name) or name.endswith("_at") or name in _WHOLE:
+        return False
+    return any(isinstance(row.get(name), str) for row in rows)
 
 
 def _align_points(lines: list[list[str]], column: int) -> None:
@@ -98,8 +145,8 @@ def _align_points(lines: list[list[str]], column: int) -> None:
             line[column] += "0" * (digits - len(part))
 
 
-def _shown(row: Mapping[str, Any], name: str, value: Any) -> str:
-    return "" if row.get("is_other") and value is None else cell(name, value)
+def _shown(row: Mapping[str, Any], name: str, value: Any, zone: ZoneInfo | None) -> str:
+    return "" if row.get("is_other") and value is None else cell(name, value, zone)
 
 
 def _is_number(
@@ -117,6 +164,7 @@ def write_rows(
     *,
     columns: Sequence[str] | None = None,
     has_totals: bool = True,
+    optional: Sequence[str] = (),
 ) -> None:
     """Write an answer with ``rows``, ``totals`` and ``completeness`` in the wanted format."""
     rows = answer["rows"]
@@ -129,7 +177,10 @@ def write_rows(
             click.echo(line, err=True)
     else:
         if rows:
-            print_table(rows, names, totals=answer["totals"] if has_totals else None)
+            print_table(
+                rows, names, totals=answer["totals"] if has_totals else None,
+                optional=optional, zone=ZoneInfo(answer["query"]["tz"]),
+            )  # fmt: skip
         else:
             click.echo("No calls in this range.")
         for line in completeness_lines(answer):
@@ -146,7 +197,8 @@ def completeness_lines(answer: Mapping[str, Any]) -> list[str]:
     complete, query = answer["completeness"], answer["query"]
     zone = ZoneInfo(query["tz"])
     since, until = (_local(query[name], zone) for name in ("since", "until"))
-    lines = [f"{since} to {until} ({query['tz']}), {answer['currency']}."]
+    start = "Everything up" if datetime.fromisoformat(str(query["since"])) == EPOCH else since
+    lines = [f"{start} to {until} ({query['tz']}), {answer['currency']}."]
     if complete["complete_until"] is None:
         lines.append("Nothing has been ingested yet.")
     else:
