@@ -6,14 +6,19 @@ import sys
 import traceback
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from tollbook import __version__
 from tollbook.errors import ToldError, TollbookError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _DEFECT: Final = 1
+_INTERRUPTED: Final = 130
+"""As a shell has it: 128 and the number of SIGINT."""
 
 
 class Registered(NamedTuple):
@@ -91,6 +96,37 @@ class LazyGroup(click.Group):
                 err=True,
             )
             ctx.exit(_DEFECT)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 -- click's own signature
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; a wrong option is one line too, not click's three."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            click.echo(_usage_line(error), err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(_INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_line(error: click.ClickException) -> str:
+    """Return what is wrong with a command line, and where to read how it should be."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "tollbook"
+    return f"tollbook: {text[:1].lower()}{text[1:]}; see {path} --help"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

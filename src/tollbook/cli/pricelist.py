@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tollbook import clock
+from tollbook.books.records import FILE_NAME
 from tollbook.books.store import open_books
 from tollbook.books.tables import price_cards
 from tollbook.console.ledgerfile import price_book_of
@@ -61,6 +62,8 @@ def used_cards(data_dir: Path) -> list[dict[str, Any]]:
         .order_by(columns.provider, columns.model, columns.effective_from_ns)
         .limit(_CARDS_MAX)
     )
+    if not (data_dir / FILE_NAME).exists():
+        return []  # a mistyped directory is not made just to find it empty
     with open_books(data_dir) as books, books.read() as connection:
         return [_described(RateCard.from_json(body)) for body in connection.scalars(query)]
 

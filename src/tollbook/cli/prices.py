@@ -29,6 +29,7 @@ from tollbook.cli.tables import money, print_table, write_json
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.client import open_source, running_ledger
 from tollbook.ledger.errors import NoLedgerError
+from tollbook.reports.errors import QueryError
 from tollbook.reports.tabular import csv_text
 from tollbook.reports.times import parse_period
 from tollbook.reports.zone import zone_of
@@ -51,7 +52,7 @@ def prices() -> None:
     """Show what models cost, find calls without a price, apply changed cards to past calls."""
 
 
-@prices.command()
+@prices.command(short_help="Show what a model costs.")
 @click.option("--provider", metavar="NAME", help="A provider of the settings.")
 @click.option("--model", metavar="NAME", help="A model; without it, the cards used so far.")
 @click.option("--tier", metavar="NAME", help="Service tier.  [default: standard]")
@@ -67,7 +68,7 @@ def show(
     where = place(config_path, data_dir)
     moment = parse_period(at, zone_of(tz), clock.utc_now(), "--at").start
     if (provider is None) != (model is None):
-        raise click.UsageError("give both --provider and --model, or neither")
+        raise QueryError("--provider", "give both --provider and --model, or neither")
     if provider is None or model is None:
         cards = used_cards(where.data_dir)
     else:
@@ -81,7 +82,8 @@ def show(
         rows = [{"card_id": card["card_id"], **rate} for card in cards for rate in rate_rows(card)]
         sys.stdout.write(csv_text(rows, ("card_id", *RATE_COLUMNS)))
     elif not cards:
-        click.echo("No price is known." if model else "No call has been priced yet.")
+        known = f"No price is known for {provider} {model}; add a [[prices]] card."
+        click.echo(known if model else "No call has been priced yet.")
     else:
         for card in cards:
             print_table([card], CARD_COLUMNS)
@@ -90,7 +92,7 @@ def show(
         sys.exit(1)
 
 
-@prices.command()
+@prices.command(short_help="List models that have no price.")
 @click.option("--since", metavar="TIME", help=f"{TIMES_HELP}  [default: month]")
 @click.option("--until", metavar="TIME", help="First moment left out.  [default: now]")
 @click.option("--tz", metavar="ZONE", help="IANA time zone.  [default: UTC]")
@@ -132,7 +134,7 @@ def check(
         sys.exit(1)
 
 
-@prices.command()
+@prices.command(short_help="Apply today's cards to past calls.")
 @click.option("--since", metavar="TIME", help=f"{TIMES_HELP}  [default: all]")
 @click.option("--until", metavar="TIME", help="First moment left out.  [default: now]")
 @click.option("--tz", metavar="ZONE", help="IANA time zone.  [default: UTC]")
