@@ -20,6 +20,8 @@ _ENTRIES = (
     "entry_id", "batch_id", "kind", "replaces", "tenant_id", "cost_usd", "price_card_id",
     "booked_at", "reason",
 )  # fmt: skip
+_NARROW = ("batch_id", "booked_at", "tenant_id")
+"""What a narrow terminal does without, the first first."""
 _WHAT = (
     "provider", "operation", "model_requested", "model_actual", "service_tier", "status",
     "http_status", "error_type", "attempt", "metering", "provider_response_id",
@@ -61,10 +63,11 @@ def _tell(answer: dict[str, Any]) -> None:
     _tell_usage(answer)
     _tell_price(answer)
     click.echo("\nEntries")
-    print_table(answer["entries"], _ENTRIES)
-    for entry in answer["entries"]:
-        if entry["batch_hash"]:
-            click.echo(f"  batch {entry['batch_id']} hash {entry['batch_hash']}")
+    print_table(answer["entries"], _ENTRIES, optional=_NARROW)
+    hashes = {entry["batch_id"]: entry["batch_hash"] for entry in answer["entries"]}
+    for batch_id, batch_hash in hashes.items():
+        if batch_hash:
+            click.echo(f"  batch {batch_id} hash {batch_hash}")
     click.echo(f"  net: {money(answer['net_cost_usd'])} {answer['currency']}")
     _facts("Evidence", answer["evidence"])
     for other in answer["other_call_ids"]:
@@ -74,8 +77,9 @@ def _tell(answer: dict[str, Any]) -> None:
 def _facts(title: str, facts: dict[str, Any]) -> None:
     click.echo(f"\n{title}")
     for name, value in facts.items():
-        if value is not None:
-            click.echo(f"  {name}: {cell('', value) if isinstance(value, str) else value}")
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                click.echo(f"  {name}: {cell('', one) if isinstance(one, str) else one}")
 
 
 def _tell_identity(answer: dict[str, Any]) -> None:
@@ -89,12 +93,19 @@ def _tell_identity(answer: dict[str, Any]) -> None:
     for name, value in answer["tags"].items():
         click.echo(f"  tag {cell('', name)}: {cell('', value)}")
     for one in answer["conflicts"]:
-        words = one if isinstance(one, dict) else {"conflict": one}
-        click.echo(
-            "  conflict: " + ", ".join(f"{name} {cell('', value)}" for name, value in words.items())
-        )
+        click.echo(f"  conflict: {_conflict(one)}")
     for problem in answer["identity_problems"]:
         click.echo(f"  problem: {cell('', problem)}")
+
+
+def _conflict(one: Any) -> str:
+    if not isinstance(one, dict):
+        return cell("", one)
+    told = {name: cell("", value) for name, value in one.items()}
+    return (
+        f"{told.get('field')}: kept {told.get('kept')} (from {told.get('kept_source')}), "
+        f"refused {told.get('refused')} (from {told.get('refused_source')})"
+    )
 
 
 def _tell_usage(answer: dict[str, Any]) -> None:
