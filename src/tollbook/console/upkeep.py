@@ -14,7 +14,7 @@ from tollbook.console.ledgerfile import SPOOL_DIR, price_book_of
 from tollbook.errors import TollbookError
 from tollbook.ledger.rerate import apply, preview
 from tollbook.ledger.verify import verify
-from tollbook.money import usd_text
+from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.errors import QueryError
 from tollbook.reports.params import gather
@@ -23,7 +23,7 @@ from tollbook.reports.times import parse_period
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
     from tollbook.ledger.cards import CardShelf
-    from tollbook.ledger.rerate import RerateReport
+    from tollbook.ledger.rerate import RerateReport, RerateRow
     from tollbook.reports.params import Pairs
 
 RERATE_PARAMS = ("since", "until", "tz", "apply")
@@ -114,22 +114,8 @@ def _unix_ns(moment: datetime) -> int:
 
 
 def _rerate_json(report: RerateReport, *, is_applied: bool) -> dict[str, Any]:
-    rows = [
-        {
-            "tenant": row.tenant_id or UNKNOWN,
-            "provider": row.provider,
-            "model": row.model,
-            "calls": row.calls,
-            "before_usd": usd_text(row.old_cost),
-            "after_usd": usd_text(row.new_cost),
-            "change_usd": usd_text(row.difference),
-            "unpriced_before": row.old_unpriced_calls,
-            "unpriced_after": row.new_unpriced_calls,
-            "cards_before": list(row.old_card_ids),
-            "cards_after": list(row.new_card_ids),
-        }
-        for row in report.rows
-    ]
+    rows = [_change_json(group) for group in _by_tenant_and_model(report.rows)]
+    rows.sort(key=lambda row: -abs(pico_from_usd(row["change_usd"])))
     totals = {
         "calls": report.calls,
         "before_usd": usd_text(sum(row.old_cost for row in report.rows)),
@@ -139,3 +125,27 @@ def _rerate_json(report: RerateReport, *, is_applied: bool) -> dict[str, Any]:
         "unpriced_after": sum(row.new_unpriced_calls for row in report.rows),
     }
     return {"applied": is_applied, "rows": rows, "totals": totals, "currency": CURRENCY}
+
+
+def _by_tenant_and_model(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:
+    """Group rows as reports do: who says ``unknown`` is as unattributed as who says nothing."""
+    groups: dict[tuple[str, str, str | None], list[RerateRow]] = {}
+    for row in rows:
+        groups.setdefault((row.tenant_id or UNKNOWN, row.provider, row.model), []).append(row)
+    return list(groups.values())
+
+
+def _change_json(rows: list[RerateRow]) -> dict[str, Any]:
+    return {
+        "tenant": rows[0].tenant_id or UNKNOWN,
+        "provider": rows[0].provider,
+        "model": rows[0].model,
+        "calls": sum(row.calls for row in rows),
+        "before_usd": usd_text(sum(row.old_cost for row in rows)),
+        "after_usd": usd_text(sum(row.new_cost for row in rows)),
+        "change_usd": usd_text(sum(row.difference for row in rows)),
+        "unpriced_before": sum(row.old_unpriced_calls for row in rows),
+        "unpriced_after": sum(row.new_unpriced_calls for row in rows),
+        "cards_before": sorted({card for row in rows for card in row.old_card_ids}),
+        "cards_after": sorted({card for row in rows for card in row.new_card_ids}),
+    }
