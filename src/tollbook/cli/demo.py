@@ -21,7 +21,7 @@ from tollbook import clock
 from tollbook.books import open_books
 from tollbook.books.keys import create_key
 from tollbook.cli.demo_outcome import show_outcome
-from tollbook.cli.up import base_url
+from tollbook.cli.up import base_url, program
 from tollbook.config import Config, load_config
 from tollbook.console.client import ApiSource, running_ledger
 from tollbook.errors import CheckFailedError, TollbookError
@@ -41,6 +41,12 @@ _MARKER: Final = "made-by-tollbook-demo"
 _SIM_KEY: Final = "sk-sim-gateway"
 _KEYED_TENANTS: Final = 12
 _COMPLETE_TIMEOUT_S: Final = 60.0
+_OUTCOMES: Final = {
+    "ok": "answered",
+    "error": "refused by the provider",
+    "hung_up": "hung up by the product",
+    "broken": "broken off by the provider",
+}
 
 
 class NotADemoError(TollbookError):
@@ -199,24 +205,30 @@ def _drive(run: _Run, plan: Plan, *, is_fast: bool) -> DriveResult:
         }
     log_path = run.data_dir.parent / "product-log.jsonl"
     url = f"http://127.0.0.1:{run.config.gateway.port}"
-    with Progress(
+    columns = [
         TextColumn("calls through the {task.fields[how]}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[errors]} errors seen by the product"),
-        console=run.err,
-    ) as progress:
+    ]
+    # In a file or a pipe a bar that moves is noise; the line after it says what came of it.
+    with Progress(*columns, console=run.err, disable=not run.err.is_terminal) as progress:
         how = "gateway" if is_fast else "official SDKs"
-        task = progress.add_task("", total=len(plan.requests), how=how, errors=0)
+        task = progress.add_task("", total=len(plan.requests), how=how)
 
         def tell(done: Done) -> None:
-            progress.update(task, completed=done.done, errors=done.errors)
+            progress.update(task, completed=done.done)
 
         drive = import_module(f"tollbook.simulator.drive_{'raw' if is_fast else 'sdk'}")
         send: Callable[..., DriveResult] = getattr(drive, "drive_raw" if is_fast else "drive_sdk")
         done = send(plan.requests, url, log_path, api_key=product, virtual_keys=keys, progress=tell)
-    run.err.print(f"{done.total:,} calls in {done.duration_ns // 10**9} s: {done.outcomes}")
+    outcomes = ", ".join(
+        f"{count:,} {_OUTCOMES.get(name, name)}" for name, count in done.outcomes.items() if count
+    )
+    run.err.print(
+        f"{done.total:,} calls through the {how} in {done.duration_ns // 10**9} s: {outcomes}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
     return done
 
 
@@ -243,7 +255,7 @@ def _short(path: Path) -> str:
 
 def _next_steps(run: _Run) -> list[str]:
     where = f"--config {_short(run.config_path)}"
-    command = _short(Path(sys.argv[0])) if shutil.which("tollbook") is None else "tollbook"
+    command = program()
     url = base_url(Config(), "openai")
     return [
         "Look around (nothing needs to run):",

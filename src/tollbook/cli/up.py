@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tollbook.cli.options import place_options
 from tollbook.config import load_config
 from tollbook.supervisor.preflight import DataDirectory
 from tollbook.supervisor.run import Supervisor, stop_on_signals
@@ -24,8 +27,7 @@ _CLIENT_BASE_PATHS = {"openai": "/v1", "anthropic": ""}
 
 
 @click.command()
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Settings file.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="Data directory.")
+@place_options
 def up(config_path: Path | None, data_dir: Path | None) -> None:
     """Run the gateway, the ledger and its API on this host until interrupted."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
@@ -37,7 +39,12 @@ def up(config_path: Path | None, data_dir: Path | None) -> None:
         )
         stop_on_signals(supervisor)
         supervisor.start()
-        click.echo("\n".join(greeting(config, directory, os.environ)))
+        options = [
+            f" {name} {shlex.quote(str(path))}"
+            for name, path in (("--config", config_path), ("--data", data_dir))
+            if path is not None
+        ]
+        click.echo("\n".join(greeting(config, directory, os.environ, "".join(options))))
         sys.stdout.flush()
         try:
             supervisor.watch()
@@ -53,23 +60,42 @@ def base_url(config: Config, provider: str) -> str:
     return f"http://{host}:{config.gateway.port}/{provider}{path}"
 
 
-def greeting(config: Config, data_dir: Path, environ: Mapping[str, str]) -> list[str]:
-    """Return the lines a person reads first: where things are and what to do next."""
+def program() -> str:
+    """Return how this program is called from here: by its name if it is on the path."""
+    if shutil.which("tollbook") is not None:
+        return "tollbook"
+    path, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def greeting(
+    config: Config, data_dir: Path, environ: Mapping[str, str], options: str = ""
+) -> list[str]:
+    """Return the lines a person reads first: where things are and what to do next.
+
+    Args:
+        config: the settings.
+        data_dir: where everything durable lives.
+        environ: where the providers' keys are.
+        options: what the commands shown need, to find the same settings and directory.
+    """
+    workers = config.gateway.workers
     lines = [
-        f"tollbook is up: {config.gateway.workers} gateway worker(s), ledger in {data_dir}",
+        f"tollbook is up: {workers} gateway worker{'s' * (workers != 1)}, ledger in {data_dir}",
         "",
     ]
+    width = max(map(len, [*config.providers, "API"])) + 2
     for name, provider in sorted(config.providers.items()):
         variable = provider.api_key_env
         state = ""
         if variable and variable not in environ:
             state = f"   ({variable} is not set: only callers' own keys work)"
-        lines.append(f"  {name:12} {base_url(config, name)}{state}")
+        lines.append(f"  {name:{width}}{base_url(config, name)}{state}")
     lines += [
-        f"  {'API':12} http://{config.console.host}:{config.console.port}/api/v1",
+        f"  {'API':{width}}http://{config.console.host}:{config.console.port}/api/v1",
         "",
-        "  a key for an application:  tollbook keys create my-app --tenant acme",
-        "  who spent it:              tollbook report spend --by tenant,model",
+        f"  a key for an application:  {program()} keys create my-app{options}",
+        f"  who spent it:              {program()} report spend --by tenant,model{options}",
         "",
         "Stop with Ctrl-C.",
     ]

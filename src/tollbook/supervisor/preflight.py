@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -17,12 +18,16 @@ LOCK_FILE = "tollbook.lock"
 
 
 class PortInUseError(TollbookError):
-    """A listener's address is taken."""
+    """A listener's address is taken, or cannot be listened on at all."""
 
-    def __init__(self, what: str, host: str, port: int, setting: str, problem: str) -> None:
+    def __init__(
+        self, what: str, host: str, port: int, setting: str, problem: str, *, is_taken: bool = True
+    ) -> None:
+        stop = "stop the other program or set" if is_taken else "set"
+        named = setting if is_taken else setting.replace(".port", ".host")
         super().__init__(
-            f"{what} cannot listen on {host}:{port}: {problem}; stop the other program or set "
-            f"{setting} (TOLLBOOK_{setting.replace('.', '__').upper()})"
+            f"{what} cannot listen on {host}:{port}: {problem.lower()}; {stop} "
+            f"{named} (TOLLBOOK_{named.replace('.', '__').upper()})"
         )
 
 
@@ -62,7 +67,11 @@ def check_port(what: str, host: str, port: int, setting: str) -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
-        raise PortInUseError(what, host, port, setting, error.strerror or str(error)) from error
+        # Below 1024 the port is at fault, like one that is taken; else it is the address.
+        of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
+        raise PortInUseError(
+            what, host, port, setting, error.strerror or str(error), is_taken=of_port
+        ) from error
 
 
 class DataDirectory:
