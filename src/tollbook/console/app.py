@@ -138,9 +138,12 @@ def _reads(answers: Answers) -> Router:
         return table(request, answers.calls(read_pairs(request)))
 
     @get("/tail", sync_to_thread=True)
-    def tail(request: _Asked, after: _Text = None) -> Response[dict[str, Any]]:
-        """Return the calls booked after an entry id, oldest first."""
-        del after
+    def tail(
+        request: _Asked, after: _Text = None, since: _Text = None, until: _Text = None,
+        tz: _Text = None, where: _Texts = None, limit: _Text = None,
+    ) -> Response[dict[str, Any]]:  # fmt: skip
+        """Return the calls booked after an entry id, oldest first; without it, the newest id."""
+        del after, since, until, tz, where, limit
         return Response(answers.tail(read_pairs(request)), headers=_NO_STORE)
 
     @get("/calls/{call_id:str}/explain", sync_to_thread=True)

@@ -32,8 +32,13 @@ class Address(Struct, frozen=True):
 class AnnouncementError(TollbookError):
     """The token or address of the API cannot be written or read."""
 
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}; check the owner and mode of the data directory")
+    def __init__(
+        self,
+        path: Path,
+        problem: str,
+        advice: str = "check the owner and mode of the data directory",
+    ) -> None:
+        super().__init__(f"{path}: {problem}; {advice}")
 
 
 def new_token() -> str:
@@ -78,7 +83,8 @@ def read_announcement(data_dir: Path) -> tuple[Address, str] | None:
         problem = (error.strerror or str(error)).lower()
         raise AnnouncementError(data_dir / TOKEN_FILE, f"cannot be read: {problem}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AnnouncementError(data_dir / ADDRESS_FILE, "is damaged") from error
+        advice = "restart tollbook up, or remove the file if none runs"
+        raise AnnouncementError(data_dir / ADDRESS_FILE, "is damaged", advice) from error
 
 
 def _write_private(path: Path, data: bytes) -> None:

@@ -60,9 +60,11 @@ def _tollbook_error(_request: Request[Any, Any, Any], error: Exception) -> Respo
         (status for kind, status in _STATUS if isinstance(error, kind)),
         HTTPStatus.CONFLICT if error.exit_code == 1 else HTTPStatus.INTERNAL_SERVER_ERROR,
     )
-    return problem(
-        status, error.message, error=type(error).__name__, exit_code=error.exit_code
-    )  # fmt: skip
+    further: dict[str, Any] = {"error": type(error).__name__, "exit_code": error.exit_code}
+    if isinstance(error, QueryError):
+        # The text names the option of a command; a program wants the parameter of the query.
+        further["parameter"] = error.option.removeprefix("--").replace("-", "_")
+    return problem(status, error.message, **further)
 
 
 def _http_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

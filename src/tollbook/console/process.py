@@ -147,6 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         format="%(asctime)s %(levelname)s ledger: %(message)s", level=logging.WARNING
     )
+    # What DuckDB writes is for the owner only, whatever the mode of the directory.
+    os.umask(0o077)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
