@@ -82,6 +82,11 @@ class CompletionStreamMeter(StreamMeter):
         super().__init__(hides_usage=hides_usage)
         self._finished = False
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether a choice has given its reason to finish."""
+        return self._finished
+
     def read(self, data: bytes) -> bool:
         """Read one chunk; return whether it carries nothing but usage."""
         try:

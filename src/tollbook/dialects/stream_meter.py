@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
 from tollbook.dialects.answer_json import json_text
 from tollbook.dialects.base import Metered
+from tollbook.dialects.same_event import SameEvent, learn
 from tollbook.dialects.sse import EventSplitter, Fragment, comment_lines, event_data
 from tollbook.dialects.surrogates import without_lone_surrogates
 from tollbook.dialects.usage_log import UsageLog
@@ -16,12 +17,17 @@ from tollbook.dialects.usage_log import UsageLog
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """``response.completed`` repeats the whole answer, images as base64 included."""
 
+_LESSONS_MAX: Final = 8
+"""A stream whose events are never alike (random padding) is read event by event."""
+
 
 class StreamMeter(ABC):
     """Reads events while they pass; a dialect says what an event means."""
 
     __slots__ = (
         "_hides_usage",
+        "_lessons",
+        "_same",
         "_splitter",
         "error_type",
         "has_content",
@@ -38,6 +44,8 @@ class StreamMeter(ABC):
     def __init__(self, *, hides_usage: bool = False) -> None:
         self._hides_usage = hides_usage
         self._splitter = EventSplitter(MAX_EVENT_BYTES)
+        self._same: SameEvent | None = None
+        self._lessons = 0
         self.usage = UsageLog()
         self.usage_complete = False
         self.response_id: str | None = None
@@ -48,6 +56,14 @@ class StreamMeter(ABC):
         self.output_events = 0
         self.has_content = False
         self.stream_ended = False
+
+    text_mark: ClassVar[bytes] = b'"content":"'
+    """What stands directly before the text of an event that carries text."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the text has come to its end, though the stream has not."""
+        return False
 
     @abstractmethod
     def read(self, data: bytes) -> bool:
@@ -119,6 +135,29 @@ class StreamMeter(ABC):
         self.usage_complete = self.usage_complete or seen.usage_complete
 
     def _see(self, event: bytes) -> bool:
+        if self._same is not None:
+            chars = self._same.text_length(event)
+            if chars:
+                self.output_chars += chars
+                self.output_events += 1
+                return False
+        if self._lessons >= _LESSONS_MAX:
+            return self._read_event(event)
+        before = self.output_chars, self._state()
+        is_usage_only = self._read_event(event)
+        if self.has_content and self._state() == before[1]:
+            self._lessons += 1
+            self._same = learn(event, self.text_mark, self.output_chars - before[0])
+        return is_usage_only
+
+    def _state(self) -> tuple[object, ...]:
+        """Return all that an event can change, but for the count of text."""
+        return (
+            self.model, self.response_id, self.service_tier, self.error_type, self.stream_ended,
+            self.usage_complete, len(self.usage.all()), self.has_content, self.is_finished,
+        )  # fmt: skip
+
+    def _read_event(self, event: bytes) -> bool:
         if type(event) is Fragment:
             return False
         # The two shapes that providers send are cut out directly; all others go the general way.

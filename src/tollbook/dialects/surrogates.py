@@ -1,4 +1,4 @@
-r"""JSON with half of a surrogate pair, which JavaScript and Python write and a strict reader refuses.
+r"""JSON with half of a surrogate pair, which JavaScript and Python write and msgspec refuses.
 
 A text cut at a fixed length in UTF-16, or a model that stops in the middle of an emoji, ends in
 ``\ud83d`` without its other half. RFC 8259 section 8.2 allows it and calls readers unpredictable.
