@@ -61,6 +61,7 @@ class MessageStreamMeter(StreamMeter):
     """Reads the events of the Messages API."""
 
     __slots__ = ()
+    text_mark = b'"text":"'
 
     def read(self, data: bytes) -> bool:
         """Read one event; usage is never alone in one."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import httptools
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tollbook.capture.gateway.pool import Pool
     from tollbook.dialects.base import Header
 
@@ -51,13 +53,17 @@ class UpstreamConnection(asyncio.Protocol):
     """An HTTP/1.1 client connection, one request at a time."""
 
     __slots__ = (
-        "_head_bytes", "_headers", "_is_complete", "_parser", "_pool", "bucket", "deadline",
-        "has_bytes", "is_final_head", "is_length_known", "is_reused", "keep_alive", "transport",
-        "user",
+        "_head_bytes", "_headers", "_is_complete", "_parser", "_parts", "_parts_of_answer", "_pool",
+        "bucket", "deadline", "has_bytes", "is_final_head", "is_length_known", "is_reused",
+        "keep_alive", "on_body", "transport", "user",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._parts: list[bytes] = []
+        self._parts_of_answer = 0
+        # The parser's callback for body bytes is the list itself: a stream has one for each event.
+        self.on_body: Callable[[bytes], None] = self._parts.append
         self._parser = httptools.HttpResponseParser(self)
         self._headers: list[Header] = []
         self._head_bytes = 0
@@ -98,7 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def data_received(self, data: bytes) -> None:
-        """Parse, then tell the exchange once how far the response has come."""
+        """Parse, then tell the exchange once what this read brought."""
         user = self.user
         if user is None:  # bytes that nobody asked for
             self.transport.abort()
@@ -110,6 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._is_complete:
+                self._hand_over(user)
                 self.fail(_cause(error))
                 return
             self.keep_alive = False  # junk behind a complete response
@@ -117,8 +124,20 @@ class UpstreamConnection(asyncio.Protocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.fail(ProtocolError(f"response head over {MAX_HEAD_BYTES} bytes"))
             return
+        self._headers.clear()  # trailers, of which nobody wants to know
+        self._hand_over(user)
         self.deadline = self._pool.wheel.now + self._pool.idle_timeout_s
         user.response_fed(is_complete=self._is_complete)
+
+    def _hand_over(self, user: UpstreamUser) -> None:
+        parts = self._parts
+        if parts:
+            if self._is_complete and len(parts) > self._parts_of_answer:
+                self.keep_alive = False  # what follows a complete response is no part of it
+                del parts[self._parts_of_answer :]
+            if parts:
+                user.response_body(parts[0] if len(parts) == 1 else b"".join(parts))
+                parts.clear()
 
     def pause_writing(self) -> None:
         """Pass the back-pressure on to the client."""
@@ -133,11 +152,8 @@ class UpstreamConnection(asyncio.Protocol):
     # httptools callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; trailers and what follows a complete response are dropped."""
-        if not self.is_final_head:
-            self._headers.append((name.lower(), value))
-            if len(self._headers) > MAX_HEADERS:
-                raise ProtocolError(f"over {MAX_HEADERS} response headers")
+        """Keep a header."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Judge the head and give it to the exchange; interim responses are dropped."""
@@ -146,6 +162,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.keep_alive = False
             return
         headers, self._headers = self._headers, []
+        if len(headers) > MAX_HEADERS:
+            raise ProtocolError(f"over {MAX_HEADERS} response headers")
         status = parser.get_status_code()
         if status < _FIRST_FINAL:
             if status == _SWITCHING_PROTOCOLS:
@@ -166,19 +184,14 @@ class UpstreamConnection(asyncio.Protocol):
         if user.is_head:
             # The parser would wait for the body that a HEAD response announces but has not.
             self._is_complete = True
+            self._parts_of_answer = 0
             self._parser = httptools.HttpResponseParser(self)
-
-    def on_body(self, data: bytes) -> None:
-        """Give body bytes to the exchange."""
-        if self.user is not None and not self._is_complete:
-            self.user.response_body(data)
-        else:
-            self.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note the end of a final response."""
-        if self.is_final_head:
+        if self.is_final_head and not self._is_complete:
             self._is_complete = True
+            self._parts_of_answer = len(self._parts)
 
     # for the exchange
 
