@@ -98,8 +98,11 @@ def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...], tuple[str, ...
     if given is None:
         return None, _NONE, _NONE
     total = usage.total_tokens
-    details = usage.prompt_tokens_details or usage.input_tokens_details or _NO_INPUT_DETAILS
-    below = usage.completion_tokens_details or usage.output_tokens_details or _NO_OUTPUT_DETAILS
+    is_chat = bool(usage.prompt_tokens) or usage.input_tokens_details is None
+    details = usage.prompt_tokens_details if is_chat else usage.input_tokens_details
+    details = details or usage.input_tokens_details or _NO_INPUT_DETAILS
+    below = usage.completion_tokens_details if is_chat else usage.output_tokens_details
+    below = below or usage.output_tokens_details or _NO_OUTPUT_DETAILS
     cached = (
         details.cached_tokens
         or usage.prompt_cache_hit_tokens
@@ -155,8 +158,13 @@ def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...], tuple[str, ...
 def _sides(usage: _Usage) -> tuple[int | None, int, tuple[str, ...]]:
     """Return input and output, one from the total if need be, and which of them has no count."""
     total = usage.total_tokens
-    given = usage.prompt_tokens if usage.prompt_tokens is not None else usage.input_tokens
-    out = usage.completion_tokens if usage.completion_tokens is not None else usage.output_tokens
+    # Some servers send both names, one of them always zero.
+    given = usage.prompt_tokens or usage.input_tokens
+    out = usage.completion_tokens or usage.output_tokens
+    if given is None:
+        given = usage.prompt_tokens
+    if out is None:
+        out = usage.completion_tokens
     if given is not None and out is not None:
         return given, out, _NONE
     if given is None:

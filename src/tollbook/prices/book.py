@@ -30,8 +30,9 @@ _Key = tuple[str, str | None, str | None]
 class PriceBook:
     """Contract cards before list prices.
 
-    Of the contract cards that match, the most literal pattern wins, then the later start. A
-    discount on a model that the list does not know prices nothing.
+    A contract's pattern is held against the model's name and against the list's name for it. Of
+    the contract cards that match, the most literal pattern wins, then the later start. A discount
+    on a model that the list does not know prices nothing.
 
     Args:
         config_prices: The entries of ``[[prices]]``.
@@ -92,12 +93,7 @@ class PriceBook:
     def window(self, provider: str, model: str, at_ns: int, service_tier: str | None) -> Resolved:
         """Return the card with the window of time in which the answer stays the same."""
         tier = standard_tier(service_tier)
-        name = model.lower()
-        matching = [
-            contract
-            for contract in self._contracts
-            if contract.provider == provider and contract.pattern.fullmatch(name)
-        ]
+        matching = self._matching(provider, model)
         chosen = next((contract for contract in matching if contract.covers(at_ns)), None)
         resolved = self._priced(chosen, provider, model, at_ns, tier)
         edges = [edge for contract in matching
@@ -107,6 +103,22 @@ class PriceBook:
             max([resolved.from_ns, *(edge for edge in edges if edge <= at_ns)]),
             min([resolved.until_ns, *(edge for edge in edges if edge > at_ns)]),
         )
+
+    def _matching(self, provider: str, model: str) -> list[Contract]:
+        """Return the contracts for a model, by its name or by the list's name for it.
+
+        Providers answer with a dated name (``gpt-4o-2024-08-06``) where contracts and price lists
+        say ``gpt-4o``; a contract that named the model as the list does must not be passed over.
+        """
+        names = [model.lower()]
+        listed = self._list.model_id(self._list_ids.get(provider, provider), model)
+        if listed is not None and listed.lower() != names[0]:
+            names.append(listed.lower())
+        return [
+            contract
+            for contract in self._contracts
+            if contract.provider == provider and any(map(contract.pattern.fullmatch, names))
+        ]
 
     def _priced(
         self, chosen: Contract | None, provider: str, model: str, at_ns: int, tier: str | None

@@ -95,6 +95,12 @@ class ListPrices:
         self._timelines: dict[tuple[str, str, str | None], tuple[_Segment, ...]] = {}
         self._timelines_max = timelines_max
 
+    def model_id(self, list_id: str, model: str) -> str | None:
+        """Return the list's own name for a model, None where the list does not have it."""
+        provider = _PROVIDERS.get(list_id)
+        found = provider.find_model(model) if provider is not None else None
+        return None if found is None else found.id
+
     def resolve(self, list_id: str, model: str, at_ns: int, service_tier: str | None) -> Resolved:
         """Return the card of a model at a time, None where the list has none.
 
