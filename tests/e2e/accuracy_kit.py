@@ -166,12 +166,21 @@ async def _play(case: Case, port: int, key: str) -> bytes:
     return bytes(received)
 
 
-async def play_all(cases: Sequence[Case], port: int, key: str) -> dict[str, bytes]:
-    """Send the cases, sixteen at a time, and return what the client read of each."""
+async def play_all(
+    cases: Sequence[Case], port: int, key: str, keys: Mapping[str, str]
+) -> dict[str, bytes]:
+    """Send the cases, sixteen at a time, and return what the client read of each.
+
+    Args:
+        cases: what to send.
+        port: of the gateway.
+        key: the caller's own provider key, for all cases but those in ``keys``.
+        keys: case ids to virtual keys.
+    """
     gate = asyncio.Semaphore(16)
 
     async def one(case: Case) -> tuple[str, bytes]:
         async with gate:
-            return case.id, await _play(case, port, key)
+            return case.id, await _play(case, port, keys.get(case.id, key))
 
     return dict(await asyncio.gather(*(one(case) for case in cases)))
