@@ -8,13 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollbook.call import Identity
+from tollbook.capture.gateway.admission import Admitted, Owner
 from tollbook.capture.gateway.known_heads import KnownHead, KnownHeads
 
 if TYPE_CHECKING:
-    from tollbook.capture.gateway.admission import Admitted
+    from tollbook.capture.gateway.provider import Upstream
+    from tollbook.dialects.base import Route
 
 HEAD = b"POST /openai/v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\nX: y\r\n\r\n"
-KNOWN = KnownHead("POST", [(b"host", b"a")], None, cast("Admitted", object()))
+OWNER = Owner((), Identity(), None, None, 1)
+ADMITTED = Admitted(
+    cast("Upstream", None), cast("Route", None), b"", b"", None, [], [], None, None, OWNER
+)
+KNOWN = KnownHead("POST", [(b"host", b"a")], None, ADMITTED)
 
 
 def taught(head: bytes = HEAD % 2) -> KnownHeads:
@@ -97,3 +104,40 @@ def test_all_is_forgotten_when_keys_may_have_changed() -> None:
     known.forget()
 
     assert known.take(HEAD % 2 + b"{}") is None
+
+
+TRACED = b"POST /a HTTP/1.1\r\n%b\r\nHost: a\r\n%b\r\n\r\n"
+TRACE = b"traceparent: 00-%032x-%016x-01"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_trace_is_each_request_s_own(*, is_first: bool) -> None:
+    def head(length: int, trace: bytes) -> bytes:
+        lines = (b"Content-Length: %d" % length, trace)
+        return TRACED % (lines if is_first else lines[::-1])
+
+    known = taught(head(2, TRACE % (1, 2)))
+    taken = known.take(head(3, TRACE % (0xABC, 0xD)) + b"abc")
+
+    assert taken is not None
+    assert taken.body == b"abc"
+    owner = taken.admitted.owner
+    assert owner is not None
+    assert (owner.trace_id, owner.parent_span_id) == (f"{0xABC:032x}", f"{0xD:016x}")
+    assert ADMITTED.owner == OWNER, "what is remembered is not changed"
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        b"traceparent: ",
+        b"traceparent: 00-" + b"0" * 32 + b"-" + b"1" * 16 + b"-01",
+        TRACE % (1, 2) + b"-more",
+        (TRACE % (1, 2)).upper(),
+        b"traceparent: " + b"x" * 55,
+    ],
+)
+def test_a_trace_that_is_none_takes_the_long_way(trace: bytes) -> None:
+    known = taught(TRACED % (b"Content-Length: 2", TRACE % (1, 2)))
+
+    assert known.take(TRACED % (b"Content-Length: 2", trace) + b"{}") is None

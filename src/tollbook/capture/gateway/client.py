@@ -140,7 +140,7 @@ class ClientConnection(asyncio.Protocol):
         head = taken.head
         self.deadline = 0
         exchange = self._exchange = Exchange(
-            self._service, self, head.method, head.headers, head.admitted, taken.framing,
+            self._service, self, head.method, head.headers, taken.admitted, taken.framing,
             is_http_10=False, keep_alive=True,
         )  # fmt: skip
         exchange.body_data(taken.body)
