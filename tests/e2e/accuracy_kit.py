@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _EXCHANGE_LIMIT_S = 30
 _head_length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
