@@ -19,11 +19,12 @@ from msgspec import Struct
 from tollbook import clock
 from tollbook.books.store import open_books
 from tollbook.config.schema import default_providers
+from tollbook.ledger.batch import SLICE_CALLS, batch_of
+from tollbook.ledger.bulkprice import price_calls
 from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
-from tollbook.ledger.charge import charge_of
-from tollbook.ledger.columns import call_columns, charge_columns
-from tollbook.ledger.ingest import BATCH_CALLS, Ingester
+from tollbook.ledger.columns import call_columns
+from tollbook.ledger.ingest import BATCH_CALLS, CHUNK_BYTES, Ingester
 from tollbook.ledger.join import Joined, WriterBook
 from tollbook.ledger.schema import ENTRY_NAMES, SCHEMA_VERSION, TIME_ARROW
 from tollbook.ledger.store import entry_table, open_store
@@ -33,7 +34,6 @@ from tollbook.spool import Position, SpoolReader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_READ_BYTES = 1024 * 1024
 _MEMORY_LIMIT = "4GB"
 
 
@@ -91,28 +91,33 @@ class Steps:
     def run(self) -> None:
         """Take every writer's calls to hashed Arrow tables."""
         for writer in self._reader.writers():
-            for calls in self._batches(writer.name):
-                charges = [charge_of(call, self._resolve) for call in calls]
+            slices: list[pa.RecordBatch] = []
+            for calls in self._slices(writer.name):
+                priced = price_calls(calls, self._resolve)
                 self._note("measure_and_price")
-                columns = call_columns(calls) | charge_columns(charges)
+                columns = call_columns(calls) | priced.columns
+                slices.append(pa.RecordBatch.from_pydict(columns))
                 self._note("to_arrow")
-                self._hash(columns, len(calls))
+                if sum(one.num_rows for one in slices) >= BATCH_CALLS:
+                    self._hash(*batch_of(slices))
+                    slices = []
+            if slices:
+                self._hash(*batch_of(slices))
 
-    def _batches(self, writer: str) -> Iterator[list[Any]]:
+    def _slices(self, writer: str) -> Iterator[list[Any]]:
         book = WriterBook(Position(writer))
         joined = Joined(10**9)
         self._mark = clock.monotonic_ns()
         while True:
-            chunk = self._reader.read(book.position, _READ_BYTES)
+            chunk = self._reader.read(book.position, CHUNK_BYTES)
             self._note("read_and_decode")
             joined.take(book, chunk.frames)
             self._note("join")
-            book.position = chunk.next
-            if len(joined.calls) >= BATCH_CALLS or (chunk.at_end and joined.calls):
-                yield joined.calls
-                joined = Joined(10**9)
-                self._mark = clock.monotonic_ns()
-            if chunk.at_end:
+            book.position, at_end = chunk.next, chunk.at_end
+            del chunk
+            if len(joined.calls) >= SLICE_CALLS or (at_end and joined.calls):
+                yield joined.hand_over()
+            if at_end:
                 return
 
     def _hash(self, columns: dict[str, Any], rows: int) -> None:

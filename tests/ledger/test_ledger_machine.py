@@ -27,7 +27,7 @@ _CRASH_AT = [
     "tollbook.ledger.state.save_incidents",
     "tollbook.ledger.state.save_progress",
     "tollbook.ledger.store.batch_hash",
-    "tollbook.ledger.ingest.charge_columns",
+    "tollbook.ledger.batch.price_calls",
 ]
 _PRICES = [("2", "8"), ("3", "8"), ("0.15", "0.6"), ("0", "0")]
 

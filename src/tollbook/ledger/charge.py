@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tollbook.call import Call
     from tollbook.prices.card import RateCard
+    from tollbook.prices.rating import Rated
     from tollbook.usage import Kinds
 
     Resolve = Callable[[str, str | None, int, str | None], RateCard | None]
@@ -93,16 +94,23 @@ def _priced(call: Call, measured: Measured, kinds: Kinds, resolve: Resolve) -> C
     if card is None:
         return _unpriced(measured, None, ("no price for this model",))
     rated = rate(card, kinds)
-    if rated.unpriced_kinds:
-        missing = tuple(f"no rate for {kind}" for kind in rated.unpriced_kinds)
-        return _unpriced(measured, card.card_id, (*rated.flags, *missing))
+    state, flags = outcome(card, rated)
+    if state is PriceState.UNPRICED:
+        return _unpriced(measured, card.card_id, flags)
     if rated.total > MONEY_MAX:
         return _unpriced(measured, card.card_id, ("the cost is beyond any amount of money",))
     return Charge(
-        kinds, measured.source, measured.problems,
-        PriceState.FREE if _is_free(card) else PriceState.PRICED,
-        card.card_id, rated.flags, rated.total, rated.components,
+        kinds, measured.source, measured.problems, state, card.card_id, flags,
+        rated.total, rated.components,
     )  # fmt: skip
+
+
+def outcome(card: RateCard, rated: Rated) -> tuple[PriceState, tuple[str, ...]]:
+    """Return whether what was rated is priced, and the words that go with it."""
+    if rated.unpriced_kinds:
+        missing = tuple(f"no rate for {kind}" for kind in rated.unpriced_kinds)
+        return PriceState.UNPRICED, (*rated.flags, *missing)
+    return PriceState.FREE if _is_free(card) else PriceState.PRICED, rated.flags
 
 
 def _unpriced(measured: Measured, card_id: str | None, flags: tuple[str, ...]) -> Charge:

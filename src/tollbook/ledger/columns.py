@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import astuple
 
-from tollbook.call import IDENTITY_FIELDS, Status
+from tollbook.call import IDENTITY_FIELDS, CallClosed, CallOpened, Evidence, Identity, Status
 from tollbook.ledger.exact import money_array, money_from_int64
 from tollbook.ledger.schema import COST_COLUMNS, TIME_ARROW, UUID_ARROW, Kind
-from tollbook.ledger.usagetext import usage_text
+from tollbook.ledger.usagetext import usage_array
 from tollbook.usage import KINDS, Kinds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tollbook.call import Call, CallClosed, CallOpened, Identity
+    from msgspec import Struct
+
+    from tollbook.call import Call
     from tollbook.ledger.charge import Charge
 
 _INT64_MAX: Final = 2**63 - 1
@@ -37,60 +40,59 @@ _encode = msgspec.json.encode
 
 
 def call_columns(calls: Sequence[Call]) -> dict[str, Any]:
-    """Return what the gateway saw, as Arrow arrays by column name."""
-    opened: list[CallOpened] = [call.opened for call in calls]
-    closed: list[CallClosed] = [call.closed for call in calls]
-    evidence = [call.evidence for call in calls]
+    """Return what the gateway saw, as Arrow arrays by column name.
+
+    Quickest for some hundred calls at a time, while they are still in the processor's cache.
+    """
+    opened = _by_field(CallOpened, [call.opened for call in calls])
+    closed = _by_field(CallClosed, [call.closed for call in calls])
+    evidence = _by_field(Evidence, [call.evidence for call in calls])
     columns: dict[str, Any] = {
         "call_id": pa.ExtensionArray.from_storage(
-            UUID_ARROW, pa.array([one.call_id for one in opened], pa.binary(16))
+            UUID_ARROW, pa.array(opened["call_id"], pa.binary(16))
         ),
-        "called_at": _ints([one.started_at_ns // 1000 for one in opened]).cast(TIME_ARROW),
-        "is_stream": pa.array([one.is_stream for one in opened]),
-        "attempt": _ints([one.attempt for one in opened], _INT32_MAX, pa.int32()),
-        "http_status": _ints([one.http_status for one in closed], _INT32_MAX, pa.int32()),
+        "called_at": _ints([at_ns // 1000 for at_ns in opened["started_at_ns"]]).cast(TIME_ARROW),
+        "is_stream": pa.array(opened["is_stream"]),
+        "attempt": _ints(opened["attempt"], _INT32_MAX, pa.int32()),
+        "http_status": _ints(closed["http_status"], _INT32_MAX, pa.int32()),
         # How long an interrupted call took, nobody saw.
-        "duration_ns": _ints(
-            [None if one.status is Status.INTERRUPTED else one.duration_ns for one in closed]
-        ),
-        "usage_complete": pa.array([one.usage_complete for one in closed]),
-        "is_billable": pa.array([one.is_billable for one in closed]),
-        "usage_raw": _text([usage_text(one.usage) if one.usage else None for one in closed]),
-        "spool_writer": _text([one.writer for one in evidence]),
-        "spool_segment": _ints([one.segment for one in evidence], _INT32_MAX, pa.int32()),
-        "spool_offset": _ints([one.offset for one in evidence]),
-        "gateway_version": _text([one.version for one in evidence]),
-    }
-    for name in _OPENED_TEXT:
-        columns[name] = _text([getattr(one, name) for one in opened])
-    for name in _CLOSED_TEXT:
-        columns[name] = _text([getattr(one, name) for one in closed])
-    for name in _OPENED_INT:
-        columns[name] = _ints([getattr(one, name) for one in opened])
-    for name in _CLOSED_INT:
-        columns[name] = _ints([getattr(one, name) for one in closed])
-    return columns | _identity_columns([one.identity for one in opened])
+        "duration_ns": _ints([
+            None if status is Status.INTERRUPTED else took_ns
+            for status, took_ns in zip(closed["status"], closed["duration_ns"], strict=True)
+        ]),
+        "usage_complete": pa.array(closed["usage_complete"]),
+        "is_billable": pa.array(closed["is_billable"]),
+        "usage_raw": usage_array(closed["usage"]),
+        "spool_writer": _text(evidence["writer"]),
+        "spool_segment": _ints(evidence["segment"], _INT32_MAX, pa.int32()),
+        "spool_offset": _ints(evidence["offset"]),
+        "gateway_version": _text(evidence["version"]),
+    }  # fmt: skip
+    columns |= {name: _text(opened[name]) for name in _OPENED_TEXT}
+    columns |= {name: _text(closed[name]) for name in _CLOSED_TEXT}
+    columns |= {name: _ints(opened[name]) for name in _OPENED_INT}
+    columns |= {name: _ints(closed[name]) for name in _CLOSED_INT}
+    return columns | _identity_columns(opened["identity"])
+
+
+def _by_field(kind: type[Struct], structs: Sequence[Struct]) -> dict[str, Any]:
+    """Return the values of each field, in the order of the structs; all in C."""
+    return dict(zip(kind.__struct_fields__, zip(*map(astuple, structs), strict=True), strict=True))
 
 
 def _identity_columns(identities: Sequence[Identity]) -> dict[str, Any]:
-    columns = {
-        name: _text([getattr(one, name) for one in identities])
-        for name in (*IDENTITY_FIELDS, "api_key_id")
-    }
-    columns["tags"] = _text(
-        [_encode(one.tags).decode() if one.tags else None for one in identities]
-    )
-    columns["identity_source"] = _text([one.sources.get("tenant_id") for one in identities])
+    fields = _by_field(Identity, identities)
+    columns = {name: _text(fields[name]) for name in (*IDENTITY_FIELDS, "api_key_id")}
+    columns["tags"] = _text([_encode(tags) if tags else None for tags in fields["tags"]])
+    columns["identity_source"] = _text([one.get("tenant_id") for one in fields["sources"]])
     columns["identity_detail"] = _text([_identity_detail(one) for one in identities])
     return columns
 
 
-def _identity_detail(identity: Identity) -> str | None:
+def _identity_detail(identity: Identity) -> bytes | None:
     """Return ``{"sources": {field: mechanism}, "conflicts": [...], "problems": [...]}`` as text."""
     if not (identity.conflicts or identity.problems):
-        return (
-            '{"sources":' + _encode(identity.sources).decode() + "}" if identity.sources else None
-        )
+        return b'{"sources":' + _encode(identity.sources) + b"}" if identity.sources else None
     detail: dict[str, Any] = {}
     if identity.sources:
         detail["sources"] = identity.sources
@@ -98,26 +100,31 @@ def _identity_detail(identity: Identity) -> str | None:
         detail["conflicts"] = [msgspec.structs.asdict(one) for one in identity.conflicts]
     if identity.problems:
         detail["problems"] = identity.problems
-    return _encode(detail).decode()
+    return _encode(detail)
 
 
 def charge_columns(charges: Sequence[Charge], kind: Kind = Kind.CHARGE) -> dict[str, Any]:
     """Return the kinds, the price and the cost of calls, as Arrow arrays by column name."""
-    rows = len(charges)
-    texts: dict[tuple[str, ...], str | None] = {(): None}
     columns: dict[str, Any] = {
-        "kind": _same(kind.value, rows),
-        "calls": pa.array(np.ones(rows, dtype=np.int32)),
+        **kind_columns(kind, len(charges)),
         "usage_source": _text([one.source for one in charges]),
-        "usage_problems": _text([_words(texts, one.problems) for one in charges]),
+        "usage_problems": words_array([one.problems for one in charges]),
         "price_state": _text([one.state for one in charges]),
         "price_card_id": _text([one.card_id for one in charges]),
-        "price_flags": _text([_words(texts, one.flags) for one in charges]),
+        "price_flags": words_array([one.flags for one in charges]),
         "cost_usd": money_array([one.cost for one in charges]),
     }
     _add_kinds(columns, [one.kinds for one in charges])
     _add_components(columns, [one.components for one in charges])
     return columns
+
+
+def kind_columns(kind: Kind, rows: int) -> dict[str, Any]:
+    """Return what every entry of a kind says: its name, and that it counts one call."""
+    return {
+        "kind": pa.repeat(pa.scalar(kind.value, pa.string()), rows),
+        "calls": pa.array(np.ones(rows, dtype=np.int32)),
+    }
 
 
 def _add_kinds(columns: dict[str, Any], kinds: list[Kinds | None]) -> None:
@@ -142,23 +149,27 @@ def _add_components(columns: dict[str, Any], components: list[tuple[int, ...] | 
         columns[name] = money_from_int64(values, mask)
 
 
-def _words(texts: dict[tuple[str, ...], str | None], words: tuple[str, ...]) -> str | None:
-    """Return a JSON array of texts, None for none; the same few come again and again."""
-    text = texts.get(words)
-    if text is None and words:
-        text = texts[words] = _encode(words).decode()
-    return text
+def words_array(words: Sequence[tuple[str, ...]]) -> Any:
+    """Return JSON arrays of texts, NULL for none; the same few come again and again."""
+    if not any(words):
+        return pa.nulls(len(words), pa.string())
+    texts = {one: words_text(one) for one in set(words)}
+    return _text([texts[one] for one in words])
 
 
-def _text(values: list[Any]) -> Any:
+def words_text(words: tuple[str, ...]) -> str | None:
+    """Return a JSON array of texts, None for none."""
+    return _encode(words).decode() if words else None
+
+
+def _text(values: Sequence[Any]) -> Any:
+    # Most calls leave the same columns empty.
+    if values and values[0] is None and values.count(None) == len(values):
+        return pa.nulls(len(values), pa.string())
     return pa.array(values, pa.string())
 
 
-def _same(value: str, rows: int) -> Any:
-    return pa.array([value] * rows, pa.string())
-
-
-def _ints(values: list[int | None], largest: int = _INT64_MAX, kind: Any = None) -> Any:
+def _ints(values: Sequence[int | None], largest: int = _INT64_MAX, kind: Any = None) -> Any:
     """Return an integer column; what no such column holds (from a client's header) is unknown."""
     kind = kind or pa.int64()
     try:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import gc
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from tollbook import clock
 from tollbook.ledger import state
+from tollbook.ledger.batch import SLICE_CALLS, Entries
 from tollbook.ledger.cards import UsedCards
-from tollbook.ledger.charge import charge_of
-from tollbook.ledger.columns import call_columns, charge_columns
 from tollbook.ledger.join import Incident, Joined, WriterBook, frame_time_ns
 from tollbook.spool.errors import CorruptSegmentError, SpoolError
 from tollbook.spool.reader import Position
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tollbook.call import Call
     from tollbook.ledger.cards import CardShelf
-    from tollbook.ledger.charge import Charge
     from tollbook.ledger.store import Store
     from tollbook.prices.book import PriceBook
     from tollbook.spool.frame import Framed
@@ -41,6 +38,8 @@ _log = logging.getLogger(__name__)
 BATCH_CALLS = 20_000
 _FIRST_GUESS_CALL_BYTES = 700
 _READ_BYTES_MIN = 256 * 1024
+CHUNK_BYTES = 224 * 1024
+"""Read and made into columns together, while still in the processor's cache."""
 _SURE_CALLS = 100
 _IDLE_PROGRESS_NS = clock.NS_PER_S
 _PRUNE_EVERY_NS = 60 * clock.NS_PER_S
@@ -58,6 +57,14 @@ class StepResult(Struct, frozen=True):
     complete_until_ns: int | None
     problems: tuple[str, ...] = ()
     """Writers that could not be read this time, in words."""
+
+
+class _Read(NamedTuple):
+    """What was read of one writer."""
+
+    frames: int
+    is_end: bool
+    torn: TornTail | None = None
 
 
 class Ingester:
@@ -121,7 +128,8 @@ class Ingester:
     def _step(self) -> StepResult:
         # Taken before the writers are listed: one that appears later starts its calls later.
         now_ns = self._now_ns()
-        joined, problems, torn, frames = Joined(self._batch_calls), [], [], 0
+        joined, entries = Joined(self._batch_calls), Entries(self._cards.resolve)
+        problems, torn, frames = [], [], 0
         bounds: list[int | None] = [now_ns]
         at_end = True
         listed = [one for one in self._reader.writers() if not self._is_finished(one.name)]
@@ -134,7 +142,7 @@ class Ingester:
                 bounds.append(self._bound(one, book))
                 continue
             try:
-                chunk = self._read(book, joined.room // (len(listed) - at))
+                read = self._read_on(joined, entries, book, joined.room // (len(listed) - at))
             except CorruptSegmentError as error:
                 if book.state == "active":
                     joined.incidents.append(_corrupt(book, error))
@@ -147,22 +155,22 @@ class Ingester:
                 bounds.append(self._bound(one, book))
                 at_end = False
                 continue
-            taken, is_end = self._take(joined, book, chunk)
-            frames += taken
-            at_end &= is_end
-            if is_end and chunk.torn is not None:
-                torn.append(chunk.torn)
-                joined.incidents.append(_torn(chunk.torn))
-            if not is_end:
+            frames += read.frames
+            at_end &= read.is_end
+            if read.torn is not None:
+                torn.append(read.torn)
+                joined.incidents.append(_torn(read.torn))
+            if not read.is_end:
                 bounds.append(self._bound(one, book))
             bounds += [min(open_.opened.started_at_ns for open_ in book.open_calls.values())
                        ] if book.open_calls else []  # fmt: skip
-        self._commit(joined, bounds, now_ns, is_idle=not frames)
+        entries.add(joined.hand_over())
+        self._commit(joined, entries, bounds, now_ns, is_idle=not frames)
         for tail in torn:
             self._cut(tail, problems)
         until = self._complete_until_us
         return StepResult(
-            len(joined.calls), frames, at_end, len(joined.incidents),
+            joined.total, frames, at_end, len(joined.incidents),
             None if until is None else until * 1000, tuple(problems),
         )  # fmt: skip
 
@@ -178,16 +186,35 @@ class Ingester:
             book.version = writer.version
         return book
 
-    def _read(self, book: WriterBook, calls: int) -> Chunk:
-        return self._reader.read(book.position, max(_READ_BYTES_MIN, calls * self._call_bytes))
+    def _read_on(self, joined: Joined, entries: Entries, book: WriterBook, calls: int) -> _Read:
+        """Read about so many calls of a writer, and make entries of them."""
+        budget_bytes = max(_READ_BYTES_MIN, calls * self._call_bytes)
+        goal, frames = joined.total + calls, 0
+        while True:
+            try:
+                chunk = self._reader.read(book.position, min(budget_bytes, CHUNK_BYTES))
+            except SpoolError:
+                if frames:
+                    return _Read(frames, is_end=False)  # the next step meets it first
+                raise
+            taken, is_end = self._take(joined, book, chunk)
+            frames += taken
+            budget_bytes -= CHUNK_BYTES
+            if len(joined.calls) >= SLICE_CALLS:
+                entries.add(joined.hand_over())
+            if is_end:
+                return _Read(frames, is_end=True, torn=chunk.torn)
+            if taken < len(chunk.frames) or joined.total >= goal or budget_bytes <= 0:
+                return _Read(frames, is_end=False)
+            del chunk  # so that the next one's objects take the same places
 
     def _take(self, joined: Joined, book: WriterBook, chunk: Chunk) -> tuple[int, bool]:
         """Join a chunk as far as the step has room; return the frames taken and if all is read."""
-        frames, before = chunk.frames, len(joined.calls)
+        frames, before = chunk.frames, joined.total
         taken = joined.take(book, frames)
         if taken:
             book.last_frame_ns = frame_time_ns(frames[taken - 1])
-            self._learn_size(frames, taken, len(joined.calls) - before)
+            self._learn_size(frames, taken, joined.total - before)
         if taken < len(frames):
             _, segment, offset = frames[taken]
             following, is_end = Position(book.position.writer, segment, offset), False
@@ -216,26 +243,23 @@ class Ingester:
         return None if self._complete_until_us is None else self._complete_until_us * 1000
 
     def _commit(
-        self, joined: Joined, bounds: list[int | None], now_ns: int, *, is_idle: bool
-    ) -> None:
+        self, joined: Joined, entries: Entries, bounds: list[int | None], now_ns: int, *,
+        is_idle: bool,
+    ) -> None:  # fmt: skip
         dirty = [book for book in self._writers.values() if book.is_dirty]
         until_us = None if None in bounds else min(one for one in bounds if one is not None) // 1000
         nothing = is_idle and not dirty and not joined.incidents
         if nothing and now_ns - self._progress_saved_ns < _IDLE_PROGRESS_NS:
             return
-        charges = [charge_of(call, self._cards.resolve) for call in joined.calls]
-        self._cards.keep(charge.card_id for charge in charges)
+        self._cards.keep(entries.card_ids)
         with self._store.transaction() as connection:
-            if charges:
-                self._append(joined.calls, charges)
+            for batch in entries.batches():
+                self._store.append(batch.columns, batch.rows)
             state.save_writers(connection, dirty, now_ns // 1000)
             state.save_incidents(connection, joined.incidents, now_ns // 1000)
             state.save_progress(connection, until_us, now_ns // 1000)
         state.mark_saved(dirty)
         self._complete_until_us, self._progress_saved_ns = until_us, now_ns
-
-    def _append(self, calls: list[Call], charges: list[Charge]) -> None:
-        self._store.append(call_columns(calls) | charge_columns(charges), len(calls))
 
     def _cut(self, torn: TornTail, problems: list[str]) -> None:
         try:

@@ -53,19 +53,32 @@ class Joined:
         self.calls: list[Call] = []
         self.incidents: list[Incident] = []
         self._calls_max = calls_max
+        self._handed_over = 0
         self._seen: set[bytes] = set()
+
+    @property
+    def total(self) -> int:
+        """How many calls were completed, handed over or not."""
+        return self._handed_over + len(self.calls)
 
     @property
     def room(self) -> int:
         """How many more calls belong into this step."""
-        return self._calls_max - len(self.calls)
+        return self._calls_max - self.total
+
+    def hand_over(self) -> list[Call]:
+        """Return the calls completed since the last time, and let go of them."""
+        calls, self.calls = self.calls, []
+        self._handed_over += len(calls)
+        return calls
 
     def take(self, book: WriterBook, frames: Sequence[Framed]) -> int:
         """Join frames of a writer, in order, until the step is full; return how many were taken."""
         # One pass over every frame ever written: locals, and no call that can be avoided.
         name, version = book.position.writer, book.version or ""
         opens, calls, seen = book.open_calls, self.calls, self._seen
-        pop, append, see, calls_max = opens.pop, calls.append, seen.add, self._calls_max
+        pop, append, see = opens.pop, calls.append, seen.add
+        calls_max = self._calls_max - self._handed_over
         at = 0
         for at, (frame, segment, offset) in enumerate(frames):
             if isinstance(frame, CallOpened):

@@ -6,9 +6,10 @@ kept as a JSON string of its bytes (each byte the character of that number).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,21 @@ def usage_text(usage: Sequence[bytes]) -> str:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     return "[" + ",".join(map(_one, usage)) + "]"
+
+
+def usage_array(usages: Sequence[tuple[bytes, ...]]) -> Any:
+    """Return the texts of many calls as an Arrow array, NULL for a call without usage objects."""
+    objects = [part for usage in usages for part in usage]
+    try:
+        # Checked in one go: with equal lengths each part is the object at its place, and no
+        # object borrowed a bracket from its neighbour.
+        parts = _decode_raw(b"[" + b",".join(objects) + b"]")
+        if list(map(len, parts)) == list(map(len, objects)):
+            texts = [b"[" + b",".join(usage) + b"]" if usage else None for usage in usages]
+            return pa.array(texts, pa.string())  # which checks that they are UTF-8
+    except (msgspec.MsgspecError, pa.ArrowInvalid, RecursionError):
+        pass
+    return pa.array([usage_text(usage) if usage else None for usage in usages], pa.string())
 
 
 def usage_objects(text: str | None) -> tuple[bytes, ...]:

@@ -50,7 +50,10 @@ def rate(card: RateCard, kinds: Kinds) -> Rated:
     is no fee; any other kind that was used and has no rate is in ``unpriced_kinds``.
     """
     plan = _plans.get(card.card_id) or _plan(card)
-    rates = _in_step(plan, kinds.input_tokens) if plan.steps else plan.standard
+    return _rated(plan, _in_step(plan, kinds.input_tokens) if plan.steps else plan.standard, kinds)
+
+
+def _rated(plan: _Plan, rates: tuple[tuple[int, int], ...], kinds: Kinds) -> Rated:
     components = []
     total = 0
     flags, unpriced = plan.card_flags, plan.unmeasured
@@ -75,6 +78,32 @@ def rate(card: RateCard, kinds: Kinds) -> Rated:
         if note is not None:
             flags = (*flags, note)
     return Rated(tuple(components), total, flags, unpriced)
+
+
+def step_edges(card: RateCard) -> tuple[int, ...]:
+    """Return, ascending, the largest input of each step that does not reach the next one."""
+    plan = _plans.get(card.card_id) or _plan(card)
+    return tuple(above for above, _ in reversed(plan.steps))
+
+
+def unit_prices(card: RateCard, step: int, used: Kinds) -> Rated | None:
+    """Return what one of each kind in ``used`` (ones and zeros) costs in a step of the card.
+
+    With it many usages of the same kinds are priced by multiplication, as :func:`rate` would each.
+
+    Args:
+        card: the card.
+        step: how many of its :func:`step_edges` the input exceeds.
+        used: one for each kind that is used, zero for the others.
+
+    Returns:
+        None where a rate is no whole number of pico, so that each product is to be rounded.
+    """
+    plan = _plans.get(card.card_id) or _plan(card)
+    rates = plan.steps[-step][1] if step else plan.standard
+    if any(units > 1 for (_, units), is_used in zip(rates, used, strict=True) if is_used):
+        return None
+    return _rated(plan, rates, used)
 
 
 def rates_in_step(card: RateCard, input_tokens: int) -> tuple[Rates, int | None]:
