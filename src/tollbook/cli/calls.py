@@ -120,7 +120,9 @@ def _print_tail(
         for row in map(_with_model, rows):
             words = "  ".join(cell(name, row[name], zone) for name in _TAIL_TEXT)
             tokens = f"{cell('', row['input_tokens'])} in {cell('', row['output_tokens'])} out"
-            click.echo(f"{words}  {tokens}  {cell('cost_usd', row['cost_usd'])} USD")
+            cost = cell("cost_usd", row["cost_usd"])
+            known = row["cost_usd"] is not None
+            click.echo(f"{words}  {tokens}  {f'{cost} USD' if known else f'cost {cost}'}")
     sys.stdout.flush()
 
 

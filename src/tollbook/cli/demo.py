@@ -100,7 +100,7 @@ def demo(
     Sends calls through the official SDKs, reports them by tenant and holds the ledger against the
     simulated providers' own bill. Exit code 1 if they differ by anything.
     """
-    err = Console(stderr=True)
+    err = Console(stderr=True, highlight=False)
     home = data_dir.absolute()
     _make_home(home)
     plan = make_plan(seed=seed, calls=calls, tenants=tenants, mix=Mix())

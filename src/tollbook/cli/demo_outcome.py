@@ -38,7 +38,11 @@ def show_outcome(source: ApiSource, plan: Plan, truth: list[TruthCall]) -> TieOu
     """Print the report and the tie-out; return the error that ends the command, if any."""
     span = [("since", "24h")]
     click.echo("\nWho spent it: tollbook report spend --by tenant\n")
-    write_rows(source.ask("spend", [*span, ("by", "tenant"), ("limit", _SHOWN_TENANTS)]), "table")
+    answer = source.ask("spend", [*span, ("by", "tenant"), ("limit", _SHOWN_TENANTS)])
+    write_rows(answer, "table", optional=("cache_write_tokens", "cache_read_tokens"))
+    again = answer["totals"]["calls"] - len(plan.requests)
+    if again > 0:
+        click.echo(f"{again:,} of the calls are retries: each attempt is a call of its own.")
 
     def reported(by: str, *more: tuple[str, str]) -> list[dict[str, Any]]:
         where = ("where", "usage_source=reported")
@@ -67,8 +71,7 @@ def show_outcome(source: ApiSource, plan: Plan, truth: list[TruthCall]) -> TieOu
                    f"{usd_text(one.ledger_pico)} USD, bill {one.bill_tokens:,} tokens "
                    f"{usd_text(one.bill_pico)} USD")  # fmt: skip
     click.echo(f"\n{lines.line()}\n")
-    # Nothing equal to nothing is no proof: some calls must have been compared.
-    holds = lines.lines > 0 and owners.lines > 0 and not differences and not found
+    holds = lines.holds and owners.holds and not found
     return None if holds else TieOutError(len(differences))
 
 

@@ -19,6 +19,7 @@ from tollbook.books.store import open_books
 from tollbook.cli.options import chosen_format, format_option, place, place_options
 from tollbook.cli.tables import print_table, write_json
 from tollbook.reports.errors import QueryError
+from tollbook.reports.query import LATEST
 from tollbook.reports.tabular import csv_text
 from tollbook.reports.times import parse_period
 from tollbook.reports.zone import zone_of
@@ -147,6 +148,8 @@ def _expiry_ns(text: str, tz: str) -> int:
         at = clock.utc_now() + length
     else:
         at = parse_period(text, zone_of(tz), clock.utc_now(), "--expires").start
+    if at > LATEST:
+        raise QueryError("--expires", "lies after 2200; leave it out for a key without an end")
     return int(at.timestamp()) * clock.NS_PER_S
 
 

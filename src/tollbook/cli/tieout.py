@@ -43,8 +43,11 @@ class TieOut(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether every line agrees, in tokens and in money."""
-        return not self.differences and self.ledger_pico == self.bill_pico
+        """Whether there are lines and each agrees, in tokens and in money.
+
+        Nothing equal to nothing is no proof.
+        """
+        return self.lines > 0 and not self.differences
 
     @property
     def difference_pico(self) -> int:
