@@ -22,10 +22,10 @@ from tollbook.ledger.errors import (
     NotALedgerError,
     OlderDatabaseError,
 )
-from tollbook.ledger.exact import MONEY_MAX, money_array, pico_list
+from tollbook.ledger.exact import MONEY_MAX, money_array, pico_list, pico_sum
 from tollbook.ledger.schema import MONEY_ARROW, SCHEMA_VERSION
 from tollbook.ledger.store import connect_readonly, open_store
-from tollbook.ledger.usagetext import usage_objects, usage_text
+from tollbook.ledger.usagetext import usage_array, usage_objects, usage_text
 from tollbook.money import usd_decimal
 
 if TYPE_CHECKING:
@@ -124,6 +124,10 @@ def test_money_goes_through_arrow_exactly(amounts: list[int | None]) -> None:
     assert array.to_pylist() == [None if one is None else usd_decimal(one) for one in amounts]
     array.validate(full=True)
     assert pico_list(array[1:]) == amounts[1:]
+    assert pico_sum(array) == sum(one or 0 for one in amounts)
+    assert pico_sum(pa.chunked_array([array[1:], array])) == sum(
+        one or 0 for one in amounts[1:] + amounts
+    )
 
 
 def test_money_beyond_the_column_is_refused() -> None:
@@ -162,3 +166,13 @@ _JSON = st.dictionaries(st.text(max_size=4), st.integers(0, 9), max_size=3).map(
 @given(st.lists(st.binary(max_size=12) | _JSON, min_size=1, max_size=4))
 def test_usage_text_is_byte_for_byte(usage: list[bytes]) -> None:
     assert usage_objects(usage_text(usage)) == tuple(usage)
+
+
+_USAGE = st.lists(st.binary(max_size=4) | st.sampled_from([b"{}", b"{", b"}", b"{},{", b" {}"]))
+
+
+@settings(max_examples=300)
+@given(st.lists(_USAGE.map(tuple), min_size=1, max_size=6))
+def test_usage_texts_of_many_calls_are_those_of_each(usages: list[tuple[bytes, ...]]) -> None:
+    texts = [usage_text(usage) if usage else None for usage in usages]
+    assert usage_array(usages).to_pylist() == texts

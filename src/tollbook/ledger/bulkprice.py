@@ -19,7 +19,7 @@ from tollbook.call import Metering, Status
 from tollbook.dialects.base import Measured
 from tollbook.ledger.charge import measure, outcome, price
 from tollbook.ledger.columns import charge_columns, kind_columns, words_array, words_text
-from tollbook.ledger.exact import money_from_int64
+from tollbook.ledger.exact import money_columns
 from tollbook.ledger.schema import COST_COLUMNS, Kind, PriceState
 from tollbook.prices.rating import step_edges, unit_prices
 from tollbook.usage import INPUT_KINDS, KINDS, Kinds
@@ -110,9 +110,8 @@ class _Pricing:
             has_cost[at] = charge.cost is not None
         columns = kind_columns(Kind.CHARGE, len(self._calls)) | self._texts(words_of)
         missing = None if has_cost.all() else ~has_cost
-        columns["cost_usd"] = money_from_int64(costs, missing)
-        for at, name in enumerate(COST_COLUMNS):
-            columns[name] = money_from_int64(parts[:, at], missing)
+        money = money_columns(np.column_stack([costs, parts]), missing)
+        columns |= zip(("cost_usd", *COST_COLUMNS), money, strict=True)
         unknown = np.array([one.kinds is None for one in self._measured])
         mask = unknown if unknown.any() else None
         for name, values in zip(KINDS, np.ascontiguousarray(kinds.T), strict=True):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from msgspec.structs import astuple
 
 from tollbook.call import IDENTITY_FIELDS, CallClosed, CallOpened, Evidence, Identity, Status
-from tollbook.ledger.exact import money_array, money_from_int64
+from tollbook.ledger.exact import money_array, money_columns
 from tollbook.ledger.schema import COST_COLUMNS, TIME_ARROW, UUID_ARROW, Kind
 from tollbook.ledger.usagetext import usage_array
 from tollbook.usage import KINDS, Kinds
@@ -145,8 +145,8 @@ def _add_components(columns: dict[str, Any], components: list[tuple[int, ...] | 
         return
     missing = np.fromiter((one is None for one in components), np.bool_, len(components))
     mask = missing if missing.any() else None
-    for name, values in zip(COST_COLUMNS, flat.reshape(-1, width).T, strict=True):
-        columns[name] = money_from_int64(values, mask)
+    money = money_columns(flat.reshape(-1, width), mask)
+    columns.update(zip(COST_COLUMNS, money, strict=True))
 
 
 def words_array(words: Sequence[tuple[str, ...]]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tollbook.spool.frame import Framed
 
 
-class OpenCall(NamedTuple):
+class OpenCall(Struct, frozen=True, gc=False):
     """An open frame that waits for its close frame, and where it stands."""
 
     opened: CallOpened
@@ -106,10 +106,11 @@ class Joined:
     def interrupt(self, book: WriterBook) -> None:
         """Complete what a dead writer left open: calls whose end nobody saw."""
         name, version = book.position.writer, book.version or ""
-        for call_id, (opened, segment, offset) in book.open_calls.items():
-            closed = CallClosed(call_id, book.last_frame_ns or opened.started_at_ns,
+        for call_id, one in book.open_calls.items():
+            closed = CallClosed(call_id, book.last_frame_ns or one.opened.started_at_ns,
                                 Status.INTERRUPTED)  # fmt: skip
-            self.calls.append(Call(opened, closed, Evidence(name, segment, offset, version)))
+            evidence = Evidence(name, one.segment, one.offset, version)
+            self.calls.append(Call(one.opened, closed, evidence))
         book.open_calls.clear()
 
     def _note(

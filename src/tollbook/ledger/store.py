@@ -18,7 +18,7 @@ from tollbook import __version__, clock
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
 from tollbook.ledger.engines.duckdb import connect
 from tollbook.ledger.errors import NewerDatabaseError, NotALedgerError, OlderDatabaseError
-from tollbook.ledger.exact import money_array, pico_list
+from tollbook.ledger.exact import money_array, pico_sum
 from tollbook.ledger.schema import (
     ENTRY_NAMES,
     ENTRY_SCHEMA,
@@ -111,7 +111,7 @@ class Store:
             "booked_at": pa.array(np.full(rows, booked_us, dtype=np.int64)).cast(TIME_ARROW),
         }
         table = entry_table({**columns, **stamps}, rows)
-        cost = sum(pico or 0 for pico in pico_list(table.column("cost_usd")))
+        cost = pico_sum(table.column("cost_usd"))
         head = BatchHead(batch_id, booked_us, SCHEMA_VERSION, first, last, cost, self.head_hash)
         digest = batch_hash(head, table, ENTRY_NAMES)
         self._connection.register(_ARROW_VIEW, table)
