@@ -976,14 +976,10 @@ MEASURED: list[tuple[str, list[Step], dict[str, Any]]] = [
         "prompt_tokens": 50, "completion_tokens": 100, "total_tokens": 150,
         "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}))], {}),
 ]  # fmt: skip
-NOT_INFLATED = pytest.mark.xfail(reason="the gateway inflates the first gzip member only")
 ODD = [case(f"X-{name}", steps, **fields) for name, steps, fields in MEASURED]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(one, marks=NOT_INFLATED if one == "X-gzip-members" else ()) for one in ODD],
-)
+@pytest.mark.parametrize("name", ODD)
 def test_X_odd_bytes_do_not_change_what_was_used(book: Book, name: str) -> None:
     book.check(name, "0.0011", uncached_input_tokens=50, visible_output_tokens=100)
     assert len(book.one(name)["model_actual"] or "") <= 256
@@ -1053,7 +1049,6 @@ UNBILLED = [
 ]  # fmt: skip
 
 
-@pytest.mark.xfail(reason="the gateway counts every answer with status 200 as billable")
 @pytest.mark.parametrize("name", UNBILLED)
 def test_X_an_error_with_status_200_before_any_output_is_not_billed(book: Book, name: str) -> None:
     row = book.check(name, "0", source="none", status="error")
@@ -1066,7 +1061,6 @@ REDIRECT = case(
 )
 
 
-@pytest.mark.xfail(reason="the gateway counts every answer below status 400 as billable")
 def test_X_a_redirect_is_not_billed(book: Book) -> None:
     row = book.check(REDIRECT, "0", source="none")
     assert row["price_state"] == "not_billed"

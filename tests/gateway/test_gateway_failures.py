@@ -112,6 +112,7 @@ def test_a_provider_that_closes_without_an_answer_is_502() -> None:
             response = await gateway.ask(chat())
             assert (response.status, error_type(response.body)) == (502, "upstream_disconnected")
             assert len(gateway.provider.requests) == 1
+            assert gateway.sink.closed[0].is_billable, "it may have generated: to be estimated"
 
     run(main())
 
@@ -204,6 +205,8 @@ def test_a_stale_connection_is_retried_once_where_that_is_safe(
             assert gateway.provider.connections == 1 + retried
             assert gateway.service.metrics.retries == retried
             assert len(gateway.sink.opened) == len(gateway.sink.closed) == 2
+            # Closed before the request came: the provider has not seen it.
+            assert gateway.sink.closed[1].is_billable == retried
 
     run(main())
 

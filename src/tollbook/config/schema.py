@@ -185,7 +185,8 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     provider: str
     """Configured provider name."""
     model: str
-    """Model name, ``*`` and ``?`` as in file names; matched against the model that answered."""
+    """Model name, ``*`` and ``?`` as in file names; matched against the model that answered and
+    against the price list's name for it."""
     effective_from: str
     """Date (midnight UTC) or date and time with offset; the first moment the card applies."""
     effective_until: str | None = None

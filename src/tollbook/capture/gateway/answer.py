@@ -46,6 +46,10 @@ class InflatedCopy:
             if part:
                 plain.append(part)
             data = self._inflate.unconsumed_tail
+            if self._inflate.eof and self._inflate.unused_data:
+                # RFC 1952 section 2.2: a gzip file may have several members.
+                data = self._inflate.unused_data
+                self._inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)
         return plain
 
 
@@ -86,7 +90,9 @@ class Answer:
                 content_type = value
             elif name == b"connection":
                 named |= named_by_connection(value)
-        self.is_event_stream = content_type is not None and content_type.startswith(_EVENT_STREAM)
+        self.is_event_stream = (
+            content_type is not None and content_type[:17].lower() == _EVENT_STREAM
+        )
         pieces = [STATUS_LINES[status], CALL_ID, b": ", call_id, b"\r\n"]
         pieces += response_fields(headers, named)
         has_body = not is_head and status not in {204, 304}

@@ -24,9 +24,11 @@ from tollbook.capture.gateway.outgoing import chunk, request_bytes, without_body
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.upstream import UpstreamConnection
-    from tollbook.dialects.base import Header
+    from tollbook.dialects.base import Header, Metered
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_STALE_NS: Final = clock.NS_PER_S
+"""A kept connection that fails this soon was most likely closed before the request came."""
 _OVERLOADED: Final = Refusal(
     503,
     "spool_unavailable",
@@ -328,7 +330,7 @@ class Exchange(OpenCall):
         self._close(
             Status.ERROR if is_error else Status.OK,
             error_type=metered.error_type or (f"http_{answer.status}" if is_error else None),
-            is_billable=answer.status < 400 or bool(metered.usage),  # noqa: PLR2004 -- HTTP
+            is_billable=_is_billable(answer.status, metered),
         )
         self._service.turn.then(self._release_close)
 
@@ -354,7 +356,13 @@ class Exchange(OpenCall):
             self._service.metrics.retries += 1
             self._admitted.upstream.pool.acquire(self, must_be_fresh=True)
             return
-        self._fail(upstream_failure(self._admitted.upstream.name, error, is_timeout=is_timeout))
+        waited_ns = clock.monotonic_ns() - self._started_ns
+        was_stale = connection is not None and connection.is_reused and waited_ns < _STALE_NS
+        self._fail(
+            upstream_failure(
+                self._admitted.upstream.name, error, is_timeout=is_timeout, was_stale=was_stale
+            )
+        )
 
     def _broken(self, answer: Answer, error_type: str) -> None:
         """Close a call whose answer broke off, and cut the client: no clean end for half a body."""
@@ -366,3 +374,15 @@ class Exchange(OpenCall):
         client, self._client = self._client, None
         if client is not None:
             client.cut(data, hard=answer.ends_with_connection)
+
+
+def _is_billable(status: int, metered: Metered) -> bool:
+    """Whether the provider may bill a whole answer: it reported usage, or gave a result.
+
+    Redirects and errors give none, nor does an error with status 200 before any output.
+    """
+    if metered.usage:
+        return True
+    if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP
+        return False
+    return metered.error_type is None or metered.output_events > 0

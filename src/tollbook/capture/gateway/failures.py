@@ -62,8 +62,15 @@ def connect_failure(provider: str, error: Exception) -> Failure:
     return Failure(refusal, is_billable=False)
 
 
-def upstream_failure(provider: str, error: Exception | None, *, is_timeout: bool) -> Failure:
-    """Return the answer to a request that was sent but got no response head."""
+def upstream_failure(
+    provider: str, error: Exception | None, *, is_timeout: bool, was_stale: bool
+) -> Failure:
+    """Return the answer to a request that was sent but got no response head.
+
+    A provider that falls silent or hangs up may have generated, and bills what it generated: such
+    a call is estimated. Not so where ``was_stale``, the connection having been closed before the
+    request came, or where what answers does not speak HTTP.
+    """
     if is_timeout:
         refusal = Refusal(504, "upstream_timeout", f"{provider!r} did not begin to answer in time")
     elif isinstance(error, ProtocolError):
@@ -76,7 +83,8 @@ def upstream_failure(provider: str, error: Exception | None, *, is_timeout: bool
             502, "upstream_disconnected", f"{provider!r} closed the connection without an answer"
         )
     notice(logger, f"answer {provider}", "provider %s: %s", provider, refusal.message)
-    return Failure(refusal, is_billable=is_timeout)
+    is_billable = is_timeout or not (was_stale or isinstance(error, ProtocolError))
+    return Failure(refusal, is_billable=is_billable)
 
 
 def _reason(error: Exception) -> str:
