@@ -142,12 +142,13 @@ def revoke(
 
 def _expiry_ns(text: str, tz: str) -> int:
     """Return the moment a key ends: a time as everywhere, but a bare length counts from now on."""
+    zone = zone_of(tz)
     ahead = _FROM_NOW.fullmatch(text.strip().lower())
     if ahead is not None:
         length = timedelta(**{_UNITS[ahead["unit"]]: int(ahead["count"])})
         at = clock.utc_now() + length
     else:
-        at = parse_period(text, zone_of(tz), clock.utc_now(), "--expires").start
+        at = parse_period(text, zone, clock.utc_now(), "--expires").start
     if at > LATEST:
         raise QueryError("--expires", "lies after 2200; leave it out for a key without an end")
     return int(at.timestamp()) * clock.NS_PER_S

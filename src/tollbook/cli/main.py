@@ -129,7 +129,7 @@ def _usage_line(error: click.ClickException) -> str:
     return f"tollbook: {text[:1].lower()}{text[1:]}; see {path} --help"
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("tollbook", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tollbook")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 def cli(debug: bool) -> None:  # noqa: FBT001 -- a command-line flag
