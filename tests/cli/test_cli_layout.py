@@ -95,3 +95,9 @@ def test_a_table_that_cannot_fit_is_wider_and_whole(
 
     assert CALL_ID in text
     assert "1,234.000000000012" in text
+
+
+def test_a_title_is_text_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_table([ROW], ["tenant"], title="add a [[prices]] card")
+
+    assert "add a [[prices]] card" in capsys.readouterr().out

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PIPE_WIDTH: Final = 240
 _CENT_DIGITS: Final = 2
 UNKNOWN_COST: Final = "unknown"
-_WHOLE: Final = frozenset(["call_id", "api_key_id", "card_id"])
+_WHOLE: Final = frozenset(["call_id", "api_key_id", "card_id", "price_card_id"])
 """Ids that people copy, which a line break would spoil."""
 
 
@@ -100,7 +100,8 @@ def print_table(
         optional,
     )
     table = Table(
-        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold",
+        box=SIMPLE_HEAD, title=None if title is None else Text(title),
+        title_justify="left", title_style="bold",
         show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0),
     )  # fmt: skip
     height = max((column.heading.count("\n") for column in laid.columns), default=0)
@@ -205,8 +206,8 @@ def completeness_lines(answer: Mapping[str, Any]) -> list[str]:
         lines.append(f"Complete until {_local(complete['complete_until'], zone)}.")
     states = {
         "unattributed": "without a tenant (shown as unknown)",
-        "unpriced": "without a price: their cost is not in the total",
-        "unmetered": "passed through unmetered: their cost is not in the total",
+        "unpriced": "without a price (not in the total)",
+        "unmetered": "passed through unmetered (not in the total)",
         "estimated": "with estimated usage",
         "interrupted": "interrupted by the end of a gateway process",
     }

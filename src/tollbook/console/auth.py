@@ -19,6 +19,7 @@ TOKEN_FILE: Final = "console.token"  # noqa: S105 -- a file name
 ADDRESS_FILE: Final = "console.json"
 _TOKEN_BYTES: Final = 32
 _FILE_MAX_BYTES: Final = 4096
+_RESTART: Final = "restart tollbook up, or remove the file if none runs"
 
 
 class Address(Struct, frozen=True):
@@ -75,16 +76,20 @@ def read_announcement(data_dir: Path) -> tuple[Address, str] | None:
     """
     try:
         address = (data_dir / ADDRESS_FILE).read_bytes()[:_FILE_MAX_BYTES]
-        token = (data_dir / TOKEN_FILE).read_bytes()[:_FILE_MAX_BYTES].decode("ascii")
-        return msgspec.json.decode(address, type=Address), token
+        token = (data_dir / TOKEN_FILE).read_bytes()[:_FILE_MAX_BYTES].decode("ascii").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
         raise AnnouncementError(data_dir / TOKEN_FILE, f"cannot be read: {problem}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        advice = "restart tollbook up, or remove the file if none runs"
-        raise AnnouncementError(data_dir / ADDRESS_FILE, "is damaged", advice) from error
+    except UnicodeDecodeError as error:
+        raise AnnouncementError(data_dir / TOKEN_FILE, "is damaged", _RESTART) from error
+    if not token.isprintable():
+        raise AnnouncementError(data_dir / TOKEN_FILE, "is damaged", _RESTART)
+    try:
+        return msgspec.json.decode(address, type=Address), token
+    except msgspec.DecodeError as error:
+        raise AnnouncementError(data_dir / ADDRESS_FILE, "is damaged", _RESTART) from error
 
 
 def _write_private(path: Path, data: bytes) -> None:
