@@ -123,7 +123,7 @@ class LazyGroup(click.Group):
 
 def _usage_line(error: click.ClickException) -> str:
     """Return what is wrong with a command line, and where to read how it should be."""
-    text = " ".join(error.format_message().split()).rstrip(".")
+    text = " ".join(error.format_message().split()).rstrip(".?")
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "tollbook"
     return f"tollbook: {text[:1].lower()}{text[1:]}; see {path} --help"
