@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ def test_missing_and_unusable_places(tmp_path: Path) -> None:
         open_store(tmp_path / "nowhere" / "ledger.duckdb")
 
 
-def test_a_file_open_elsewhere_says_that_the_ledger_runs(world: W) -> None:
+def test_a_file_open_elsewhere_names_the_process(world: W) -> None:
     code = (
         "import sys, pathlib\n"
         "from tollbook.ledger.store import connect_readonly, open_store\n"
@@ -99,7 +100,7 @@ def test_a_file_open_elsewhere_says_that_the_ledger_runs(world: W) -> None:
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert len(lines) == 2
-    assert all("the ledger is running (process " in line for line in lines)
+    assert all(f"process {os.getpid()} has it open" in line for line in lines)
     assert LedgerInUseError.exit_code == 2
 
 

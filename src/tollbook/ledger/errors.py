@@ -30,8 +30,8 @@ class LedgerInUseError(LedgerFileError):
 
     def __init__(self, path: Path, pid: str | None) -> None:
         self.pid = pid
-        who = f"the ledger is running (process {pid})" if pid else "the ledger is running"
-        super().__init__(path, who, "ask it through its API, or stop it first")
+        who = f"process {pid} has it open" if pid else "another process has it open"
+        super().__init__(path, who, "if that is a running ledger, ask it; else stop it first")
 
 
 class NewerDatabaseError(LedgerFileError):

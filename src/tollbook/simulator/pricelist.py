@@ -126,6 +126,15 @@ _MODELS = (
     ),
     Model(
         "anthropic",
+        "claude-sonnet-4-5",
+        "claude-sonnet-4-5-20250929",
+        ("messages",),
+        _claude("3.00", "0.30", "3.75", "6.00", "15.00"),
+        True,
+        200_000,
+    ),
+    Model(
+        "anthropic",
         "claude-sonnet-4-6",
         "claude-sonnet-4-6",
         ("messages",),

@@ -247,7 +247,11 @@ class Admission:
         if action == "refuse":
             return Refusal(400, "missing_tenant", missing_tenant_help(identity))
         if action == "warn":
-            notice(logger, "tenant", "a call came without a tenant; it is booked to 'unknown'")
+            key = identity.api_key_id or "none"
+            notice(
+                logger, f"tenant {key}",
+                "a call with key %s came without a tenant; it is booked to 'unknown'", key,
+            )  # fmt: skip
         return None
 
 
