@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts
 from tollbook.dialects.request_body import (
-    DECODE_ERRORS,
-    any_of,
+    BodyReader,
     as_count,
     as_model,
-    members_of,
     text_length,
     without_litellm_metadata,
 )
 from tollbook.dialects.request_owners import Owners, claims_from_body
-from tollbook.dialects.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims
@@ -36,7 +32,7 @@ class _Body(Struct, gc=False):
     tools: Raw = Raw()
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+_read = BodyReader(_Body, {"model": str, "stream": bool, "max_tokens": int}).read
 
 
 def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
@@ -57,31 +53,4 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
         max_output_tokens=as_count(read.max_tokens),
         input_chars=text_length((read.messages, read.system, read.tools)),
         claims=claims,
-    )
-
-
-def _read(body: bytes) -> _Body | None:
-    try:
-        return _decode(body)
-    except msgspec.ValidationError:
-        return _loosely(body)
-    except DECODE_ERRORS:
-        mended = without_lone_surrogates(body)
-        return None if mended is None else _read(mended)
-
-
-def _loosely(body: bytes) -> _Body | None:
-    members = members_of(body)
-    if members is None:
-        return None
-    model, stream = (any_of(members.get(name, Raw())) for name in ("model", "stream"))
-    return _Body(
-        model=as_model(model),
-        stream=stream is True,
-        max_tokens=as_count(any_of(members.get("max_tokens", Raw()))),
-        **{
-            name: members[name]
-            for name in ("metadata", "litellm_metadata", "tags", "system", "messages", "tools")
-            if name in members
-        },
     )

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts, Route
 from tollbook.dialects.request_body import (
-    DECODE_ERRORS,
-    any_of,
+    BodyReader,
     as_count,
     as_model,
     asked_for_usage,
-    members_of,
     text_length,
     without_litellm_metadata,
 )
 from tollbook.dialects.request_owners import Owners, claims_from_body
-from tollbook.dialects.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims
@@ -50,11 +46,18 @@ class _Body(Struct, gc=False):
     text: Raw = Raw()
 
 
-_decode = msgspec.json.Decoder(_Body).decode
-_TYPED: Final = (
-    "model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "user",
-    "safety_identifier",
-)  # fmt: skip
+_read = BodyReader(
+    _Body,
+    {
+        "model": str,
+        "stream": bool,
+        "max_tokens": int,
+        "max_completion_tokens": int,
+        "max_output_tokens": int,
+        "user": str,
+        "safety_identifier": str,
+    },
+).read
 
 
 def read_openai_request(
@@ -92,31 +95,3 @@ def read_openai_request(
         claims=claims,
         hides_usage=hides_usage,
     )  # fmt: skip
-
-
-def _read(body: bytes) -> _Body | None:
-    try:
-        return _decode(body)
-    except msgspec.ValidationError:
-        return _loosely(body)
-    except DECODE_ERRORS:
-        mended = without_lone_surrogates(body)
-        return None if mended is None else _read(mended)
-
-
-def _loosely(body: bytes) -> _Body | None:
-    """Read a body whose members are not all of the documented types: use those that are."""
-    members = members_of(body)
-    if members is None:
-        return None
-    read = _Body()
-    for name in _Body.__struct_fields__:
-        if name in members:
-            value: Any = members[name]
-            if name in _TYPED:
-                value = any_of(value)
-                expected = bool if name == "stream" else int if name.startswith("max") else str
-                if type(value) is not expected:
-                    continue
-            setattr(read, name, value)
-    return read

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
+
+from tollbook.dialects.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+Shape = TypeVar("Shape", bound=Struct)
 
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_MODEL_CHARS: Final = 256
@@ -82,6 +86,46 @@ def any_of(raw: Raw) -> Any:
         return _decode_any(raw) if raw else None
     except DECODE_ERRORS:
         return None
+
+
+class BodyReader(Generic[Shape]):
+    """Reads request bodies of one API, of documented types or not.
+
+    Args:
+        shape: a struct whose members all have defaults.
+        typed: those of its members that are not kept raw, with the one type each is used with.
+    """
+
+    def __init__(self, shape: type[Shape], typed: Mapping[str, type]) -> None:
+        self._shape = shape
+        self._typed = typed
+        self._decode = msgspec.json.Decoder(shape).decode
+
+    def read(self, body: bytes) -> Shape | None:
+        """Return what a body says; None for one that is not a JSON object. Never raises."""
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError:
+            return self._loosely(body)
+        except DECODE_ERRORS:
+            mended = without_lone_surrogates(body)
+            return None if mended is None else self.read(mended)
+
+    def _loosely(self, body: bytes) -> Shape | None:
+        """Read a body whose members are not all of the documented types: use those that are."""
+        members = members_of(body)
+        if members is None:
+            return None
+        used: dict[str, Any] = {}
+        for name in self._shape.__struct_fields__:
+            if name in members:
+                value: Any = members[name]
+                if name in self._typed:
+                    value = any_of(value)
+                    if type(value) is not self._typed[name]:
+                        continue
+                used[name] = value
+        return self._shape(**used)
 
 
 def asked_for_usage(body: bytes, stream_options: Raw) -> bytes | None:
