@@ -110,6 +110,15 @@ class CallOpened(Struct, frozen=True, array_like=True, gc=False, tag=1):
     request_bytes: int = 0
     input_chars: int = 0  # text sent, the basis of an estimate
     max_output_tokens: int | None = None
+    operation_id: bytes | None = None  # call id of the first attempt; None is this call itself
+    retry_of: bytes | None = None  # the attempt before this one, made by the gateway
+    fallback_from: str | None = None  # "provider/model" that this attempt stands in for
+    route: str | None = None  # the configured route that chose the target
+    region: str | None = None  # where the provider serves it, if its address says so
+    asked: dict[str, str | int] | None = None
+    """What only the request says and the price depends on: images, size, quality, characters."""
+    batch_id: str | None = None  # the provider's id; this call is a line of that batch
+    custom_id: str | None = None  # of the line within its batch
 
 
 class CallClosed(Struct, frozen=True, array_like=True, gc=False, tag=2):
@@ -132,6 +141,7 @@ class CallClosed(Struct, frozen=True, array_like=True, gc=False, tag=2):
     output_events: int = 0  # content events received
     response_bytes: int = 0
     is_billable: bool = True  # False: the provider answered with an error, or was never reached
+    cached_from: bytes | None = None  # call id whose answer was given again; nothing was sent
 
 
 class FramesLost(Struct, frozen=True, array_like=True, gc=False, tag=3):

@@ -55,7 +55,7 @@ CARD = '[[prices]]\nprovider = "openai"\nmodel = "gpt-4o"\neffective_from = "202
         ('[ledger]\nmemory_limit = "4"', "FILE: ledger.memory_limit: expected a size such as 4GB"),
         (
             '[providers.eu]\ndialect = "opnai"\nbase_url = "https://x"',
-            "FILE: providers.eu.dialect: expected one of anthropic, openai",
+            "FILE: providers.eu.dialect: expected one of anthropic, azure, bedrock",
         ),
         (
             EU.replace("https://eu", "eu"),

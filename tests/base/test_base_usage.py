@@ -20,4 +20,4 @@ def test_kinds_are_disjoint_and_complete() -> None:
 
 
 def test_a_call_is_one_request_unless_said_otherwise() -> None:
-    assert Kinds() == (0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+    assert Kinds()._asdict() == dict.fromkeys(KINDS, 0) | {"requests": 1}

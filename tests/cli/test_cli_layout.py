@@ -58,6 +58,12 @@ def test_a_layout_shows_or_names_every_column(
         assert column.is_wrapped or column.cells == original.cells
 
 
+def test_a_cell_that_may_not_wrap_stays_as_it_is() -> None:
+    laid = fit([Column("id", "heading one", (" ",), is_wrapped=False)], 10)
+
+    assert laid.columns[0].cells == (" ",)
+
+
 def shown(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
     tables.print_table([ROW], list(ROW), optional=("input_tokens", "model"))

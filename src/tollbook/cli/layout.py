@@ -57,11 +57,15 @@ def fit(columns: Sequence[Column], available: int, optional: Sequence[str] = ())
             break
         left_out.append(candidates.pop(0))
         kept = [one for one in kept if one.name != left_out[-1]]
-    wrapped = [
-        one._replace(cells=tuple(wrap(text, width) for text in one.cells))
+    shown = [
+        _wrapped(one, width) if one.is_wrapped else one
         for one, width in zip(kept, widths, strict=True)
     ]
-    return Layout(tuple(wrapped), tuple(widths), tuple(left_out))
+    return Layout(tuple(shown), tuple(widths), tuple(left_out))
+
+
+def _wrapped(column: Column, width: int) -> Column:
+    return column._replace(cells=tuple(wrap(text, width) for text in column.cells))
 
 
 def wrap(text: str, width: int) -> str:

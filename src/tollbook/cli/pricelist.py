@@ -12,10 +12,11 @@ from tollbook.books.records import FILE_NAME
 from tollbook.books.store import open_books
 from tollbook.books.tables import price_cards
 from tollbook.console.ledgerfile import price_book_of
+from tollbook.money import Rate
 from tollbook.prices.card import RateCard, effective_rates
 from tollbook.prices.explain import describe
 from tollbook.reports.errors import QueryError
-from tollbook.usage import FEE_KINDS, KINDS
+from tollbook.usage import KINDS, PRICED_PER, TOKEN_KINDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +30,6 @@ CARD_COLUMNS: Final = (
 )  # fmt: skip
 RATE_COLUMNS: Final = ("kind", "usd", "per", "step", "follows")
 _CARDS_MAX: Final = 10_000
-_THOUSAND: Final = 1000
 
 
 def card_rows(
@@ -87,13 +87,13 @@ def rate_rows(card_row: dict[str, Any]) -> list[dict[str, Any]]:
         for kind, rate in zip(KINDS, effective_rates(card, rates), strict=True):
             if rate is None:
                 continue
-            is_fee = kind in FEE_KINDS
-            shown = rate._replace(denominator=rate.denominator * _THOUSAND) if is_fee else rate
+            units, words = PRICED_PER[kind]
+            shown = Rate(rate.numerator * units, rate.denominator * 1_000_000)
             rows.append(
                 {
                     "kind": kind,
                     "usd": shown.usd_per_million(),
-                    "per": "1000" if is_fee else "million tokens",
+                    "per": "million tokens" if kind in TOKEN_KINDS else words,
                     "step": None if step is None else f"over {step.threshold} input tokens",
                     "follows": card.inherited.get(kind),
                 }

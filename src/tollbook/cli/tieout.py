@@ -19,6 +19,21 @@ LEDGER_KIND: Final = {
     "cache_write_1h": "cache_write_1h_tokens",
     "visible_output": "visible_output_tokens",
     "reasoning": "reasoning_tokens",
+    "input_audio": "input_audio_tokens",
+    "cache_read_audio": "cache_read_audio_tokens",
+    "input_image": "input_image_tokens",
+    "cache_read_image": "cache_read_image_tokens",
+    "input_video": "input_video_tokens",
+    "output_audio": "output_audio_tokens",
+    "output_image": "output_image_tokens",
+    "citation": "citation_tokens",
+    "web_search": "web_search_requests",
+    "file_search": "file_search_requests",
+    "code_session": "code_sessions",
+    "search_unit": "search_units",
+    "image": "images",
+    "audio_ms": "audio_ms",
+    "character": "characters",
 }
 """The bill's name of a kind to the ledger's."""
 

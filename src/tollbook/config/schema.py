@@ -37,8 +37,8 @@ MissingTenantAction = Literal["serve", "warn", "refuse"]
 class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[providers.NAME]``: one upstream API, reached under ``/NAME/...``."""
 
-    dialect: Literal["openai", "anthropic"]
-    """Which API the server speaks; OpenAI-compatible servers speak openai."""
+    dialect: Literal["openai", "azure", "anthropic", "gemini", "bedrock", "cohere", "ollama"]
+    """Which API the server speaks; OpenAI-compatible servers speak openai, Vertex AI gemini."""
     base_url: HttpUrl
     """Where it is, without the part that clients add (``/v1/...``)."""
     api_key_env: str | None = None
@@ -178,7 +178,8 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[[prices]]``: a dated price that goes before the list price.
 
     Either ``discount_percent`` off the list price, or own rates in US dollars per million tokens
-    (``web_search_requests`` and ``requests``: per thousand). A rate that is not given follows the
+    (searches, sessions, search units and requests: per thousand; ``images`` each;
+    ``audio_minutes`` per minute; ``characters`` per million). A rate that is not given follows the
     nearest one that is (reasoning follows output, cache kinds follow input) and is flagged.
     """
 
@@ -203,14 +204,38 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """USD per million tokens written to a cache for an hour."""
     input_audio: Decimal | None = None
     """USD per million tokens of audio input."""
+    cache_read_audio: Decimal | None = None
+    """USD per million tokens of audio read from a cache."""
+    input_image: Decimal | None = None
+    """USD per million tokens of image input."""
+    cache_read_image: Decimal | None = None
+    """USD per million tokens of images read from a cache."""
+    input_video: Decimal | None = None
+    """USD per million tokens of video input."""
     output: Decimal | None = None
     """USD per million tokens of visible output."""
     reasoning: Decimal | None = None
     """USD per million tokens of reasoning."""
     output_audio: Decimal | None = None
     """USD per million tokens of audio output."""
+    output_image: Decimal | None = None
+    """USD per million tokens of generated images."""
+    citation: Decimal | None = None
+    """USD per million tokens of cited text."""
     web_search_requests: Decimal | None = None
     """USD per thousand web searches."""
+    file_search_requests: Decimal | None = None
+    """USD per thousand searches in stored files."""
+    code_sessions: Decimal | None = None
+    """USD per thousand sessions of a code interpreter."""
+    search_units: Decimal | None = None
+    """USD per thousand rerank searches."""
+    images: Decimal | None = None
+    """USD per generated image."""
+    audio_minutes: Decimal | None = None
+    """USD per minute of audio."""
+    characters: Decimal | None = None
+    """USD per million characters of text to be spoken."""
     requests: Decimal | None = None
     """USD per thousand requests."""
     reason: str | None = None

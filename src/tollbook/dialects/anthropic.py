@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from tollbook.dialects.anthropic_request import read_anthropic_request
 from tollbook.dialects.anthropic_stream import MessageStreamMeter
 from tollbook.dialects.anthropic_usage import read_anthropic_usage
 from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Route
+from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.http_head import (
     attempt_of,
@@ -31,10 +32,10 @@ _COUNT_TOKENS: Final = Route("count_tokens", Metering.FREE, inspects_body=False)
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
 
 
-class Anthropic:
+class Anthropic(DialectDefaults):
     """See :class:`tollbook.dialects.base.Dialect`."""
 
-    name: Literal["openai", "anthropic"] = "anthropic"
+    name = "anthropic"
 
     def route(self, method: str, path: str) -> Route:
         """Classify by the end of the path."""

@@ -109,12 +109,9 @@ def _kinds(usage: _Usage) -> tuple[Kinds, tuple[str, ...]]:
         usage.cache_read_input_tokens or 0,
         written_5m,
         written_1h,
-        0,
-        output - thinking,
-        thinking,
-        0,
-        searches or 0,
-        1,
+        visible_output_tokens=output - thinking,
+        reasoning_tokens=thinking,
+        web_search_requests=searches or 0,
     )
     if usage.iterations and len(usage.iterations) > 1:
         kinds = _with_iterations(kinds, usage.iterations, problems)

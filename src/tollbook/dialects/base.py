@@ -7,7 +7,7 @@ the gateway kept. A new API is one file that implements :class:`Dialect`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -22,13 +22,28 @@ Header = tuple[bytes, bytes]
 """Name in lower case, value as received."""
 
 
+class Rewritten(NamedTuple):
+    """A request that asks for another model."""
+
+    target: bytes
+    body: bytes
+
+
 class Route(Struct, frozen=True):
     """How one endpoint is treated."""
 
     operation: str
     metering: Metering
     inspects_body: bool
-    """The JSON body is read whole before it is forwarded; otherwise it streams through."""
+    """The body is read whole before it is forwarded; otherwise it streams through."""
+    model: str | None = None
+    """The model (deployment, inference profile) that the path names."""
+    is_stream: bool | None = None
+    """Whether the path asks for a stream; None where the body says it."""
+    region: str | None = None
+    """The region that the path names."""
+    is_socket: bool = False
+    """A WebSocket: metered by :meth:`Dialect.socket_meter`."""
 
 
 class RequestFacts(Struct, frozen=True):
@@ -45,6 +60,8 @@ class RequestFacts(Struct, frozen=True):
     """Owners named in the body; LITELLM and PROVIDER_NATIVE, in that order."""
     hides_usage: bool = False
     """Usage was asked for on the client's behalf: keep the extra chunk from the client."""
+    asked: dict[str, str | int] | None = None
+    """What only the request says and the price depends on (``CallOpened.asked``)."""
 
 
 class Metered(Struct, frozen=True):
@@ -84,6 +101,41 @@ class ResponseMeter(Protocol):
         """Return what was seen; callable at any moment, also after a cut."""
 
 
+class SocketMeter(Protocol):
+    """Looks on at the messages of one WebSocket. Never raises on what either side sends."""
+
+    def from_client(self, message: bytes) -> None:
+        """Take a whole text or binary message of the client."""
+
+    def from_provider(self, message: bytes) -> None:
+        """Take a whole text or binary message of the provider."""
+
+    def results(self) -> list[Metered]:
+        """Return what was billed since the last time: one for each response that ended."""
+
+
+class NativeTags(Struct, frozen=True):
+    """What is written into the provider's own fields, so that its exports name the owner."""
+
+    tenant: str | None = None
+    """Plain or pseudonymised, as the policy of the provider says."""
+    user: str | None = None
+    feature: str | None = None
+    workflow: str | None = None
+    run: str | None = None
+
+
+class Part(Struct, frozen=True):
+    """A share of a call that another model or another price made, priced for itself."""
+
+    kinds: Kinds
+    model: str | None = None
+    """None: the model of the call."""
+    label: str = ""
+    """What it was, in the provider's word: compaction, advisor_message, image_generation."""
+    tier: str | None = None
+
+
 class Measured(Struct, frozen=True):
     """A call's usage as disjoint kinds; None where nothing is known (missing is not zero)."""
 
@@ -91,12 +143,25 @@ class Measured(Struct, frozen=True):
     source: UsageSource
     problems: tuple[str, ...] = ()
     """Contradictions in the provider's numbers and how they were read, for explain."""
+    tier: str | None = None
+    """What the price depends on beside the model, where the usage says more than the answer's
+    ``service_tier``: words joined by ``+`` (``batch``, ``fast``, ``flex``, ``priority``)."""
+    region: str | None = None
+    """Where it was served, if the usage or the model's name says so; else that of the call."""
+    further: tuple[Part, ...] = ()
+    """What ``kinds`` leaves out since it is priced for itself; each becomes an entry of its own."""
+    reported_cost_pico: int | None = None
+    """What the provider itself says that the call cost (OpenRouter, xAI, Perplexity)."""
 
 
 class Dialect(Protocol):
     """One provider API."""
 
-    name: Literal["openai", "anthropic"]
+    name: str
+    stream_types: tuple[bytes, ...]
+    """Media types (lower case) of answers that come in events: server-sent or otherwise."""
+    can_comment: bool
+    """Whether a comment line may be added to its event streams (server-sent events only)."""
 
     def route(self, method: str, path: str) -> Route:
         """Classify a request; ``path`` is what follows the provider prefix, without the query."""
@@ -131,3 +196,26 @@ class Dialect(Protocol):
 
     def measure(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate where it is missing."""
+
+    # The rest has defaults in tollbook.dialects.defaults.
+
+    def with_model(self, route: Route, target: bytes, body: bytes, model: str) -> Rewritten | None:
+        """Return the request asking for another model, None where that cannot be written.
+
+        ``target`` is the path after the provider prefix, with its query.
+        """
+
+    def with_tags(self, route: Route, body: bytes, tags: NativeTags) -> bytes:
+        """Write tags into the API's own fields; what the client set there stays as it is."""
+
+    def tag_headers(self, route: Route, tags: NativeTags) -> list[Header]:
+        """Return headers that carry tags, for an API that takes them so."""
+
+    def socket_meter(self, route: Route) -> SocketMeter | None:
+        """Return a meter for a WebSocket, None where this API has none."""
+
+    def retry_after_s(self, status: int, headers: Mapping[bytes, bytes]) -> float | None:
+        """Return how long the provider asks to wait (seconds), None where it does not say."""
+
+    def is_retryable(self, status: int, error_type: str | None) -> bool:
+        """Whether another attempt may succeed where this one failed (429, 408, 5xx, overloaded)."""

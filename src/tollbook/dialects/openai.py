@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tollbook.call import Call, Metering
 from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Route
+from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.http_head import (
     attempt_of,
@@ -37,10 +38,10 @@ _MODELS: Final = Route("models", Metering.FREE, inspects_body=False)
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
 
 
-class OpenAI:
+class OpenAI(DialectDefaults):
     """See :class:`tollbook.dialects.base.Dialect`."""
 
-    name: Literal["openai", "anthropic"] = "openai"
+    name = "openai"
 
     def route(self, method: str, path: str) -> Route:
         """Classify by the end of the path, for servers put these endpoints under any prefix.

@@ -146,11 +146,10 @@ def _kinds(usage: _Usage) -> tuple[Kinds | None, tuple[str, ...], tuple[str, ...
         written,
         0,
         audio_in,
-        out - reasoning - audio_out,
-        reasoning,
-        audio_out,
-        _searches(usage),
-        1,
+        visible_output_tokens=out - reasoning - audio_out,
+        reasoning_tokens=reasoning,
+        output_audio_tokens=audio_out,
+        web_search_requests=_searches(usage),
     )
     return kinds, tuple(problems) if problems else _NONE, lacks
 

@@ -148,6 +148,18 @@ def asked_for_usage(body: bytes, stream_options: Raw) -> bytes | None:
     return _encode(members)
 
 
+def with_model(body: bytes, model: str) -> bytes | None:
+    """Return the body with another ``model``, None if it names none.
+
+    All other members keep their order and bytes.
+    """
+    members = members_of(body)
+    if members is None or "model" not in members:
+        return None
+    members["model"] = Raw(_encode(model))
+    return _encode(members)
+
+
 def without_litellm_metadata(body: bytes) -> bytes:
     """Return the body without ``litellm_metadata``.
 

@@ -24,8 +24,14 @@ _FOLLOWS = {
     "cache_write_5m_tokens": "uncached_input_tokens",
     "cache_write_1h_tokens": "cache_write_5m_tokens",
     "input_audio_tokens": "uncached_input_tokens",
+    "cache_read_audio_tokens": "cache_read_tokens",
+    "input_image_tokens": "uncached_input_tokens",
+    "cache_read_image_tokens": "cache_read_tokens",
+    "input_video_tokens": "uncached_input_tokens",
     "reasoning_tokens": "visible_output_tokens",
     "output_audio_tokens": "visible_output_tokens",
+    "output_image_tokens": "visible_output_tokens",
+    "citation_tokens": "visible_output_tokens",
 }
 """Whose rate a kind takes when it has none: a token that was used is never free by omission."""
 

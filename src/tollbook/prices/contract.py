@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollbook.config.problems import ConfigError
 from tollbook.money import Rate
 from tollbook.prices.card import RateCard, Rates, Step, make_card, rates_of
-from tollbook.usage import FEE_KINDS
+from tollbook.usage import FEE_KINDS, PRICED_PER, TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -29,11 +29,17 @@ _FIELD_KINDS = {
     "cache_write_5m": "cache_write_5m_tokens",
     "cache_write_1h": "cache_write_1h_tokens",
     "input_audio": "input_audio_tokens",
+    "cache_read_audio": "cache_read_audio_tokens",
+    "input_image": "input_image_tokens",
+    "cache_read_image": "cache_read_image_tokens",
+    "input_video": "input_video_tokens",
     "output": "visible_output_tokens",
     "reasoning": "reasoning_tokens",
     "output_audio": "output_audio_tokens",
-    "web_search_requests": "web_search_requests",
-    "requests": "requests",
+    "output_image": "output_image_tokens",
+    "citation": "citation_tokens",
+    "audio_minutes": "audio_ms",
+    **{kind: kind for kind in FEE_KINDS if kind != "audio_ms"},
 }
 _NEEDS = {
     "cache_read": "input",
@@ -43,6 +49,12 @@ _NEEDS = {
     "output": "input",
     "reasoning": "output",
     "output_audio": "output",
+    "cache_read_audio": "input_audio",
+    "input_image": "input",
+    "cache_read_image": "input_image",
+    "input_video": "input",
+    "output_image": "input",
+    "citation": "output",
 }
 """A rate on the left makes no sense without the one it refines or answers."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -180,18 +192,19 @@ class _Reader(NamedTuple):
         for name in given:
             if _NEEDS.get(name, name) not in given:
                 raise self.error(_NEEDS[name], f"is missing; it is needed beside {name}")
-        if not given.keys() & {"input", "requests"}:
+        if not given.keys() & {"input", "audio_minutes", *FEE_KINDS}:
             raise self.error("input", "is missing; expected US dollars per million tokens")
         return rates_of(
             {_FIELD_KINDS[name]: self.rate(name, price) for name, price in given.items()}
         )
 
     def rate(self, name: str, price: Decimal) -> Rate:
-        units = 1000 if name in FEE_KINDS else 1_000_000
-        per = "thousand" if name in FEE_KINDS else "million tokens"
+        kind = _FIELD_KINDS[name]
+        units, words = PRICED_PER[kind]
+        per = "million tokens" if kind in TOKEN_KINDS else words
         if not price.is_finite() or price < 0:
             raise self.error(name, f"{price} is no price; expected US dollars per {per}, 0 or more")
-        if name not in FEE_KINDS and price > USD_PER_TOKEN_MAX * units:
+        if kind in TOKEN_KINDS and price > USD_PER_TOKEN_MAX * units:
             raise self.error(
                 name, f"{price} is over 1 USD for one token; expected US dollars per {per}"
             )

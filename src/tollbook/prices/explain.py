@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tollbook.money import PICO_PER_USD, Rate, usd_text
 from tollbook.prices.rating import card_flags, rate, rates_in_step
-from tollbook.usage import FEE_KINDS, KINDS, Kinds
+from tollbook.usage import KINDS, PRICED_PER, Kinds
 
 if TYPE_CHECKING:
     from tollbook.prices.card import RateCard
@@ -100,10 +100,9 @@ def _line(
 
 
 def _rate_text(kind: str, price: Rate) -> str:
-    if kind in FEE_KINDS:
-        thousand = Rate(price.numerator, price.denominator * 1000)
-        return f"{thousand.usd_per_million()} USD per 1000"
-    return f"{price.usd_per_million()} USD per MTok"
+    units, words = PRICED_PER[kind]
+    shown = Rate(price.numerator * units, price.denominator * 1_000_000)
+    return f"{shown.usd_per_million()} USD per {words}"
 
 
 def _usd_exact(amount: Fraction) -> str:

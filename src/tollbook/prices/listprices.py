@@ -42,15 +42,29 @@ _KIND_PRICES = {
     "cache_write_5m_tokens": ("cache_write_5m_mtok", "cache_write_mtok"),
     "cache_write_1h_tokens": ("cache_write_1h_mtok",),
     "input_audio_tokens": ("input_audio_mtok",),
+    "cache_read_audio_tokens": ("cache_audio_read_mtok",),
+    "input_image_tokens": ("input_image_mtok",),
+    "cache_read_image_tokens": ("cache_image_read_mtok",),
+    "input_video_tokens": ("input_video_mtok",),
     "visible_output_tokens": ("output_mtok",),
     "reasoning_tokens": ("output_reasoning_mtok",),
     "output_audio_tokens": ("output_audio_mtok",),
+    "output_image_tokens": ("output_image_mtok",),
+    "citation_tokens": ("output_citation_mtok",),
     "web_search_requests": ("web_searches_kcount",),
+    "file_search_requests": ("storage_searches_kcount",),
+    "code_sessions": ("code_executions_kcount",),
+    "search_units": ("rerank_searches_kcount",),
+    "audio_ms": ("audio_hours", "input_audio_hours"),
+    "characters": ("input_mchars",),
     "requests": ("requests_kcount",),
 }
 _COUNTED = frozenset(key for keys in _KIND_PRICES.values() for key in keys)
+_SECONDS = frozenset({"audio_seconds", "input_audio_seconds", "output_audio_seconds"})
 _UNITS_PER = {
-    raw.get("price_key", usage_key): int(raw["per"]) for usage_key, raw in unit_data.items()
+    # The list counts audio in seconds, the ledger in milliseconds.
+    raw.get("price_key", usage_key): int(raw["per"]) * (1000 if usage_key in _SECONDS else 1)
+    for usage_key, raw in unit_data.items()
 }
 _PROVIDERS: dict[str, Provider] = {provider.id: provider for provider in _snapshot}
 

@@ -1,9 +1,9 @@
-"""What both provider APIs share: the request in hand, and deciding what the model does."""
+"""What the provider APIs share: the request in hand, and deciding what the model does."""
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tollbook.simulator.params import BadParamsError
 from tollbook.simulator.provider.answers import Generation, RefusedError, Shape
@@ -11,6 +11,7 @@ from tollbook.simulator.provider.sizing import PromptCache, Size, parse_size, qu
 
 if TYPE_CHECKING:
     from tollbook.simulator.pricelist import Model
+    from tollbook.simulator.provider.answers import Answer, Header
     from tollbook.simulator.provider.checks import Json
 
 _MIN_EVENTS = 1
@@ -30,6 +31,33 @@ class Incoming(NamedTuple):
     arrived_at_ns: int
     shape: Shape
     cache: PromptCache
+
+
+class Api(Protocol):
+    """One provider."""
+
+    name: str
+
+    def credential(self, headers: dict[str, str]) -> str | None:
+        """Return the key that a request presents."""
+
+    def request_id(self, seed: int) -> str:
+        """Return the provider's own id for a request."""
+
+    def head(self, request_id: str, processing_ms: int) -> list[Header]:
+        """Return the headers that every answer has."""
+
+    def rate_limit_headers(self, remaining: int) -> list[Header]:
+        """Return the headers on what is left of a limit."""
+
+    def fault_error(self, kind: str) -> RefusedError:
+        """Return the error that stands for a fault."""
+
+    def answer(self, incoming: Incoming) -> Answer:
+        """Answer a request; raises RefusedError."""
+
+    def error(self, refused: RefusedError, request_id: str) -> Answer:
+        """Return an error in the provider's shape."""
 
 
 class Extent(NamedTuple):

@@ -1,4 +1,4 @@
-"""Both providers in one process: lets requests in, picks their faults, has them answered."""
+"""All providers in one process: lets requests in, picks their faults, has them answered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tollbook.simulator.params import BadParamsError
 from tollbook.simulator.provider import checks
 from tollbook.simulator.provider.answers import Answer, Generation, RefusedError, Shape
 from tollbook.simulator.provider.anthropic_api import AnthropicApi
-from tollbook.simulator.provider.api import Incoming
+from tollbook.simulator.provider.api import Api, Incoming
 from tollbook.simulator.provider.delivery import Deed, Delivery, applicable, remaining_of
 from tollbook.simulator.provider.http import Connection, Exchange, Request
 from tollbook.simulator.provider.openai_api import OpenAiApi
@@ -23,6 +23,8 @@ from tollbook.simulator.provider.sizing import PromptCache
 from tollbook.simulator.truth import Received, TruthLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tollbook.simulator.provider.answers import Header
 
 _LEAK_PREFIXES: Final = ("x-tollbook-", "x-portkey-", "helicone-", "x-litellm-")
@@ -31,6 +33,10 @@ _LEAK_FIELDS: Final = ("litellm_metadata",)
 _ATTEMPTS_MAX = 500_000
 _SWEEP_S = 5.0
 _SHAPE_KINDS: Final = ("usage_absent", "usage_split", "huge_chunk")
+
+
+APIS: Final[dict[str, Callable[[], Api]]] = {}
+"""Further providers by the prefix that they are reached under."""
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True):
@@ -51,9 +57,10 @@ class ProviderServer:
     def __init__(self, settings: ServerSettings, log: TruthLog) -> None:
         self._settings = settings
         self._log = log
-        self._apis: list[tuple[str, OpenAiApi | AnthropicApi]] = [
+        self._apis: list[tuple[str, Api]] = [
             (settings.openai_prefix, OpenAiApi()),
             (settings.anthropic_prefix, AnthropicApi()),
+            *((prefix, make()) for prefix, make in APIS.items()),
         ]
         self._cache = PromptCache()
         self._attempts: dict[str, int] = {}
@@ -147,7 +154,7 @@ class ProviderServer:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
 
-    def _api(self, path: str) -> tuple[OpenAiApi | AnthropicApi, str]:
+    def _api(self, path: str) -> tuple[Api, str]:
         for prefix, api in self._apis:
             if path.startswith(prefix + "/"):
                 return api, path[len(prefix) :]
@@ -177,7 +184,7 @@ class ProviderServer:
 
     def _headers(
         self,
-        api: OpenAiApi | AnthropicApi,
+        api: Api,
         provider_request_id: str,
         generation: Generation | None,
         fault: Fault | None,
@@ -225,7 +232,7 @@ def _admit(credential: str | None, *, is_valid: bool) -> None:
         raise RefusedError(401, "authentication_error", message, code="invalid_api_key")
 
 
-def _in_words_of(api: OpenAiApi | AnthropicApi, refused: RefusedError) -> RefusedError:
+def _in_words_of(api: Api, refused: RefusedError) -> RefusedError:
     """Give a refusal that both APIs share OpenAI's type where OpenAI is asked."""
     if api.name == "openai" and refused.error_type == "authentication_error":
         refused.error_type = "invalid_request_error"

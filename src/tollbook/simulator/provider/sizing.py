@@ -89,8 +89,8 @@ def quantities_of(size: Size) -> Quantities:
         read,
         write_5m,
         write_1h,
-        size.output - reasoning,
-        reasoning,
+        visible_output=size.output - reasoning,
+        reasoning=reasoning,
     )
 
 

@@ -1,0 +1,1 @@
+"""The models on offer, one module a provider."""
