@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 NOTHING_METERED: Final = Metered()
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
-_EVENT_STREAM: Final = b"text/event-stream"
 _MAX_RATIO_STEP: Final = 4 * 1024 * 1024
 """Most that one read may inflate to at once; more is read in steps."""
 
@@ -71,6 +70,7 @@ class Answer:
         is_http_10: bool,
         keep_alive: bool,
         hides_usage: bool,
+        stream_types: tuple[bytes, ...],
     ) -> None:
         self.status = status
         self.table = dict(headers)
@@ -90,9 +90,10 @@ class Answer:
                 content_type = value
             elif name == b"connection":
                 named |= named_by_connection(value)
-        self.is_event_stream = (
-            content_type is not None and content_type[:17].lower() == _EVENT_STREAM
+        self.is_event_stream = content_type is not None and content_type.lower().startswith(
+            stream_types
         )
+        """Whether it comes in events, by the media types that the dialect has for that."""
         pieces = [STATUS_LINES[status], CALL_ID, b": ", call_id, b"\r\n"]
         pieces += response_fields(headers, named)
         has_body = not is_head and status not in {204, 304}

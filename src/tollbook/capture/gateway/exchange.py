@@ -263,6 +263,7 @@ class Exchange(OpenCall):
             is_http_10=self.is_http_10,
             keep_alive=keeps,
             hides_usage=self._facts.hides_usage,
+            stream_types=admitted.upstream.dialect.stream_types,
         )
         self.keep_alive = not answer.closes
         if answer.is_event_stream:
@@ -308,9 +309,10 @@ class Exchange(OpenCall):
     def _response_complete(self, answer: Answer) -> None:
         connection, self._upstream = self._upstream, None
         assert connection is not None
+        assert self._opened is not None
         is_cut_stream = False
         answer.flush_meter()
-        if not connection.is_length_known and self._facts.is_stream and answer.is_event_stream:
+        if not connection.is_length_known and self._opened.is_stream and answer.is_event_stream:
             # The connection's end is all there is to tell a whole stream from a broken one.
             is_cut_stream = answer.meter is not None and not answer.metered().stream_ended
         if self._is_body_complete:
