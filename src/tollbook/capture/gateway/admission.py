@@ -162,9 +162,10 @@ class Admission:
         if facts.claims:
             identity = self._resolved(owner.claims + facts.claims, caller)
         binding = None if caller is None else caller.binding
+        model = facts.model if route.model is None else route.model
         if refusal is None:
-            if binding is not None and binding.models and route.inspects_body:
-                refusal = _model_refusal(binding.models, facts.model)
+            if binding is not None and binding.models and _tells_model(route):
+                refusal = _model_refusal(binding.models, model)
             if refusal is None and identity.tenant_id is None:
                 refusal = self._tenant_refusal(identity)
         opened = CallOpened(
@@ -177,8 +178,8 @@ class Admission:
             metering=route.metering,
             method=method,
             path=admitted.path.decode("ascii"),
-            model_requested=facts.model,
-            is_stream=facts.is_stream,
+            model_requested=model,
+            is_stream=facts.is_stream if route.is_stream is None else route.is_stream,
             attempt=owner.attempt,
             idempotency_key=admitted.idempotency_key,
             trace_id=owner.trace_id,
@@ -186,6 +187,8 @@ class Admission:
             request_bytes=body_bytes,
             input_chars=facts.input_chars,
             max_output_tokens=facts.max_output_tokens,
+            region=route.region,
+            asked=facts.asked,
         )
         return opened, facts, refusal
 
@@ -260,8 +263,12 @@ def body_too_large(limit: int) -> Refusal:
     return Refusal(413, "request_too_large", f"the request body is larger than {limit} bytes")
 
 
+def _tells_model(route: Route) -> bool:
+    return route.inspects_body or route.model is not None
+
+
 def _unread_model_refusal(binding: KeyBinding, route: Route, method: str) -> Refusal | None:
-    if not binding.models or route.inspects_body or method in {"GET", "HEAD", "OPTIONS"}:
+    if not binding.models or _tells_model(route) or method in {"GET", "HEAD", "OPTIONS"}:
         return None
     return Refusal(
         403,
