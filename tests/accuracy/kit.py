@@ -1,4 +1,4 @@
-"""A provider that answers with scripted bytes, and a client that behaves as scripted."""
+"""A provider that answers with scripted bytes, a client that behaves as scripted, the cases."""
 
 from __future__ import annotations
 
@@ -184,3 +184,18 @@ async def play_all(
             return case.id, await _play(case, port, keys.get(case.id, key))
 
     return dict(await asyncio.gather(*(one(case) for case in cases)))
+
+
+CASES: dict[str, Case] = {}
+"""All cases of the modules that were collected; one house plays them."""
+KEYED: dict[str, dict[str, Any]] = {}
+"""Cases that come with a virtual key, and what it is bound to."""
+_CHAT = {"model": "m-1", "messages": [{"role": "user", "content": "x" * 80}]}
+
+
+def case(name: str, steps: Sequence[Step], *, body: Any = None, **fields: Any) -> str:
+    """Declare a case; its id is the tenant that it is booked to."""
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(_CHAT if body is None else body)
+    assert name not in CASES
+    CASES[name] = Case(id=name, steps=steps, body=raw, **fields)
+    return name
