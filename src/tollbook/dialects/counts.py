@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
+    from tollbook.dialects.base import Part
     from tollbook.usage import Kinds
 
 MAX_COUNT: Final = 10**12
@@ -26,6 +27,11 @@ class Reading(NamedTuple):
     problems: tuple[str, ...]
     lacks: tuple[str, ...] = ()
     """``input`` or ``output`` where there was no usable count; the kinds have zeros there."""
+    tier: str | None = None
+    """As in :class:`tollbook.dialects.base.Measured`, like what follows."""
+    region: str | None = None
+    further: tuple[Part, ...] = ()
+    reported_cost_pico: int | None = None
 
 
 def merge(earlier: S, later: S, *, zero_erases: bool) -> S:

@@ -39,13 +39,16 @@ def measure_with(read: Callable[[tuple[bytes, ...]], Reading], call: Call) -> Me
         return NOT_MEASURED
     problems: tuple[str, ...] = ()
     if closed.usage:
-        kinds, problems, lacks = read(closed.usage)
+        kinds, problems, lacks, tier, region, further, cost_pico = read(closed.usage)
         if kinds is not None:
-            if opened.operation == "embeddings":
+            if lacks and opened.operation == "embeddings":
                 lacks = tuple([side for side in lacks if side != "output"])  # it has none
-            if closed.usage_complete and not lacks:
-                return Measured(kinds, UsageSource.REPORTED, problems)
-            return _completed(kinds, call, problems, lacks)
+            source = UsageSource.REPORTED
+            if lacks or not closed.usage_complete:
+                source = UsageSource.ESTIMATED
+                kinds, why = _completed(kinds, call, lacks)
+                problems = (*problems, why)
+            return Measured(kinds, source, problems, tier, region, further, cost_pico)
     if closed.status is Status.INTERRUPTED:
         why = "the gateway stopped during the call: output is unknown, input is estimated"
         return Measured(Kinds(_input_tokens(call)), UsageSource.ESTIMATED, (*problems, why))
@@ -56,10 +59,12 @@ def measure_with(read: Callable[[tuple[bytes, ...]], Reading], call: Call) -> Me
     return Measured(kinds, UsageSource.ESTIMATED, (*problems, why))
 
 
-def _completed(
-    kinds: Kinds, call: Call, problems: tuple[str, ...], lacks: tuple[str, ...]
-) -> Measured:
-    """Fill up what has no count, or the output of a stream that broke off before its last one."""
+def _completed(kinds: Kinds, call: Call, lacks: tuple[str, ...]) -> tuple[Kinds, str]:
+    """Fill up what has no count, or the output of a stream that broke off before its last one.
+
+    Returns:
+        The kinds, and why they are an estimate.
+    """
     is_cut = not call.closed.usage_complete
     if is_cut or "output" in lacks:
         missing = max(0, _output_tokens(call) - kinds.output_tokens)
@@ -73,7 +78,7 @@ def _completed(
             f"the provider's usage has no count of the {' and the '.join(lacks)}: estimated from"
             " the length of the text"
         )
-    return Measured(kinds, UsageSource.ESTIMATED, (*problems, why))
+    return kinds, why
 
 
 def _input_tokens(call: Call) -> int:
