@@ -6,7 +6,7 @@ from typing import Any
 
 from tollbook.cli import tieout
 from tollbook.simulator.bill import Amount, Bill, LineKey
-from tollbook.usage import TOKEN_KINDS
+from tollbook.usage import KINDS
 
 
 def a_bill(**tokens: tuple[int, int]) -> Bill:
@@ -22,7 +22,7 @@ def a_bill(**tokens: tuple[int, int]) -> Bill:
 
 def a_row(**amounts: tuple[int, str]) -> dict[str, Any]:
     row: dict[str, Any] = {"provider": "openai", "model": "gpt-4o"}
-    for kind in TOKEN_KINDS:
+    for kind in KINDS:
         row[kind], row[f"{kind}_cost_usd"] = amounts.get(kind, (0, None))
     return row
 

@@ -16,7 +16,7 @@ from tollbook.prices.card import (
     make_card,
     rates_of,
 )
-from tollbook.usage import KINDS
+from tollbook.usage import FEE_KINDS, KINDS
 
 RATE = st.builds(
     Rate, st.integers(min_value=0, max_value=10**14), st.integers(min_value=1, max_value=10**6)
@@ -118,8 +118,14 @@ def test_kinds_without_a_rate_follow_the_nearest_that_has_one() -> None:
         "cache_read_tokens": "uncached_input_tokens",
         "cache_write_1h_tokens": "cache_write_5m_tokens",
         "input_audio_tokens": "uncached_input_tokens",
+        "cache_read_audio_tokens": "uncached_input_tokens",
+        "input_image_tokens": "uncached_input_tokens",
+        "cache_read_image_tokens": "uncached_input_tokens",
+        "input_video_tokens": "uncached_input_tokens",
         "reasoning_tokens": "visible_output_tokens",
         "output_audio_tokens": "visible_output_tokens",
+        "output_image_tokens": "visible_output_tokens",
+        "citation_tokens": "visible_output_tokens",
     }
     assert effective_rates(priced, priced.rates)[KINDS.index("cache_write_1h_tokens")] == Rate(4, 1)
 
@@ -129,7 +135,7 @@ def test_fees_and_kinds_with_nothing_to_follow_stay_without_a_rate() -> None:
     rates = dict(zip(KINDS, effective_rates(priced, priced.rates), strict=True))
     assert rates["visible_output_tokens"] is None
     assert rates["reasoning_tokens"] is None
-    assert rates["web_search_requests"] is None
+    assert [kind for kind in FEE_KINDS if rates[kind] is not None] == []
 
 
 def test_an_explicit_zero_is_free_and_not_missing() -> None:

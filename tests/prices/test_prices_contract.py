@@ -14,7 +14,7 @@ from tollbook.config.schema import PriceCard
 from tollbook.prices import PriceBook, RateCard, rate
 from tollbook.prices.listprices import ListPrices
 from tollbook.prices.rating import rates_in_step
-from tollbook.usage import Kinds
+from tollbook.usage import KINDS, Kinds
 
 PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "vllm-eu": "vllm-eu"}
 
@@ -108,7 +108,7 @@ def test_own_rates_price_an_own_model() -> None:
     )
     card = book(own).resolve("vllm-eu", "llama-4-70b", NOW, None)
     assert card is not None
-    rated = rate(card, Kinds(1_000_000, 0, 0, 0, 0, 1_000_000, reasoning_tokens=10))
+    rated = rate(card, Kinds(1_000_000, visible_output_tokens=1_000_000, reasoning_tokens=10))
     assert rated.total == 200_000_000_000 + 600_000_000_000 + 6_000_000 + 1_000_000_000
     assert rated.flags == ("reasoning_tokens follows visible_output_tokens",)
     assert card.model == "llama-*"
@@ -119,7 +119,7 @@ def test_own_rates_of_zero_are_free() -> None:
     card = book(own).resolve("vllm-eu", "local", NOW, None)
     assert card is not None
     assert card.is_free
-    assert rate(card, Kinds(9, visible_output_tokens=9)) == ((0,) * 10, 0, (), ())
+    assert rate(card, Kinds(9, visible_output_tokens=9)) == ((0,) * len(KINDS), 0, (), ())
 
 
 def test_own_rates_go_before_the_list() -> None:

@@ -20,7 +20,9 @@ def test_each_line_can_be_checked_by_hand() -> None:
         "anthropic", "claude-sonnet-4-5", NOW, None
     )
     assert card is not None
-    kinds = Kinds(150_000, 50_000, 0, 1, 0, 10, reasoning_tokens=4, web_search_requests=2)
+    kinds = Kinds(
+        150_000, 50_000, 0, 1, visible_output_tokens=10, reasoning_tokens=4, web_search_requests=2
+    )
     lines = {line.kind: line for line in explain(card, kinds)}
     cached = lines["cache_read_tokens"]
     assert cached.rate == "0.6 USD per MTok"
@@ -103,12 +105,17 @@ def test_a_summary_says_where_the_price_comes_from_and_when_it_applies() -> None
     assert summary.notes == ("no price for service tier priority; the standard price is used",)
 
 
-def test_a_summary_of_an_open_card_names_what_is_not_counted() -> None:
+def test_a_summary_of_an_open_card_and_of_one_with_prices_that_no_kind_has() -> None:
     card = PriceBook([], "t", {"openai": "openai"}).resolve("openai", "gpt-4o", NOW, None)
     assert card is not None
     summary = describe(card)
     assert (summary.effective_from, summary.effective_until, summary.daily) == (None, None, None)
     assert summary.service_tier == "standard"
-    assert summary.notes == (
-        "also priced by the source, not counted here: storage_searches_kcount",
+    assert summary.notes == ()
+    listed = make_card(
+        provider="p", model="m", source="genai-prices", rates=rates_of({}),
+        uncounted=("input_document_kpages",),
+    )  # fmt: skip
+    assert describe(listed).notes == (
+        "also priced by the source, not counted here: input_document_kpages",
     )

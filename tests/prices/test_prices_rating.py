@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tollbook.money import Rate
 from tollbook.prices.card import RateCard, Rates, Step, make_card, rates_of
 from tollbook.prices.rating import rate, rates_in_step
-from tollbook.usage import KINDS, Kinds
+from tollbook.usage import KINDS, TOKEN_KINDS, Kinds
 
 RATE = st.builds(
     Rate, st.integers(min_value=0, max_value=10**14), st.integers(min_value=1, max_value=10**7)
@@ -58,6 +58,9 @@ def test_every_used_kind_is_priced_or_named_as_unpriced(rates: Rates, kinds: Kin
         for kind, quantity, own in zip(KINDS, kinds, in_step, strict=True)
         if quantity and own is None and kind != "requests"
     }
+    pieces = {kind for kind, own in zip(KINDS, rates, strict=True) if own is not None}
+    if not pieces & {*TOKEN_KINDS, "requests"} and not any(getattr(kinds, one) for one in pieces):
+        missing |= pieces
     assert set(rate(priced, kinds).unpriced_kinds) == missing
 
 
@@ -83,7 +86,7 @@ def test_a_search_with_an_explicit_zero_is_free() -> None:
 
 def test_no_request_fee_is_no_fee() -> None:
     priced = card(rates_of({"uncached_input_tokens": Rate(3, 1)}))
-    assert rate(priced, Kinds(1, requests=1)) == ((3, 0, 0, 0, 0, 0, 0, 0, 0, 0), 3, (), ())
+    assert rate(priced, Kinds(1, requests=1)) == ((3, *[0] * (len(KINDS) - 1)), 3, (), ())
 
 
 @pytest.mark.parametrize(
@@ -116,11 +119,24 @@ def test_the_highest_step_reached_applies() -> None:
 
 
 def test_a_model_billed_by_what_no_kind_counts_is_unpriced() -> None:
-    speech = make_card(
-        provider="groq", model="whisper", source="genai-prices", rates=rates_of({}),
-        uncounted=("audio_hours",),
+    reader = make_card(
+        provider="mistral", model="ocr", source="genai-prices", rates=rates_of({}),
+        uncounted=("input_document_kpages",),
     )  # fmt: skip
-    assert rate(speech, Kinds()).unpriced_kinds == ("audio_hours",)
+    assert rate(reader, Kinds()).unpriced_kinds == ("input_document_kpages",)
+
+
+@pytest.mark.parametrize("kind", ["images", "audio_ms", "characters", "search_units"])
+def test_pieces_without_a_rate_are_unpriced_and_not_free(kind: str) -> None:
+    priced = card(rates_of({"uncached_input_tokens": Rate(3, 1)}))
+    assert rate(priced, Kinds(1, **{kind: 2})).unpriced_kinds == (kind,)
+
+
+@pytest.mark.parametrize("kind", ["images", "audio_ms", "characters", "search_units"])
+def test_a_card_by_the_piece_prices_nothing_where_no_piece_was_counted(kind: str) -> None:
+    priced = card(rates_of({kind: Rate(7, 1)}))
+    assert rate(priced, Kinds(**{kind: 3})).total == 21
+    assert rate(priced, Kinds()).unpriced_kinds == (kind,)
 
 
 def test_an_unpriced_tier_is_flagged() -> None:

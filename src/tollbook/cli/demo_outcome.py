@@ -11,7 +11,6 @@ from tollbook.cli.tables import write_rows
 from tollbook.errors import CheckFailedError
 from tollbook.money import usd_text
 from tollbook.simulator.bill import bill, bill_by_tenant, leaks
-from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from tollbook.console.client import ApiSource
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN_TENANTS: Final = "15"
 _MEASURES: Final = ",".join(
-    ["calls", *TOKEN_KINDS, *(f"{kind}_cost_usd" for kind in TOKEN_KINDS), "cost_usd"]
+    ["calls", *tieout.KINDS, *(f"{kind}_cost_usd" for kind in tieout.KINDS), "cost_usd"]
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.money import pico_from_usd, usd_text
+from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +37,9 @@ LEDGER_KIND: Final = {
     "character": "characters",
 }
 """The bill's name of a kind to the ledger's."""
+
+KINDS: Final = tuple(LEDGER_KIND.values())
+"""All that an invoice is held against."""
 
 
 class Difference(NamedTuple):
@@ -86,7 +90,7 @@ def by_model_and_kind(rows: Iterable[Mapping[str, Any]], bill: Bill) -> TieOut:
     """
     ledger: _Amounts = {}
     for row in rows:
-        for kind in LEDGER_KIND.values():
+        for kind in KINDS:
             tokens, cost = row[kind] or 0, row[f"{kind}_cost_usd"]
             if tokens or cost:
                 key = (row["provider"], row["model"], kind)
@@ -113,7 +117,14 @@ def by_tenant(rows: Iterable[Mapping[str, Any]], bills: Mapping[str, Bill]) -> T
         for row in rows
     }
     billed: _Amounts = {
-        (tenant,): (sum(amount.quantity for amount in bill.lines.values()), bill.total_pico)
+        (tenant,): (
+            sum(
+                amount.quantity
+                for line, amount in bill.lines.items()
+                if LEDGER_KIND[line.kind] in TOKEN_KINDS
+            ),
+            bill.total_pico,
+        )
         for tenant, bill in bills.items()
     }
     return _compare(ledger, billed)

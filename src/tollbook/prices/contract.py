@@ -57,6 +57,9 @@ _NEEDS = {
     "citation": "output",
 }
 """A rate on the left makes no sense without the one it refines or answers."""
+_ADD_ONS = frozenset({"web_search_requests", "file_search_requests", "code_sessions"})
+"""Fees that come on top of what a model bills by; they are no price of a model on their own."""
+_BASES = frozenset({"input", "audio_minutes", *FEE_KINDS}) - {"audio_ms"} - _ADD_ONS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -192,7 +195,7 @@ class _Reader(NamedTuple):
         for name in given:
             if _NEEDS.get(name, name) not in given:
                 raise self.error(_NEEDS[name], f"is missing; it is needed beside {name}")
-        if not given.keys() & {"input", "audio_minutes", *FEE_KINDS}:
+        if not given.keys() & _BASES:
             raise self.error("input", "is missing; expected US dollars per million tokens")
         return rates_of(
             {_FIELD_KINDS[name]: self.rate(name, price) for name, price in given.items()}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _PLANS_MAX = 8192
 _REQUESTS = KINDS.index("requests")
+_TOKENS_END = len(TOKEN_KINDS)
 
 
 class Rated(NamedTuple):
@@ -36,6 +37,8 @@ class _Plan(NamedTuple):
     notes: tuple[str | None, ...]
     card_flags: tuple[str, ...]
     unmeasured: tuple[str, ...]
+    pieces: tuple[int, ...]
+    """Of a card that bills by the piece alone, the kinds it has a rate for."""
 
 
 _plans: dict[str, _Plan] = {}
@@ -47,7 +50,9 @@ def rate(card: RateCard, kinds: Kinds) -> Rated:
     """Price the quantities of one call; each component is rounded once, half to even, to pico.
 
     A step is chosen by all input tokens and prices the whole call. ``requests`` without a rate
-    is no fee; any other kind that was used and has no rate is in ``unpriced_kinds``.
+    is no fee; any other kind that was used and has no rate is in ``unpriced_kinds``. A card that
+    bills by the piece alone (a minute, an image, a search unit) prices no usage in which none of
+    these was counted.
     """
     plan = _plans.get(card.card_id) or _plan(card)
     return _rated(plan, _in_step(plan, kinds.input_tokens) if plan.steps else plan.standard, kinds)
@@ -77,6 +82,8 @@ def _rated(plan: _Plan, rates: tuple[tuple[int, int], ...], kinds: Kinds) -> Rat
         note = plan.notes[at]
         if note is not None:
             flags = (*flags, note)
+    if plan.pieces and not any(kinds[at] for at in plan.pieces):
+        unpriced = (*unpriced, *(KINDS[at] for at in plan.pieces))
     return Rated(tuple(components), total, flags, unpriced)
 
 
@@ -131,7 +138,8 @@ def _in_step(plan: _Plan, input_tokens: int) -> tuple[tuple[int, int], ...]:
 
 def _plan(card: RateCard) -> _Plan:
     own = card.rates
-    measured = any(own[KINDS.index(kind)] is not None for kind in (*TOKEN_KINDS, "requests"))
+    priced = tuple(at for at, one in enumerate(own) if one is not None)
+    is_by_piece = all(_TOKENS_END <= at != _REQUESTS for at in priced)
     plan = _Plan(
         standard=_pairs(effective_rates(card, own)),
         steps=tuple(
@@ -143,7 +151,8 @@ def _plan(card: RateCard) -> _Plan:
             for kind in KINDS
         ),
         card_flags=card_flags(card),
-        unmeasured=() if measured else card.uncounted,
+        unmeasured=() if priced else card.uncounted,
+        pieces=priced if is_by_piece else (),
     )
     if len(_plans) >= _PLANS_MAX:
         _plans.clear()
