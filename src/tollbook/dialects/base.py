@@ -62,6 +62,8 @@ class RequestFacts(Struct, frozen=True):
     """Usage was asked for on the client's behalf: keep the extra chunk from the client."""
     asked: dict[str, str | int] | None = None
     """What only the request says and the price depends on (``CallOpened.asked``)."""
+    lines: bytes = b""
+    """Header lines that say to the provider whose call it is, where its policy asks for that."""
 
 
 class Metered(Struct, frozen=True):

@@ -20,7 +20,7 @@ from tollbook.capture.gateway.failures import (
     upstream_failure,
 )
 from tollbook.capture.gateway.opencall import OpenCall
-from tollbook.capture.gateway.outgoing import chunk, request_bytes, without_body
+from tollbook.capture.gateway.outgoing import chunk, request_bytes, signed, signer_of, without_body
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.upstream import UpstreamConnection
@@ -183,7 +183,11 @@ class Exchange(OpenCall):
         if not is_on_file and self._service.config.gateway.strict:
             self._fail(Failure(_OVERLOADED, is_billable=False), status=Status.REJECTED)
             return
-        self._admitted.upstream.pool.acquire(self)
+        signer = signer_of(self._admitted)
+        if signer is None:
+            self._admitted.upstream.pool.acquire(self)
+        else:
+            signer.when_ready(self._key_ready)
 
     def _over_limit(self, limit: int) -> None:
         self._body = []
@@ -200,6 +204,7 @@ class Exchange(OpenCall):
         connection.serve(self)
         data = self._replay
         if data is None:
+            self._signed = signed(self._admitted, self._facts, self.method)
             data = request_bytes(
                 self._admitted,
                 self._facts,
@@ -207,6 +212,7 @@ class Exchange(OpenCall):
                 self.method,
                 self._body,
                 is_complete=self._is_body_complete,
+                credential=self._signed,
             )
             self._body = []
             self._facts = without_body(self._facts)
@@ -266,6 +272,8 @@ class Exchange(OpenCall):
             stream_types=admitted.upstream.dialect.stream_types,
         )
         self.keep_alive = not answer.closes
+        if self._signed is not None:
+            self._signed.answered(status, answer.table)
         if answer.is_event_stream:
             service.metrics.open_streams += 1
         if admitted.route.metering is Metering.METERED:

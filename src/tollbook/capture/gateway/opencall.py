@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tollbook import clock
 from tollbook.call import CallOpened, Status
@@ -12,8 +12,11 @@ from tollbook.capture.gateway.failures import Failure, failure_reply
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.answer import Answer
+    from tollbook.capture.gateway.callers import Refusal
     from tollbook.capture.gateway.client import ClientConnection
+    from tollbook.capture.gateway.credentials.base import Signed
     from tollbook.capture.gateway.framing import Framing
+    from tollbook.capture.gateway.pool import Waiter
     from tollbook.capture.gateway.service import Service
     from tollbook.capture.gateway.upstream import UpstreamConnection
     from tollbook.dialects.base import Header, RequestFacts
@@ -26,8 +29,8 @@ class OpenCall:
         "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
         "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_is_body_complete",
         "_is_closed", "_is_draining", "_is_released", "_opened", "_refusal", "_replay",
-        "_reply_status", "_service", "_started_ns", "_upstream", "bucket", "deadline", "headers",
-        "is_head", "is_http_10", "is_waiting", "keep_alive", "method", "wait_until",
+        "_reply_status", "_service", "_signed", "_started_ns", "_upstream", "bucket", "deadline",
+        "headers", "is_head", "is_http_10", "is_waiting", "keep_alive", "method", "wait_until",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +66,7 @@ class OpenCall:
         self._upstream: UpstreamConnection | None = None
         self._answer: Answer | None = None
         self._replay: bytes | None = None
+        self._signed: Signed | None = None
         self._held = b""
         self._reply_status = 0
         self._has_retried = self._is_closed = self._is_draining = self._is_released = False
@@ -71,6 +75,15 @@ class OpenCall:
         self.wait_until = 0.0
         self.deadline = 0.0
         self.bucket = 0
+
+    def _key_ready(self, refusal: Refusal | None) -> None:
+        """Go on: the provider's key is there, or it is known why there is none."""
+        if self._is_closed:
+            return
+        if refusal is not None:
+            self._fail(Failure(refusal, is_billable=False))
+        else:
+            self._admitted.upstream.pool.acquire(cast("Waiter", self))
 
     def _release_close(self, is_on_file: bool) -> None:  # noqa: FBT001 -- see Turn.then
         """Give the client the last bytes: the close frame has been written."""

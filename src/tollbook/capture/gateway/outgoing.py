@@ -6,15 +6,43 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
+from tollbook.capture.gateway.credentials.base import Unsigned
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.capture.gateway.admission import Admitted
+    from tollbook.capture.gateway.credentials.base import Signed, Signer
     from tollbook.capture.gateway.framing import Framing
     from tollbook.dialects.base import RequestFacts
 
 _KEPT_BODY_BYTES: Final = 4096
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def signer_of(admitted: Admitted) -> Signer | None:
+    """Return what gives a call its credential at the last moment, None where nothing does."""
+    signer = admitted.upstream.signer
+    if signer is None or admitted.caller is None or admitted.caller.binding is None:
+        return None  # the caller's own key, which went with the other headers
+    return signer
+
+
+def signed(admitted: Admitted, facts: RequestFacts, method: str) -> Signed | None:
+    """Return the credential of a request that a signer signs; its body is here if it must be."""
+    signer = signer_of(admitted)
+    if signer is None:
+        return None
+    upstream = admitted.upstream
+    return signer.sign(
+        Unsigned(
+            method,
+            upstream.path_prefix + admitted.target,
+            upstream.host,
+            b"".join(admitted.lines) + facts.lines,
+            facts.body,
+        )
+    )
 
 
 def request_bytes(
@@ -25,6 +53,7 @@ def request_bytes(
     body: Sequence[bytes],
     *,
     is_complete: bool,
+    credential: Signed | None = None,
 ) -> bytes:
     """Return the head, built anew, and as much of the body as is here.
 
@@ -33,8 +62,10 @@ def request_bytes(
     upstream = admitted.upstream
     pieces = [
         method.encode(), b" ", upstream.path_prefix, admitted.target, upstream.host_line,
-        *admitted.lines,
+        *admitted.lines, facts.lines,
     ]  # fmt: skip
+    if credential is not None:
+        pieces.append(credential.lines)
     if admitted.route.inspects_body:
         pieces += (b"content-length: %d\r\n\r\n" % len(facts.body), facts.body)
     elif framing.is_chunked:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from tollbook.capture.gateway.dialer import Dialer, tls_context
 from tollbook.capture.gateway.headers import RequestHeaderRules
 from tollbook.capture.gateway.pool import Pool
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
+    from tollbook.capture.gateway.credentials.base import Signer
     from tollbook.capture.gateway.wheel import Wheel
     from tollbook.config.schema import DisconnectPolicy, Provider
     from tollbook.dialects.base import Dialect, Route
@@ -43,7 +46,8 @@ class Upstream:
         is_tls = url.scheme == "https"
         host, port = url.hostname or "", url.port or (443 if is_tls else 80)
         self.path_prefix = url.path.rstrip("/").encode("ascii")
-        self.host_line = b" HTTP/1.1\r\nhost: %b\r\n" % url.netloc.rpartition("@")[2].encode("idna")
+        self.host = url.netloc.rpartition("@")[2].encode("idna")
+        self.host_line = b" HTTP/1.1\r\nhost: %b\r\n" % self.host
         tls = tls_context(name, settings.ca_file) if is_tls else None
         self.pool = Pool(
             loop, Dialer(loop, host, port, tls, settings.connect_timeout_s), wheel, settings
@@ -55,6 +59,8 @@ class Upstream:
         """The provider key as header lines; None when its variable is not set."""
         if key:
             self.key_lines = b"".join(b"%b: %b\r\n" % h for h in dialect.credential_headers(key))
+        self.signer: Signer | None = None
+        """What gives each request its credential, where ``key_lines`` is not enough."""
         self._routes: dict[tuple[str, bytes], Route] = {}
 
     def route(self, method: str, path: bytes) -> Route:
@@ -63,6 +69,8 @@ class Upstream:
         route = self._routes.get(key)
         if route is None:
             route = self.dialect.route(method, path.decode("ascii"))
+            if self.signer is not None and self.signer.signs_body and not route.inspects_body:
+                route = structs.replace(route, inspects_body=True)  # a signature covers the body
             if len(self._routes) < _MAX_CACHED_ROUTES:
                 self._routes[key] = route
         return route

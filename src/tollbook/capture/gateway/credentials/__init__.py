@@ -1,0 +1,1 @@
+"""Keys of providers: where they come from, which one serves a call, how a request is signed."""
