@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from tollbook.call import Call, Metering, UsageSource
+from tollbook.call import Call, Metering, Status, UsageSource
 from tollbook.identity.claims import Claims
 from tollbook.usage import Kinds
 
@@ -103,6 +103,22 @@ class ResponseMeter(Protocol):
         """Return what was seen; callable at any moment, also after a cut."""
 
 
+class SocketTurn(Struct, frozen=True):
+    """Something within a WebSocket that is billed for itself: that it began, or how it ended."""
+
+    key: str
+    """Which one, among those now open; one that ends may never have begun in sight."""
+    operation: str
+    metered: Metered | None = None
+    """How it ended; None: it has begun."""
+    model: str | None = None
+    """What was asked for."""
+    input_chars: int = 0
+    """The basis of an estimate, as far as it is known when it begins."""
+    status: Status = Status.OK
+    is_billable: bool = True
+
+
 class SocketMeter(Protocol):
     """Looks on at the messages of one WebSocket. Never raises on what either side sends."""
 
@@ -112,8 +128,11 @@ class SocketMeter(Protocol):
     def from_provider(self, message: bytes) -> None:
         """Take a whole text or binary message of the provider."""
 
-    def results(self) -> list[Metered]:
-        """Return what was billed since the last time: one for each response that ended."""
+    def turns(self) -> list[SocketTurn]:
+        """Return what began or ended since the last time, in order."""
+
+    def cut(self) -> list[SocketTurn]:
+        """Return how what is still open ended: the connection is gone."""
 
 
 class NativeTags(Struct, frozen=True):

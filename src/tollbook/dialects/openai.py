@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tollbook.call import Call, Metering
-from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Route
+from tollbook.dialects.base import (
+    Header,
+    Measured,
+    RequestFacts,
+    ResponseMeter,
+    Route,
+    SocketMeter,
+)
 from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.http_head import (
@@ -19,11 +26,15 @@ from tollbook.dialects.http_head import (
     text_header,
 )
 from tollbook.dialects.openai_plain import read_openai_answer
+from tollbook.dialects.openai_realtime import RealtimeMeter
 from tollbook.dialects.openai_request import read_openai_request
 from tollbook.dialects.openai_responses import ResponsesStreamMeter
 from tollbook.dialects.openai_stream import CompletionStreamMeter
 from tollbook.dialects.openai_usage import read_openai_usage
 from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMeter
+from tollbook.dialects.realtime_usage import OPERATIONS as REALTIME_OPERATIONS
+from tollbook.dialects.realtime_usage import REALTIME, measure_realtime
+from tollbook.dialects.responses_socket import ResponsesSocketMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +47,11 @@ _METERED: Final = {
 _CHAT: Final = Route("chat", Metering.METERED, inspects_body=True)
 _MODELS: Final = Route("models", Metering.FREE, inspects_body=False)
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
+_SOCKETS: Final = {
+    "realtime": Route(REALTIME, Metering.UNMETERED, inspects_body=False, is_socket=True),
+    "responses": Route("responses", Metering.UNMETERED, inspects_body=False, is_socket=True),
+}
+"""Unmetered by themselves: what is billed are the responses within."""
 
 
 class OpenAI(DialectDefaults):
@@ -54,8 +70,10 @@ class OpenAI(DialectDefaults):
             if last == "completions" and head.endswith("/chat"):
                 return _CHAT
             return _METERED.get(last, _OTHER)
-        if method == "GET" and (last == "models" or head.endswith("/models")):
-            return _MODELS
+        if method == "GET":
+            if last == "models" or head.endswith("/models"):
+                return _MODELS
+            return _SOCKETS.get(last, _OTHER)
         return _OTHER
 
     def read_credential(self, headers: Sequence[Header]) -> str | None:
@@ -111,4 +129,14 @@ class OpenAI(DialectDefaults):
 
     def measure(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""
+        if call.opened.operation in REALTIME_OPERATIONS:
+            return measure_realtime(call)
         return measure_with(read_openai_usage, call)
+
+    def socket_meter(self, route: Route) -> SocketMeter | None:
+        """Return the meter of a Realtime session or of Responses over a WebSocket."""
+        if not route.is_socket:
+            return None
+        if route.operation == REALTIME:
+            return RealtimeMeter(route.model)
+        return ResponsesSocketMeter(route.model)
