@@ -49,9 +49,9 @@ _MODELS: Final = Route("models", Metering.FREE, inspects_body=False)
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
 _SOCKETS: Final = {
     "realtime": Route(REALTIME, Metering.UNMETERED, inspects_body=False, is_socket=True),
-    "responses": Route("responses", Metering.UNMETERED, inspects_body=False, is_socket=True),
+    "responses": Route("other", Metering.UNMETERED, inspects_body=False, is_socket=True),
 }
-"""Unmetered by themselves: what is billed are the responses within."""
+"""Unmetered in themselves: billed are the responses within. A plain GET is like any other."""
 
 
 class OpenAI(DialectDefaults):
