@@ -11,7 +11,7 @@ from tollbook.capture.gateway.answer import NOTHING_METERED
 if TYPE_CHECKING:
     from tollbook.call import CallOpened, Status
     from tollbook.capture.gateway.answer import Answer
-    from tollbook.dialects.base import Dialect
+    from tollbook.dialects.base import Dialect, Metered
 
 
 def close_frame(
@@ -54,3 +54,15 @@ def close_frame(
         response_bytes=response_bytes,
         is_billable=is_billable,
     )
+
+
+def is_billable(status: int, metered: Metered) -> bool:
+    """Return whether the provider may bill a whole answer: it reported usage, or gave a result.
+
+    Redirects and errors give none, nor does an error with status 200 before any output.
+    """
+    if metered.usage:
+        return True
+    if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP
+        return False
+    return metered.error_type is None or metered.output_events > 0
