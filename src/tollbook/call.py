@@ -152,7 +152,84 @@ class FramesLost(Struct, frozen=True, array_like=True, gc=False, tag=3):
     first_lost_at_ns: int
 
 
-Frame = CallOpened | CallClosed | FramesLost
+class BatchOwners(Struct, frozen=True, array_like=True, gc=False, tag=4):
+    """Lines of a batch's input that name owners of their own; one of many such frames."""
+
+    call_id: bytes  # of the request that carried the lines: the upload, or the submission
+    at_ns: int
+    identities: tuple[Identity, ...]
+    """Only what the lines themselves say; the rest is the batch's."""
+    lines: tuple[tuple[str, int], ...]
+    """Custom id, and which of the identities it has."""
+
+
+class BatchFile(Struct, frozen=True, array_like=True, gc=False, tag=5):
+    """An uploaded file of batch lines has got its id."""
+
+    call_id: bytes  # of the upload
+    at_ns: int
+    provider: str
+    file_id: str
+    identity: Identity
+    lines: int = 0
+    problem: str | None = None
+
+
+class BatchSeen(Struct, frozen=True, array_like=True, gc=False, tag=6):
+    """What a provider said of a batch, when it was submitted or looked at later."""
+
+    at_ns: int
+    provider: str
+    dialect: str
+    batch_id: str
+    collection: str = ""  # path of the provider's batches, as it was asked
+    status: str = ""  # the provider's word
+    is_ended: bool = False  # no result can come that is not there yet
+    endpoint: str | None = None
+    input_ids: tuple[str, ...] = ()
+    result_ids: tuple[str, ...] = ()
+    """Where the results are: files, or the batch itself."""
+    created_at_ns: int | None = None
+    ended_at_ns: int | None = None
+    lines: int | None = None
+    model: str | None = None
+    call_id: bytes | None = None  # of the submission, where it was seen
+    identity: Identity | None = None  # of the submission
+    problem: str | None = None  # why its results could not be fetched
+
+
+class BatchResult(Struct, frozen=True, array_like=True, gc=False, tag=7):
+    """One line of a batch's results; the same line may be seen again."""
+
+    call_id: bytes  # a new id; that of the first sight is kept
+    at_ns: int
+    provider: str
+    dialect: str
+    source_id: str  # the file, or the batch, that the line was read from
+    custom_id: str
+    endpoint: str | None = None
+    http_status: int | None = None
+    error_type: str | None = None
+    is_billable: bool = True
+    provider_request_id: str | None = None
+    provider_response_id: str | None = None
+    model_actual: str | None = None
+    service_tier: str | None = "batch"
+    usage: tuple[bytes, ...] = ()
+    problem: str | None = None
+
+
+class BatchRead(Struct, frozen=True, array_like=True, gc=False, tag=8):
+    """A source of results was read to its end."""
+
+    at_ns: int
+    provider: str
+    source_id: str
+    lines: int
+
+
+BatchFrame = BatchOwners | BatchFile | BatchSeen | BatchResult | BatchRead
+Frame = CallOpened | CallClosed | FramesLost | BatchFrame
 
 encode_frame = msgspec.msgpack.Encoder().encode
 """Frame to MessagePack bytes."""

@@ -64,7 +64,7 @@ WHOLE = START + PING + BLOCK + THINK + TEXT + TOOL + ARGS + END + STOP
         ("POST", "/v1/messages", Metering.METERED),
         ("POST", "/messages/", Metering.METERED),
         ("POST", "/v1/messages/count_tokens", Metering.FREE),
-        ("POST", "/v1/messages/batches", Metering.UNMETERED),
+        ("POST", "/v1/messages/batches", Metering.FREE),
         ("GET", "/v1/messages", Metering.UNMETERED),
         ("GET", "/v1/models", Metering.UNMETERED),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from tollbook.dialects.anthropic_request import read_anthropic_request
 from tollbook.dialects.anthropic_stream import MessageStreamMeter
 from tollbook.dialects.anthropic_usage import read_anthropic_usage
 from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Route
+from tollbook.dialects.batch_routes import anthropic_batch_route
 from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.http_head import (
@@ -45,7 +47,7 @@ class Anthropic(DialectDefaults):
                 return _MESSAGES
             if path.endswith("/messages/count_tokens"):
                 return _COUNT_TOKENS
-        return _OTHER
+        return anthropic_batch_route(method, path) or _OTHER
 
     def read_credential(self, headers: Sequence[Header]) -> str | None:
         """Return ``x-api-key``, or the bearer token of OAuth clients."""
@@ -101,4 +103,9 @@ class Anthropic(DialectDefaults):
 
     def measure(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""
-        return measure_with(read_anthropic_usage, call)
+        measured = measure_with(read_anthropic_usage, call)
+        if measured.further:
+            # Which passes are the answer's own, its model tells; rarely is there more than one.
+            read = partial(read_anthropic_usage, model=call.closed.model_actual)
+            return measure_with(read, call)
+        return measured

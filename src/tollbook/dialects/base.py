@@ -7,6 +7,7 @@ the gateway kept. A new API is one file that implements :class:`Dialect`.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -29,6 +30,15 @@ class Rewritten(NamedTuple):
     body: bytes
 
 
+class Watch(StrEnum):
+    """What a request has to do with batches; see :mod:`tollbook.dialects.batch_base`."""
+
+    UPLOAD = "upload"  # a file that may hold lines
+    SUBMIT = "submit"
+    STATE = "state"  # tells how one or more batches stand
+    RESULTS = "results"
+
+
 class Route(Struct, frozen=True):
     """How one endpoint is treated."""
 
@@ -44,6 +54,8 @@ class Route(Struct, frozen=True):
     """The region that the path names."""
     is_socket: bool = False
     """A WebSocket: metered by :meth:`Dialect.socket_meter`."""
+    watch: Watch | None = None
+    """What the request has to do with batches; read by the dialect's ``BatchReader``."""
 
 
 class RequestFacts(Struct, frozen=True):

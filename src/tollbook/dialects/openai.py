@@ -15,6 +15,7 @@ from tollbook.dialects.base import (
     Route,
     SocketMeter,
 )
+from tollbook.dialects.batch_routes import openai_batch_route
 from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.http_head import (
@@ -69,11 +70,11 @@ class OpenAI(DialectDefaults):
         if method == "POST":
             if last == "completions" and head.endswith("/chat"):
                 return _CHAT
-            return _METERED.get(last, _OTHER)
+            return _METERED.get(last) or openai_batch_route(method, head, last) or _OTHER
         if method == "GET":
             if last == "models" or head.endswith("/models"):
                 return _MODELS
-            return _SOCKETS.get(last, _OTHER)
+            return _SOCKETS.get(last) or openai_batch_route(method, head, last) or _OTHER
         return _OTHER
 
     def read_credential(self, headers: Sequence[Header]) -> str | None:

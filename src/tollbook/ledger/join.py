@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from tollbook.call import Call, CallClosed, CallOpened, Evidence, Status
+from tollbook.call import (
+    BatchFrame,
+    BatchResult,
+    Call,
+    CallClosed,
+    CallOpened,
+    Evidence,
+    FramesLost,
+    Status,
+)
 from tollbook.ids import to_text
 from tollbook.spool.reader import Position
 
@@ -47,10 +56,12 @@ class WriterBook(Struct):
 
 
 class Joined:
-    """Calls completed by the frames of one step."""
+    """Calls completed by the frames of one step, and what it says of batches."""
 
     def __init__(self, calls_max: int) -> None:
         self.calls: list[Call] = []
+        self.batches: list[tuple[BatchFrame, Evidence]] = []
+        self._results = 0
         self.incidents: list[Incident] = []
         self._calls_max = calls_max
         self._handed_over = 0
@@ -58,8 +69,8 @@ class Joined:
 
     @property
     def total(self) -> int:
-        """How many calls were completed, handed over or not."""
-        return self._handed_over + len(self.calls)
+        """How many calls were completed, handed over or not; a batch's result is a call."""
+        return self._handed_over + len(self.calls) + self._results
 
     @property
     def room(self) -> int:
@@ -78,7 +89,7 @@ class Joined:
         name, version = book.position.writer, book.version or ""
         opens, calls, seen = book.open_calls, self.calls, self._seen
         pop, append, see = opens.pop, calls.append, seen.add
-        calls_max = self._calls_max - self._handed_over
+        calls_max = self._calls_max - self._handed_over - self._results
         at = 0
         for at, (frame, segment, offset) in enumerate(frames):
             if isinstance(frame, CallOpened):
@@ -97,6 +108,13 @@ class Joined:
                     return at
                 see(frame.call_id)
                 append(Call(waiting.opened, frame, Evidence(name, segment, offset, version)))
+            elif not isinstance(frame, FramesLost):
+                if isinstance(frame, BatchResult):
+                    if len(calls) >= calls_max:
+                        return at
+                    calls_max -= 1
+                    self._results += 1
+                self.batches.append((frame, Evidence(name, segment, offset, version)))
             else:
                 detail = {"frames": frame.frames, "first_lost_at_ns": frame.first_lost_at_ns,
                           "at_ns": frame.at_ns, "segment": segment, "offset": offset}  # fmt: skip
