@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.accuracy.bodies import (
     completion,
     final,
     message,
+    message_stream,
     usage,
 )
 from tests.accuracy.kit import CASES, STREAM_HEAD, case, chunked, json_answer, sse, streamed
@@ -246,3 +248,39 @@ def test_A8_A14_messages_that_end_early_or_just_in_time(book: Book) -> None:
     assert row["error_type"] == "overloaded_error"
     book.check(A14_MESSAGES, "0.00606", uncached_input_tokens=30, cache_read_tokens=4000,
                visible_output_tokens=400)  # fmt: skip
+
+
+A6_BODY = sse(*[chunk("w" * 60_000)] * 80, STOP, final(50, 100))
+A6 = [case(f"A6-{at}", streamed(A6_BODY), body=STREAM, leaves_at=b"wwww") for at in range(30)]
+A6_HEALTH = [case(f"A6-other-{at}", [json_answer(completion(usage(50, 100)))]) for at in range(10)]
+
+
+def test_A6_dropped_long_streams_are_booked_and_nobody_waits_for_them(book: Book) -> None:
+    for name in A6:
+        row = book.one(name)
+        assert row["usage_source"] == "reported", name
+        assert row["cost_usd"] == Decimal("0.0011")
+    for name in A6_HEALTH:
+        book.check(name, "0.0011", uncached_input_tokens=50, visible_output_tokens=100)
+
+
+A9_USED = {"input_tokens": 50, "output_tokens": 100}
+A9_RESPONSE = {"id": "r", "model": "m-1", "output": [], "usage": {**A9_USED, "total_tokens": 150}}
+A9 = [
+    case("A9-chat", [json_answer(completion(usage(50, 100)))]),
+    case("A9-chat-stream", streamed(sse(chunk("a"), STOP, final(50, 100))), body=STREAM),
+    case("A9-responses", [json_answer(A9_RESPONSE)], path="/v1/responses"),
+    case("A9-responses-stream", streamed(sse(
+        {"type": "response.completed", "response": A9_RESPONSE}, done=False)), body=STREAM,
+        path="/v1/responses"),
+    case("A9-messages", [json_answer(message(A9_USED))], path=ANTHROPIC, provider="claude",
+         body=MESSAGE),
+    case("A9-messages-stream", streamed(sse(*message_stream(
+        {"input_tokens": 50, "output_tokens": 1}, {"output_tokens": 100}), done=False)),
+        path=ANTHROPIC, provider="claude", body={**MESSAGE, "stream": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", A9)
+def test_A9_the_same_usage_costs_the_same_by_every_endpoint(book: Book, name: str) -> None:
+    book.check(name, "0.0011", uncached_input_tokens=50, visible_output_tokens=100)

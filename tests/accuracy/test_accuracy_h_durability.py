@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,3 +54,22 @@ def test_H5_I1_I2_more_runs_and_new_prices_change_no_booked_number(book: Book) -
     assert report() == before
     assert book.house.rows("SELECT * FROM entries ORDER BY entry_id") == entries
     assert book.house.cli("verify").returncode == 0
+
+
+def test_H6_every_way_to_sum_comes_to_the_same(book: Book) -> None:
+    def summed(by: str) -> tuple[int, Decimal]:
+        done = book.house.cli(
+            "report spend", "--by", by, "--since", "2020-01-01", "--limit", "1000",
+            "--format", "json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout)["rows"]
+        return (
+            sum(row["calls"] for row in rows),
+            sum((Decimal(row["cost_usd"] or 0) for row in rows), Decimal()),
+        )
+
+    ledger = book.house.rows("SELECT sum(calls), sum(cost_usd) FROM entries")[0]
+    assert ledger[0] >= len(CASES)
+    for by in ("tenant", "model", "provider", "operation", "status", "day", "api_key", "user"):
+        assert summed(by) == ledger, by

@@ -113,11 +113,11 @@ poll_interval_s = 0.1
             os.kill(pid, signal.SIGKILL)
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as a person would, with this house's settings and data."""
+        """Run a command (``"prices check"``) with this house's settings and data."""
         command, *rest = arguments
         return subprocess.run(
             [
-                sys.executable, "-m", "tollbook", command,
+                sys.executable, "-m", "tollbook", *command.split(),
                 "--config", str(self.config_path), "--data", str(self.data_dir), *rest,
             ],
             env=self.environ, capture_output=True, text=True, check=False, timeout=120,
