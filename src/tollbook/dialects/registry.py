@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.anthropic import Anthropic
+from tollbook.dialects.gemini import Gemini
 from tollbook.dialects.openai import OpenAI
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
     from tollbook.dialects.base import Dialect
 
-_DIALECTS: Final[dict[str, Dialect]] = {"openai": OpenAI(), "anthropic": Anthropic()}
+_DIALECTS: Final[dict[str, Dialect]] = {
+    "openai": OpenAI(),
+    "anthropic": Anthropic(),
+    "gemini": Gemini(),
+}
 
 
 class UnknownDialectError(TollbookError):

@@ -1,0 +1,121 @@
+"""Read Gemini request bodies: limits, text length, what an image costs, labels."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollbook.dialects.base import NativeTags, RequestFacts, Route
+from tollbook.dialects.gemini_paths import IMAGE, INTERACTIONS
+from tollbook.dialects.request_body import (
+    BodyReader,
+    any_of,
+    as_count,
+    as_model,
+    members_of,
+    text_length,
+)
+from tollbook.dialects.request_owners import Owners, claims_from_body
+
+if TYPE_CHECKING:
+    from tollbook.identity.claims import Claims
+
+
+class _Body(Struct, gc=False):
+    # The API takes its names in camelCase and in snake_case (protobuf's JSON mapping).
+    model: str | None = None
+    stream: bool | None = None
+    labels: Raw = Raw()
+    generationConfig: Raw = Raw()  # noqa: N815 -- the API's name, as below
+    generation_config: Raw = Raw()
+    contents: Raw = Raw()
+    content: Raw = Raw()
+    requests: Raw = Raw()
+    instances: Raw = Raw()
+    parameters: Raw = Raw()
+    input: Raw = Raw()
+    system_instruction: Raw = Raw()
+    systemInstruction: Raw = Raw()  # noqa: N815
+    tools: Raw = Raw()
+
+
+_read = BodyReader(_Body, {"model": str, "stream": bool}).read
+_encode = msgspec.json.Encoder().encode
+_LIMITS: Final = ("maxOutputTokens", "max_output_tokens")
+_LABEL_MAX: Final = 63
+_MAX_LABELS: Final = 64
+_not_label = re.compile(r"[^a-z0-9_-]").sub
+_MAX_SAMPLES: Final = 16
+_SIZES: Final = ("sampleImageSize", "imageSize", "aspectRatio")
+
+
+def read_gemini_request(route: Route, body: bytes, *, user_is: str) -> RequestFacts:
+    """Return the facts of a metered request; see :class:`RequestFacts`. Never raises."""
+    read = _read(body)
+    is_stream = route.is_stream is True
+    if read is None:
+        return RequestFacts(body, is_stream=is_stream)
+    claims: tuple[Claims, ...] = ()
+    if read.labels:
+        claims = claims_from_body(Owners(read.labels), user_is)
+    is_interaction = route.operation == INTERACTIONS
+    return RequestFacts(
+        body=body,
+        model=as_model(read.model) if is_interaction else None,
+        is_stream=is_stream or (is_interaction and read.stream is True),
+        max_output_tokens=_limit(read.generationConfig or read.generation_config),
+        input_chars=text_length(
+            (
+                read.contents, read.content, read.requests, read.instances, read.input,
+                read.systemInstruction or read.system_instruction, read.tools,
+            )
+        ),
+        claims=claims,
+        asked=_asked(read.parameters) if route.operation == IMAGE else None,
+    )  # fmt: skip
+
+
+def _limit(config: Raw) -> int | None:
+    members = any_of(config)
+    if not isinstance(members, dict):
+        return None
+    return as_count(members.get(_LIMITS[0]) or members.get(_LIMITS[1]))
+
+
+def _asked(parameters: Raw) -> dict[str, str | int]:
+    """Return how many images of what size; one is the API's default."""
+    members = any_of(parameters)
+    if not isinstance(members, dict):
+        members = {}
+    count = as_count(members.get("sampleCount")) or 1
+    asked: dict[str, str | int] = {"images": min(count, _MAX_SAMPLES)}
+    for name in _SIZES:
+        value = members.get(name)
+        if isinstance(value, str) and value.isprintable() and len(value) <= _LABEL_MAX:
+            asked["size" if name != "aspectRatio" else "aspect_ratio"] = value
+    return asked
+
+
+def with_labels(body: bytes, tags: NativeTags) -> bytes:
+    """Return the body with the owner in ``labels``; what the client set there stays.
+
+    Labels are of lower-case letters, digits, ``_`` and ``-``, at most 63 characters and 64 pairs
+    (Vertex AI, Add labels to API calls); other characters become ``_``.
+    """
+    members = members_of(body)
+    labels = {} if members is None else any_of(members.get("labels", Raw()))
+    if members is None or not isinstance(labels, dict | None):
+        return body
+    wanted: dict[str, Any] = {
+        f"tollbook_{name}": _not_label("_", value.lower())[:_LABEL_MAX]
+        for name in tags.__struct_fields__
+        if (value := getattr(tags, name))
+    }
+    merged = {**wanted, **(labels or {})}
+    if not wanted or len(merged) > _MAX_LABELS or merged == labels:
+        return body
+    members["labels"] = Raw(_encode(merged))
+    return _encode(members)
