@@ -295,86 +295,6 @@ ANTHROPIC_CASES = [
         0,
         id="a zero beside other input counts",
     ),
-    pytest.param(
-        [
-            anthropic(
-                220,
-                8,
-                iterations=[
-                    {"type": "compaction", "input_tokens": 55196, "output_tokens": 125},
-                    {"type": "message", "input_tokens": 220, "output_tokens": 8},
-                ],
-            )
-        ],
-        Kinds(55416, visible_output_tokens=133),
-        1,
-        id="compaction is billed too",
-    ),
-    pytest.param(
-        [
-            anthropic(
-                30,
-                4,
-                iterations=[
-                    {"type": "message", "input_tokens": 10, "output_tokens": 2},
-                    {"type": "message", "input_tokens": 20, "output_tokens": 2},
-                ],
-            )
-        ],
-        Kinds(30, visible_output_tokens=4),
-        0,
-        id="passes that the top level counts",
-    ),
-    pytest.param(
-        [
-            anthropic(
-                412,
-                264,
-                iterations=[
-                    {"type": "message", "model": "a", "input_tokens": 408, "output_tokens": 0},
-                    {
-                        "type": "fallback_message",
-                        "model": "b",
-                        "input_tokens": 412,
-                        "output_tokens": 264,
-                    },
-                ],
-            )
-        ],
-        Kinds(412, visible_output_tokens=264),
-        0,
-        id="a pass that was declined at once is not billed",
-    ),
-    pytest.param(
-        [
-            anthropic(
-                8,
-                20,
-                cache_creation_input_tokens=6,
-                cache_creation=split(0, 6),
-                output_tokens_details={"thinking_tokens": 5},
-                iterations=[
-                    {"type": "message", "model": "a", "input_tokens": 10, "output_tokens": 4},
-                    {
-                        "type": "fallback_message",
-                        "model": "b",
-                        "input_tokens": 8,
-                        "output_tokens": 20,
-                        "cache_creation_input_tokens": 6,
-                    },
-                ],
-            )
-        ],
-        Kinds(18, 0, 0, 6, visible_output_tokens=19, reasoning_tokens=5),
-        1,
-        id="a pass that was declined late is billed beside its fallback",
-    ),
-    pytest.param(
-        [anthropic(8, 2, iterations=[{"type": "message"}, {"type": "fallback_message"}])],
-        Kinds(8, visible_output_tokens=2),
-        1,
-        id="passes without counts",
-    ),
 ]
 
 
@@ -383,17 +303,6 @@ def test_anthropic(usage: list[dict[str, Any]], kinds: Kinds, problems: int) -> 
     measured = measure(*usage, dialect="anthropic")
     assert (measured.kinds, measured.source) == (kinds, UsageSource.REPORTED)
     assert len(measured.problems) == problems
-
-
-def test_an_advisor_of_another_model_is_named() -> None:
-    passes = [
-        {"type": "message", "input_tokens": 1, "output_tokens": 1},
-        {"type": "advisor_message", "model": "claude-z", "input_tokens": 5, "output_tokens": 6},
-    ]
-    measured = measure(anthropic(1, 1, iterations=passes), dialect="anthropic")
-    assert measured.kinds is not None
-    assert (measured.kinds.input_tokens, measured.kinds.output_tokens) == (6, 7)
-    assert "claude-z" in measured.problems[0]
 
 
 def test_growing_usage_is_merged_and_a_late_zero_erases_nothing() -> None:

@@ -24,6 +24,7 @@ class _Body(Struct, gc=False):
     model: Any = None
     usage: Raw = Raw()
     error: Raw = Raw()
+    container: Raw = Raw()
 
 
 class _Tier(Struct, gc=False):
@@ -49,7 +50,7 @@ def read_anthropic_answer(body: bytes) -> Metered:
     complete = usage.startswith(b"{")
     error_type = (error_type_of(read.error) or "error") if is_given(read.error) else None
     return Metered(
-        usage=(usage,) if complete else (),
+        usage=(usage, *container_of(read.container)) if complete else (),
         usage_complete=complete,
         provider_response_id=short_text(read.id),
         model_actual=short_text(read.model),
@@ -59,14 +60,27 @@ def read_anthropic_answer(body: bytes) -> Metered:
     )
 
 
+def container_of(raw: Raw) -> tuple[bytes, ...]:
+    """Return the container that code ran in as an object to be kept beside the usage.
+
+    The usage does not say that code was executed, which may be billed for itself.
+    """
+    if not raw or not bytes(raw).startswith(b"{"):
+        return ()
+    return (b'{"container":' + bytes(raw) + b"}",)
+
+
 def service_tier_of(usage: bytes) -> str | None:
     """Return the tier that served the call, which this API reports inside its usage.
 
     Fast mode, several times the price, is not called a tier there: ``speed`` says it (Anthropic,
-    Fast mode).
+    Fast mode). Both together are joined by ``+``.
     """
     try:
         read = _decode_tier(usage)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return "fast" if read.speed == "fast" else short_text(read.service_tier)
+    tier = short_text(read.service_tier)
+    if read.speed != "fast":
+        return tier
+    return "fast" if tier in {None, "standard"} else f"{tier}+fast"

@@ -8,7 +8,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.answer_json import short_text, text_chars
-from tollbook.dialects.anthropic_plain import read_anthropic_answer, service_tier_of
+from tollbook.dialects.anthropic_plain import (
+    container_of,
+    read_anthropic_answer,
+    service_tier_of,
+)
 from tollbook.dialects.errors import error_type_of
 from tollbook.dialects.stream_meter import StreamMeter
 
@@ -20,6 +24,7 @@ class _Delta(Struct, gc=False):
     text: str | None = None
     thinking: str | None = None
     partial_json: str | None = None
+    container: Raw = Raw()  # in message_delta, where code ran
 
 
 class _Message(Struct, gc=False):
@@ -79,21 +84,30 @@ class MessageStreamMeter(StreamMeter):
                     self.add_content(len(text))
         elif kind == "message_start":
             if event.message is not None:
-                self.response_id = short_text(event.message.id)
-                self.model = short_text(event.message.model)
-                self._take(kind, event.message.usage)
+                self._start(event.message)
         elif kind == "content_block_start":
             if event.content_block is not None:
                 self.add_content(len(event.content_block.text or event.content_block.name or ""))
         elif kind == "error":
             self.error_type = error_type_of(event.error) or "error"
         else:
-            self._take(kind, event.usage)
+            self._end(event)
         return False
 
     def read_document(self, body: bytes) -> Metered:
         """Read an answer that is no stream."""
         return read_anthropic_answer(body)
+
+    def _start(self, message: _Message) -> None:
+        self.response_id = short_text(message.id)
+        self.model = short_text(message.model)
+        self._take("message_start", message.usage)
+
+    def _end(self, event: _Event) -> None:
+        self._take(event.type, event.usage)
+        if event.delta is not None and event.delta.container:
+            for kept in container_of(event.delta.container):
+                self.usage.add(kept)
 
     def _read_loose(self, event: _LooseEvent) -> None:
         if event.type == "message_start":
