@@ -99,6 +99,17 @@ def test_a_session_blob_in_user_id_does_not_become_a_user() -> None:
     assert "session_id" not in claims.problems[0]
 
 
+@pytest.mark.parametrize("account", ["", "8f3c0b1e-1111-4222-8333-444455556666"])
+def test_a_session_of_claude_code_is_not_a_user(account: str) -> None:
+    session = f"user_{'0a' * 32}_account_{account}_session_8f3c0b1e-1111-4222-8333-444455556666"
+    (claims,) = read({"metadata": {"user_id": session}}).claims
+    assert claims.fields == {}
+    assert "Claude Code" in claims.problems[0]
+    assert session not in claims.problems[0]
+    (kept,) = read({"metadata": {"user_id": "user_42_account_7"}}).claims
+    assert kept.fields == {"user_id": "user_42_account_7"}
+
+
 def test_litellm_fields_in_the_body() -> None:
     facts = read(
         {"metadata": {"tenant_id": "acme", "tags": ["gold"]}, "litellm_metadata": {"team": "s"}}

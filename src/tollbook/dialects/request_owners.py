@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -11,6 +12,12 @@ from tollbook.identity.claims import Claims, Mechanism
 from tollbook.identity.names import put_mapping
 from tollbook.identity.values import ClaimsBuilder
 from tollbook.identity.vendors import put_tag_list
+
+
+_is_session = re.compile(r"user_[0-9a-f]{16,64}_account_[\w-]*_session_[\w-]+").fullmatch
+"""What Claude Code puts there (older versions; newer ones put a JSON document, which is no id): a
+hash of the machine, the account and the session. Taken as a user it would make a new one each
+time."""
 
 
 class Owners(Struct):
@@ -51,7 +58,13 @@ def claims_from_body(owners: Owners, user_is: str) -> tuple[Claims, ...]:
     # A safety identifier is usually a hash: beside a named user it would only seem to contradict.
     is_second = field in native.fields and owners.user_where == "safety_identifier"
     if isinstance(user, str) and not is_second:
-        native.put_field(field, user, owners.user_where)
+        if _is_session(user):
+            native.problem(
+                f"{owners.user_where} is a session of Claude Code, new on every start; not used"
+                f" as {field}"
+            )
+        else:
+            native.put_field(field, user, owners.user_where)
     return tuple([claim for claim in (litellm.build(), native.build()) if claim is not None])
 
 
