@@ -163,7 +163,7 @@ def test_a_chunked_request_is_streamed_through_elsewhere() -> None:
             assert seen.header("transfer-encoding") == "chunked"
             (opened,) = gateway.sink.opened
             assert (opened.operation, opened.metering, opened.path) == (
-                "other", "unmetered", "/v1/files"
+                "files", "free", "/v1/files"
             )  # fmt: skip
 
     run(main())

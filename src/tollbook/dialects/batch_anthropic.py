@@ -134,14 +134,14 @@ class RequestScanner:
         self.lines = 0
 
     def feed(self, data: bytes) -> Sequence[InputLine]:
-        """Take bytes of the submission; return the requests that name an owner."""
+        """Take bytes of the submission; return the requests that it completes."""
         found = []
         for piece in self._splitter.feed(data):
             self.lines += 1
             line = read_request(piece, self._user_is)
             if line is None:
                 self.problem = "some requests could not be read; their owner is that of the batch"
-            elif line.claims:
+            else:
                 found.append(line)
         return found
 

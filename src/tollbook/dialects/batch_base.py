@@ -65,7 +65,7 @@ class InputScanner(Protocol):
     lines: int
 
     def feed(self, data: bytes) -> Sequence[InputLine]:
-        """Take the next bytes of the request's body; return the lines that name an owner."""
+        """Take the next bytes of the request's body; return the lines that it completes."""
 
     def finish(self) -> Sequence[InputLine]:
         """Return what the end of the body completes."""
@@ -75,6 +75,10 @@ class ResultScanner(Protocol):
     """Reads results while they pass. Never raises on what a provider sent."""
 
     lines: int
+
+    @property
+    def has_results(self) -> bool:
+        """Whether what passed are results."""
 
     def feed(self, data: bytes) -> Sequence[ResultLine]:
         """Take the next bytes of the response's body (plain, not compressed)."""

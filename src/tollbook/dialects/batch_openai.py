@@ -185,7 +185,7 @@ class UploadScanner:
         self.lines = 0
 
     def feed(self, data: bytes) -> Sequence[InputLine]:
-        """Take bytes of the upload; return the lines that name an owner."""
+        """Take bytes of the upload; return the lines that it completes."""
         if self._is_other:
             return ()
         found: list[InputLine] = []
@@ -214,7 +214,7 @@ class UploadScanner:
             line = read_line(piece, self._user_is)
             if line is None:
                 self.problem = "some lines could not be read; their owner is that of the batch"
-            elif line.claims:
+            else:
                 found.append(line)
 
 

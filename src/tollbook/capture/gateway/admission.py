@@ -96,6 +96,7 @@ class Admission:
         found = self._callers.admit(upstream.dialect.read_credential(headers), upstream)
         caller, refusal = (found, None) if isinstance(found, Caller) else (None, found)
         key_lines = None if caller is None else caller.key_lines
+        is_read = route.metering is Metering.METERED or route.watch is not None
         lines: list[bytes] = []
         identity: list[Header] = []
         idempotency_key = None
@@ -112,14 +113,14 @@ class Admission:
             elif (
                 rule == FORWARD
                 or (rule == CREDENTIAL and key_lines is None)
-                or (rule == ENCODING and route.metering is not Metering.METERED)
+                or (rule == ENCODING and not is_read)
             ):
                 lines += (name, b": ", value, b"\r\n")
                 if name == b"idempotency-key" and len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES:
                     idempotency_key = value.decode("latin-1")
         if key_lines is not None:
             lines.append(key_lines)
-        if route.metering is Metering.METERED:
+        if is_read:
             lines.append(b"accept-encoding: identity\r\n")
         if refusal is None:
             refusal = self._too_large(framing.content_length, route)

@@ -52,6 +52,8 @@ class Exchange(ProviderSide):
         if self._refusal is not None or self._is_closed:
             return
         limit = self._service.admission.max_body_bytes(self._admitted.route)
+        if self._watch is not None:
+            self._watch.request_data(data)
         if self._body_bytes > limit:
             self._over_limit(limit)
         elif self._opened is None or self._upstream is None:
@@ -64,6 +66,8 @@ class Exchange(ProviderSide):
     def body_complete(self) -> None:
         """Go on: the whole request is here."""
         self._is_body_complete = True
+        if self._watch is not None:
+            self._watch.request_end()
         if self._opened is None:
             self._open()
         elif self._upstream is not None and self._framing.is_chunked:
@@ -154,6 +158,9 @@ class Exchange(ProviderSide):
         service.metrics.in_flight += 1
         service.exchanges.add(self)
         service.turn.append(opened)
+        watch = self._admitted.route.watch
+        if watch is not None and refusal is None:
+            self._watch = service.batches.watch(watch, opened, self.headers)
         if refusal is None:
             refusal = self._refusal
         if refusal is not None:

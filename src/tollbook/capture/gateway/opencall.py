@@ -11,6 +11,7 @@ from tollbook.capture.gateway.closing import close_frame
 from tollbook.capture.gateway.failures import Failure, failure_reply
 
 if TYPE_CHECKING:
+    from tollbook.capture.batch.watch import BatchWatch
     from tollbook.capture.gateway.answer import Answer
     from tollbook.capture.gateway.callers import Refusal
     from tollbook.capture.gateway.client import ClientConnection
@@ -29,8 +30,9 @@ class OpenCall:
         "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
         "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_is_body_complete",
         "_is_closed", "_is_draining", "_is_released", "_opened", "_refusal", "_replay",
-        "_reply_status", "_service", "_signed", "_started_ns", "_upstream", "bucket", "deadline",
-        "headers", "is_head", "is_http_10", "is_waiting", "keep_alive", "method", "wait_until",
+        "_reply_status", "_service", "_signed", "_started_ns", "_upstream", "_watch", "bucket",
+        "deadline", "headers", "is_head", "is_http_10", "is_waiting", "keep_alive", "method",
+        "wait_until",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +67,7 @@ class OpenCall:
         self._first_token_ns: int | None = None
         self._upstream: UpstreamConnection | None = None
         self._answer: Answer | None = None
+        self._watch: BatchWatch | None = None
         self._replay: bytes | None = None
         self._signed: Signed | None = None
         self._held = b""

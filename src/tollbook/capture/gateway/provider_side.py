@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tollbook.dialects.base import Header
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_WATCHED_MAX_BYTES: Final = 2**40
+"""Results of batches are read line by line, however many there are."""
 _STALE_NS: Final = clock.NS_PER_S
 """A kept connection that fails this soon was most likely closed before the request came."""
 
@@ -119,6 +121,15 @@ class ProviderSide(OpenCall):
                 encoding=None if encoding in {None, b"identity", b""} else encoding,
                 max_bytes=service.config.gateway.max_metered_response_bytes,
             )
+        elif self._watch is not None:
+            watching = self._watch.meter(status)
+            if watching is not None:
+                encoding = answer.table.get(b"content-encoding")
+                answer.look_on(
+                    watching,
+                    encoding=None if encoding in {None, b"identity", b""} else encoding,
+                    max_bytes=_WATCHED_MAX_BYTES,
+                )
         del connection
 
     def response_body(self, data: bytes) -> None:
@@ -153,6 +164,8 @@ class ProviderSide(OpenCall):
         assert self._opened is not None
         is_cut_stream = False
         answer.flush_meter()
+        if self._watch is not None:
+            self._watch.response_complete(is_whole=connection.is_length_known)
         if not connection.is_length_known and self._opened.is_stream and answer.is_event_stream:
             # The connection's end is all there is to tell a whole stream from a broken one.
             is_cut_stream = answer.meter is not None and not answer.metered().stream_ended

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from tollbook.capture.batch.watch import Batches
 from tollbook.capture.gateway.admission import Admission
 from tollbook.capture.gateway.callers import Callers
 from tollbook.capture.gateway.client import ClientConnection
@@ -51,6 +52,7 @@ class Service:
         self.worker = worker
         self.spool = spool
         self.turn = Turn(loop, spool)
+        self.batches = Batches(config, self.turn)
         self.wheel = wheel or Wheel(loop)
         self.metrics = Metrics()
         self.known_heads = KnownHeads(config.gateway.max_inspected_body_bytes)

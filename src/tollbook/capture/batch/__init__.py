@@ -1,0 +1,1 @@
+"""Batches: their owners at submission, their results hours later."""
