@@ -35,6 +35,7 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[spool]", schema.Spool),
     ("[ledger]", schema.Ledger),
     ("[console]", schema.Console),
+    ("[batch]", schema.Batch),
     ("[[prices]]", schema.PriceCard),
 ]
 

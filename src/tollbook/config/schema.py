@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from tollbook.config.batch import Batch
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -266,4 +267,5 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     spool: Spool = field(default_factory=Spool)
     ledger: Ledger = field(default_factory=Ledger)
     console: Console = field(default_factory=Console)
+    batch: Batch = field(default_factory=Batch)
     prices: list[PriceCard] = []
