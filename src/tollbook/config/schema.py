@@ -103,6 +103,12 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """How much of a stream is read on after its client hung up."""
     max_draining: Count = 1000
     """Streams drained at once in one worker; beyond it the policy is abort."""
+    max_sockets: Count = 2000
+    """WebSockets at once in one worker; further ones are refused."""
+    socket_idle_timeout_s: Seconds = 900.0
+    """A WebSocket without a byte in either direction for this long is closed."""
+    max_metered_message_bytes: Count = 16 * 1024 * 1024
+    """Largest WebSocket message that is read; a larger one passes and is estimated."""
     client_keys: Literal["forward", "refuse"] = "forward"
     """What happens to a caller's own provider key: sent on as it is, or refused with 401."""
     environment: str = "production"

@@ -82,6 +82,15 @@ class Admission:
         self._gateway = config.gateway
         self._identity = config.identity
 
+    def is_socket(self, target: bytes) -> bool:
+        """Whether a request target is the address of a WebSocket."""
+        cut = target.find(b"/", 1)
+        upstream = self._upstreams.get(target[1:cut]) if cut > 0 else None
+        return (
+            upstream is not None
+            and upstream.route("GET", target[cut:].partition(b"?")[0]).is_socket
+        )
+
     def at_head(  # noqa: C901 -- one pass over the headers, for speed
         self, method: str, target: bytes, headers: Sequence[Header], framing: Framing
     ) -> Admitted | None:

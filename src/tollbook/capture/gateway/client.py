@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
 from tollbook.capture.gateway.callers import Refusal
+from tollbook.capture.gateway.client_state import ClientState
 from tollbook.capture.gateway.exchange import Exchange
 from tollbook.capture.gateway.framing import HeadError
-from tollbook.capture.gateway.headers import own_response
 from tollbook.capture.gateway.known_heads import KnownHead
-from tollbook.capture.gateway.local import error_reply, local_response
+from tollbook.capture.gateway.local import local_response
 from tollbook.capture.gateway.parsed import Request, judged
-from tollbook.capture.gateway.reading import HELD_BY_ORDER, HELD_BY_PEER, Reading
+from tollbook.capture.gateway.reading import HELD_BY_ORDER, HELD_BY_PEER
+from tollbook.capture.gateway.socket_open import read_opening
+from tollbook.capture.gateway.socket_session import SocketSession
 
 if TYPE_CHECKING:
-    from tollbook.capture.gateway.service import Service
-    from tollbook.dialects.base import Header
+    import asyncio
 
 MAX_PIPELINED: Final = 64
-_LINGER_S: Final = 2.0
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TIMED_OUT: Final = Refusal(408, "request_timeout", "the request did not arrive in time")
 
@@ -35,35 +34,10 @@ class _RefusedError(Exception):
         self.why = why
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(ClientState):
     """An HTTP/1.1 server connection; requests are answered in order, one at a time."""
 
-    __slots__ = (
-        "_dead_bytes", "_error", "_exchange", "_got_body", "_head_fed", "_headers",
-        "_in_head", "_is_deaf", "_is_ending", "_local", "_parser", "_queue", "_reading", "_service",
-        "_target", "_waiting", "bucket", "deadline", "transport",
-    )  # fmt: skip
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._parser = httptools.HttpRequestParser(self)
-        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._exchange: Exchange | None = None
-        self._local: Request | None = None  # the current request, when the gateway answers it
-        self._waiting: Request | None = None  # the request being parsed, when it is not current
-        self._queue: deque[Request] | None = None
-        self._error: HeadError | None = None  # to be answered after those before it
-        self._target = b""
-        self._headers: list[Header] = []
-        self._head_fed = 0
-        self._dead_bytes = 0
-        self._in_head = True
-        self._got_body = False
-        self._is_deaf = False  # no further request is read
-        self._is_ending = False  # the last byte has been written; what still comes is dropped
-        self._reading = Reading()
-        self.deadline = 0.0
-        self.bucket = 0
+    __slots__ = ()
 
     # asyncio.Protocol
 
@@ -113,7 +87,9 @@ class ClientConnection(asyncio.Protocol):
             self._got_body = False
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(upgrade, data)
+        except httptools.HttpParserError as error:
             self._not_parsed(error)
         else:
             self._check_fed(len(data))
@@ -197,6 +173,9 @@ class ClientConnection(asyncio.Protocol):
         request = judged(self._parser, target, headers, self._head_fed, gateway)
         if isinstance(request, HeadError):
             raise _RefusedError(request)
+        if request.framing.upgrade is not None:
+            self._open_socket(request)
+            return
         if self._exchange is None and self._local is None:
             self._begin(request)
             return
@@ -230,17 +209,6 @@ class ClientConnection(asyncio.Protocol):
 
     # for the exchange
 
-    def hold_reading(self) -> None:
-        """Stop reading: the provider cannot take more."""
-        self.deadline = 0
-        self._reading.hold(HELD_BY_PEER)
-
-    def release_reading(self) -> None:
-        """Read on."""
-        if self._reading.is_held_by(HELD_BY_PEER):
-            self.deadline = self._service.wheel.now + self._service.config.gateway.body_timeout_s
-            self._reading.release(HELD_BY_PEER)
-
     def finish(self, data: bytes, *, keep_alive: bool) -> None:
         """Write the last bytes of a response and turn to the next request."""
         self._exchange = None
@@ -256,24 +224,6 @@ class ClientConnection(asyncio.Protocol):
             self._end()
         else:
             self.deadline = self._service.wheel.now + self._service.config.gateway.keepalive_s
-
-    def cut(self, data: bytes, *, hard: bool) -> None:
-        """Break off a response, so that nobody takes it for whole."""
-        self._exchange = None
-        self._is_deaf = self._is_ending = True
-        if data:
-            self.transport.write(data)
-        if hard:
-            self.transport.abort()
-        else:
-            self.transport.close()
-
-    # for the service
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is here, whole or in part."""
-        return self._exchange is None and self._local is None and not self._head_fed
 
     # internals
 
@@ -308,6 +258,29 @@ class ClientConnection(asyncio.Protocol):
             return
         exchange.head_complete()
 
+    def _open_socket(self, request: Request) -> None:
+        """Take a WebSocket's handshake; everything else that asks for an upgrade is refused."""
+        opening = read_opening(self._service, request)
+        if isinstance(opening, HeadError):
+            raise _RefusedError(opening)
+        if self._is_busy:
+            raise _RefusedError(HeadError(501, "a WebSocket cannot stand behind other requests"))
+        self._upgrade = opening
+
+    def _upgraded(self, upgrade: Exception, data: bytes) -> None:
+        """Give the connection away to a WebSocket, with what came behind its handshake."""
+        opening, self._upgrade = self._upgrade, None
+        if opening is None:
+            self._not_parsed(upgrade)
+            return
+        service = self._service
+        service.wheel.discard(self)
+        service.clients.discard(self)
+        self._is_deaf = self._is_ending = True
+        session = SocketSession(service, self.transport, opening)
+        self.transport.set_protocol(session.client_side)
+        session.start(data[upgrade.args[0] :])
+
     def _answer_locally(self) -> None:
         request, self._local = self._local, None
         assert request is not None
@@ -330,10 +303,6 @@ class ClientConnection(asyncio.Protocol):
         if self._error is not None and not self._is_busy:
             error, self._error = self._error, None
             self._reply_error(error)
-
-    @property
-    def _is_busy(self) -> bool:
-        return self._exchange is not None or self._local is not None
 
     def _give_body(self, request: Request) -> None:
         """Give the current request what came of its body while it waited."""
@@ -372,26 +341,3 @@ class ClientConnection(asyncio.Protocol):
             self._error = why
         else:
             self._reply_error(why)
-
-    def _reply_error(self, why: HeadError) -> None:
-        self._is_deaf = True
-        self._local = None
-        if why.status:
-            self._service.metrics.refused(why.status)
-            self.transport.write(
-                own_response(why.status, error_reply(why.message), keep_alive=False)
-            )
-        self._end(linger=True)
-
-    def _end(self, *, linger: bool = False) -> None:
-        """Close after the last byte; where unread bytes may come, so that it still arrives."""
-        self._is_deaf = self._is_ending = True
-        transport = self.transport
-        if transport.is_closing():
-            return
-        if (linger or not self._in_head or self._queue) and transport.can_write_eof():
-            transport.write_eof()
-            transport.resume_reading()
-            self.deadline = self._service.wheel.now + _LINGER_S
-        else:
-            transport.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohappyeyeballs
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from aiohappyeyeballs import AddrInfoType
 
-    from tollbook.capture.gateway.upstream import UpstreamConnection
-
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 DNS_TTL_NS: Final = 30 * clock.NS_PER_S
 _EYEBALLS_DELAY_S: Final = 0.25
 
@@ -71,7 +70,7 @@ class Dialer:
         self._addresses: list[AddrInfoType] = []
         self._resolved_ns = 0
 
-    async def dial(self, new: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+    async def dial(self, new: Callable[[], _P]) -> _P:
         """Return a new connection, ready to send on.
 
         Raises:

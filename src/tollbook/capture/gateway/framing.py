@@ -37,6 +37,8 @@ class Framing(NamedTuple):
     expects_continue: bool
     connection: frozenset[bytes] | None
     """Header names that ``Connection`` lists."""
+    upgrade: bytes | None = None
+    """The protocol that is asked for instead of HTTP, in lower case."""
 
 
 _FRAMING_NAMES: Final = frozenset(
@@ -63,7 +65,8 @@ def clean_target(target: bytes) -> bytes | HeadError:
 def read_framing(headers: Sequence[Header], *, is_http_10: bool) -> Framing | HeadError:  # noqa: C901, PLR0911, PLR0912 -- one flat table of rules
     """Return the framing of a request, or why it is refused."""
     length: int | None = None
-    is_chunked = expects_continue = is_upgrade = False
+    is_chunked = expects_continue = False
+    upgrade: bytes | None = None
     connection: frozenset[bytes] | None = None
     hosts = 0
     for name, value in headers:
@@ -89,11 +92,11 @@ def read_framing(headers: Sequence[Header], *, is_http_10: bool) -> Framing | He
                 return HeadError(417, "only 'Expect: 100-continue' can be met")
             expects_continue = True
         else:
-            is_upgrade = True
+            upgrade = value.lower() if upgrade is None else b""  # two are none that is known
     if is_chunked and (length is not None or is_http_10):
         return HeadError(400, "Transfer-Encoding with Content-Length or HTTP/1.0")
     if hosts > 1 or (hosts == 0 and not is_http_10):
         return HeadError(400, "exactly one Host header is required")
-    if is_upgrade and connection is not None and b"upgrade" in connection:
-        return HeadError(501, "protocol upgrades (WebSocket, h2c) are not supported here")
-    return Framing(length, is_chunked, expects_continue and not is_http_10, connection)
+    if upgrade is not None and (connection is None or b"upgrade" not in connection):
+        upgrade = None
+    return Framing(length, is_chunked, expects_continue and not is_http_10, connection, upgrade)

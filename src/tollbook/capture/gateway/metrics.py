@@ -24,6 +24,7 @@ class Metrics:
         "open_streams",
         "requests",
         "retries",
+        "unread_messages",
     )
 
     def __init__(self) -> None:
@@ -37,6 +38,8 @@ class Metrics:
         self.open_streams = 0
         self.draining = 0
         self.retries = 0
+        self.unread_messages = 0
+        """Messages of WebSockets that passed without being read."""
         self.connections = 0
 
     def refused(self, status: int) -> None:
@@ -84,6 +87,12 @@ class Metrics:
             ("open_streams", "gauge", "Event streams now open.", self.open_streams),
             ("draining", "gauge", "Answers now read on without a client.", self.draining),
             ("client_connections", "gauge", "Open client connections.", self.connections),
+            (
+                "unread_messages_total",
+                "counter",
+                "WebSocket messages not metered.",
+                self.unread_messages,
+            ),
             ("upstream_retries_total", "counter", "Requests sent a second time.", self.retries),
         ):
             family(f"tollbook_gateway_{name}", kind, help_text, {"": value})

@@ -49,9 +49,8 @@ class Upstream:
         self.host = url.netloc.rpartition("@")[2].encode("idna")
         self.host_line = b" HTTP/1.1\r\nhost: %b\r\n" % self.host
         tls = tls_context(name, settings.ca_file) if is_tls else None
-        self.pool = Pool(
-            loop, Dialer(loop, host, port, tls, settings.connect_timeout_s), wheel, settings
-        )
+        self.dialer = Dialer(loop, host, port, tls, settings.connect_timeout_s)
+        self.pool = Pool(loop, self.dialer, wheel, settings)
         self.rules = RequestHeaderRules(dialect.is_credential, reaches_provider)
         self.key_env = settings.api_key_env
         key = environ.get(self.key_env, "").strip() if self.key_env else ""

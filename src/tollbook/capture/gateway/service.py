@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from tollbook.capture.gateway.client_state import ClientState
     from tollbook.capture.gateway.exchange import Exchange
     from tollbook.capture.gateway.ports import FrameSink, Keys
+    from tollbook.capture.gateway.socket_session import SocketSession
     from tollbook.config import Config
     from tollbook.dialects.base import Dialect
 
@@ -57,7 +59,8 @@ class Service:
         self.metrics = Metrics()
         self.known_heads = KnownHeads(config.gateway.max_inspected_body_bytes)
         self.exchanges: set[Exchange] = set()
-        self.clients: set[ClientConnection] = set()
+        self.clients: set[ClientState] = set()
+        self.sockets: set[SocketSession] = set()
         self.is_draining = False
         self._keys = keys
         self._synced_bytes = 0
@@ -97,6 +100,8 @@ class Service:
         for client in list(self.clients):
             if client.is_idle:
                 client.transport.close()
+        for session in list(self.sockets):
+            session.drain()
         await self._calls_end()
         for client in list(self.clients):
             client.transport.abort()
@@ -113,12 +118,14 @@ class Service:
 
     async def _calls_end(self) -> None:
         until = self._loop.time() + self.config.gateway.shutdown_timeout_s
-        while (self.clients or self.exchanges) and self._loop.time() < until:  # noqa: ASYNC110 -- once
+        while (self.clients or self.exchanges or self.sockets) and self._loop.time() < until:  # noqa: ASYNC110 -- once
             await asyncio.sleep(_DRAIN_CHECK_S)
         if self.exchanges:
             logger.warning("%d calls did not end in time and are cut", len(self.exchanges))
         for exchange in list(self.exchanges):
             exchange.shut_down()
+        for session in list(self.sockets):
+            session.shut_down()
         self.turn.flush()
 
     def report(self, error: BaseException) -> None:
