@@ -13,7 +13,6 @@ from tollbook.identity.names import put_mapping
 from tollbook.identity.values import ClaimsBuilder
 from tollbook.identity.vendors import put_tag_list
 
-
 _is_session = re.compile(r"user_[0-9a-f]{16,64}_account_[\w-]*_session_[\w-]+").fullmatch
 """What Claude Code puts there (older versions; newer ones put a JSON document, which is no id): a
 hash of the machine, the account and the session. Taken as a user it would make a new one each
