@@ -232,6 +232,12 @@ class Dialect(Protocol):
 
     # The rest has defaults in tollbook.dialects.defaults.
 
+    def split_query_credential(self, target: bytes) -> tuple[bytes, str | None]:
+        """Return the target without the key that its query holds, and that key.
+
+        The key leaves in a header instead; one in a header goes first.
+        """
+
     def with_model(self, route: Route, target: bytes, body: bytes, model: str) -> Rewritten | None:
         """Return the request asking for another model, None where that cannot be written.
 

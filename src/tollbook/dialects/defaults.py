@@ -21,6 +21,10 @@ class DialectDefaults:
     stream_types: tuple[bytes, ...] = (b"text/event-stream",)
     can_comment = True
 
+    def split_query_credential(self, target: bytes) -> tuple[bytes, str | None]:
+        """Return the target as it is: keys come in headers."""
+        return target, None
+
     def with_model(self, route: Route, target: bytes, body: bytes, model: str) -> Rewritten | None:
         """Replace the ``model`` member of a JSON body, at its place."""
         changed = with_model(body, model) if route.inspects_body else None

@@ -91,7 +91,7 @@ class Admission:
             and upstream.route("GET", target[cut:].partition(b"?")[0]).is_socket
         )
 
-    def at_head(  # noqa: C901 -- one pass over the headers, for speed
+    def at_head(  # noqa: C901, PLR0912 -- one pass over the headers, for speed
         self, method: str, target: bytes, headers: Sequence[Header], framing: Framing
     ) -> Admitted | None:
         """Return what becomes of a request, None when no provider has this prefix."""
@@ -99,10 +99,14 @@ class Admission:
         upstream = self._upstreams.get(target[1:cut]) if cut > 0 else None
         if upstream is None:
             return None
-        target = target[cut:]
-        path = target.partition(b"?")[0] if b"?" in target else target
+        path = target = target[cut:]
+        in_query = None
+        if b"?" in target:
+            target, in_query = upstream.dialect.split_query_credential(target)
+            path = target.partition(b"?")[0]
         route = upstream.route(method, path)
-        found = self._callers.admit(upstream.dialect.read_credential(headers), upstream)
+        secret = upstream.dialect.read_credential(headers)
+        found = self._callers.admit(in_query if secret is None else secret, upstream)
         caller, refusal = (found, None) if isinstance(found, Caller) else (None, found)
         key_lines = None if caller is None else caller.key_lines
         is_read = route.metering is Metering.METERED or route.watch is not None
@@ -129,6 +133,10 @@ class Admission:
                     idempotency_key = value.decode("latin-1")
         if key_lines is not None:
             lines.append(key_lines)
+        elif in_query is not None and secret is None:
+            # A query is logged on the way where a header is not.
+            for name, value in upstream.dialect.credential_headers(in_query):
+                lines += (name, b": ", value, b"\r\n")
         if is_read:
             lines.append(b"accept-encoding: identity\r\n")
         if refusal is None:
