@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.anthropic import Anthropic
+from tollbook.dialects.cohere import Cohere
 from tollbook.dialects.gemini import Gemini
+from tollbook.dialects.ollama import Ollama
 from tollbook.dialects.openai import OpenAI
 from tollbook.errors import TollbookError
 
@@ -16,6 +18,8 @@ _DIALECTS: Final[dict[str, Dialect]] = {
     "openai": OpenAI(),
     "anthropic": Anthropic(),
     "gemini": Gemini(),
+    "cohere": Cohere(),
+    "ollama": Ollama(),
 }
 
 
