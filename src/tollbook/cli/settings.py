@@ -51,6 +51,10 @@ def _flat(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict) and node:
         for name, below in node.items():
             yield from _flat(below, f"{prefix}.{name}" if prefix else name)
+    elif prefix.endswith(".api_key_command") and node:
+        yield prefix, [node[0], *["..."] * (len(node) > 1)]  # arguments may be private
+    elif prefix.endswith(".api_keys"):
+        yield prefix, f"{len(node)} key(s)"
     elif prefix == "prices":
         yield prefix, f"{len(node)} card(s)"
     else:

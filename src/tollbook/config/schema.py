@@ -8,6 +8,17 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from tollbook.config.batch import Batch
+from tollbook.config.credentials import (
+    REFRESH_S,
+    TIMEOUT_S,
+    Auth,
+    ClientKeys,
+    Command,
+    KeySource,
+    check_provider,
+)
+from tollbook.config.tagging import Tags
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -44,6 +55,34 @@ class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Where it is, without the part that clients add (``/v1/...``)."""
     api_key_env: str | None = None
     """Variable that holds the provider key, sent for callers that present a virtual key."""
+    api_key_file: str | None = None
+    """File that holds the provider key; goes before the variable, read again when it changes."""
+    api_key_command: Command | None = None
+    """Program and arguments that print the provider key, run without a shell; goes before both."""
+    api_key_refresh_s: Seconds = REFRESH_S
+    """The command runs again after this long, or before the key that it printed expires."""
+    api_key_timeout_s: Seconds = TIMEOUT_S
+    """Longest run of the command."""
+    api_keys: list[KeySource] = []
+    """Several keys, used by weight, in turn; each from ``env``, ``file`` or ``command``."""
+    auth: Auth | None = None
+    """How the key is sent: ``key`` as the API has it; ``entra`` as a bearer token; ``google`` takes
+    a token of Google's application default credentials; ``aws`` signs with AWS credentials, the
+    default of dialect bedrock where no key is set."""
+    google_credentials_file: str | None = None
+    """Service account or workload identity file; unset: application default credentials."""
+    aws_region: str | None = None
+    """Region to sign for; unset: that of base_url, else that of the AWS configuration."""
+    aws_profile: str | None = None
+    """Profile of the AWS configuration files to sign with."""
+    headers: dict[str, str] = {}
+    """Sent with every call but those with a caller's own key (``OpenAI-Organization``, ...)."""
+    client_keys: ClientKeys | None = None
+    """Overrides [gateway] client_keys for this provider."""
+    client_account_headers: bool = False
+    """Let callers with a virtual key choose ``OpenAI-Organization`` and ``OpenAI-Project``."""
+    tags: Tags = field(default_factory=Tags)
+    """See [providers.NAME.tags]."""
     list_prices: str | None = None
     """Provider id in genai-prices whose list prices apply; None for the provider's own name."""
     ca_file: str | None = None
@@ -62,6 +101,9 @@ class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Overrides [gateway] client_disconnect for this provider."""
     inject_stream_usage: bool = True
     """Ask for usage in streams; False for servers that refuse stream_options."""
+
+    def __post_init__(self) -> None:
+        check_provider(self)
 
 
 class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -109,7 +151,7 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A WebSocket without a byte in either direction for this long is closed."""
     max_metered_message_bytes: Count = 16 * 1024 * 1024
     """Largest WebSocket message that is read; a larger one passes and is estimated."""
-    client_keys: Literal["forward", "refuse"] = "forward"
+    client_keys: ClientKeys = "forward"
     """What happens to a caller's own provider key: sent on as it is, or refused with 401."""
     environment: str = "production"
     """Environment of calls that do not name one."""
@@ -139,6 +181,9 @@ class IdentitySettings(Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     """See the next section."""
     provider_user_is: Literal["user", "tenant"] = "user"
     """What OpenAI ``user``/``safety_identifier`` and Anthropic ``metadata.user_id`` name."""
+    pseudonym_secret_env: str | None = None
+    """Variable that holds the secret of pseudonyms in [providers.NAME.tags], 16 characters or
+    more; with another secret every pseudonym is another."""
 
 
 class Store(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -106,7 +106,7 @@ class Admission:
             path = target.partition(b"?")[0]
         route = upstream.route(method, path)
         secret = upstream.dialect.read_credential(headers)
-        found = self._callers.admit(in_query if secret is None else secret, upstream)
+        found = self._callers.admit(in_query if secret is None else secret, upstream, headers)
         caller, refusal = (found, None) if isinstance(found, Caller) else (None, found)
         key_lines = None if caller is None else caller.key_lines
         is_read = route.metering is Metering.METERED or route.watch is not None

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
+from tollbook.capture.gateway.credentials.build import has_own_key, plain_key, signer_for
+from tollbook.capture.gateway.credentials.fixed import fixed_lines, replaced_with_key
 from tollbook.capture.gateway.dialer import Dialer, tls_context
 from tollbook.capture.gateway.headers import RequestHeaderRules
 from tollbook.capture.gateway.pool import Pool
@@ -51,15 +53,23 @@ class Upstream:
         tls = tls_context(name, settings.ca_file) if is_tls else None
         self.dialer = Dialer(loop, host, port, tls, settings.connect_timeout_s)
         self.pool = Pool(loop, self.dialer, wheel, settings)
-        self.rules = RequestHeaderRules(dialect.is_credential, reaches_provider)
-        self.key_env = settings.api_key_env
-        key = environ.get(self.key_env, "").strip() if self.key_env else ""
-        self.key_lines: bytes | None = None
-        """The provider key as header lines; None when its variable is not set."""
-        if key:
-            self.key_lines = b"".join(b"%b: %b\r\n" % h for h in dialect.credential_headers(key))
-        self.signer: Signer | None = None
+        replaced = replaced_with_key(settings)
+        self.rules = RequestHeaderRules(
+            lambda header: dialect.is_credential(header) or header in replaced, reaches_provider
+        )
+        self.has_own_key = has_own_key(settings)
+        """Whether callers may come without a key of the provider."""
+        self.plain_key = plain_key(settings, dialect, environ)
+        self.signer: Signer | None = signer_for(name, settings, dialect, environ, loop)
         """What gives each request its credential, where ``key_lines`` is not enough."""
+        self.fixed_lines = fixed_lines(settings)
+        """Headers of the settings, for all calls but those with a caller's own key."""
+        self.key_lines: bytes | None = self.fixed_lines
+        """What replaces a virtual key: the provider's key and the headers of the settings; None
+        when its variable is not set."""
+        if self.plain_key is not None:
+            plain = self.plain_key.lines
+            self.key_lines = None if plain is None else plain + self.fixed_lines
         self._routes: dict[tuple[str, bytes], Route] = {}
 
     def route(self, method: str, path: bytes) -> Route:

@@ -81,6 +81,7 @@ class Service:
             )
             for name, provider in config.providers.items()
         }
+        self._signing = [u.signer for u in self.upstreams.values() if u.signer is not None]
         callers = Callers(keys, refuses_client_keys=config.gateway.client_keys == "refuse")
         self.admission = Admission(config, self.upstreams, callers)
 
@@ -107,6 +108,8 @@ class Service:
             client.transport.abort()
         for upstream in self.upstreams.values():
             upstream.pool.close()
+        for signer in self._signing:
+            signer.close()
         await asyncio.sleep(0)
         self.wheel.stop()
         if self._once_a_second is not None:
@@ -135,6 +138,8 @@ class Service:
     def _each_second(self) -> None:
         self._once_a_second = self._loop.call_later(_STRICT_CHECK_S, self._each_second)
         self._keys.refresh()
+        for signer in self._signing:
+            signer.tick()
         self.known_heads.forget()
         if not self.turn.is_on_file:
             self.turn.flush()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tollbook.capture.gateway.callers import Refusal
+    from tollbook.capture.gateway.credentials.bench import Verdict
 
 
 class Unsigned(NamedTuple):
@@ -45,7 +46,7 @@ class KeyState(NamedTuple):
     """As configured: ``env OPENAI_API_KEY``, ``file /run/secrets/key``."""
     fingerprint: str
     """Of the present key; empty while there is none."""
-    calls: Mapping[str, int]
+    calls: Mapping[Verdict, int]
     """Answers by what they said of the key: ok, refused, limited."""
     is_benched: bool
 
