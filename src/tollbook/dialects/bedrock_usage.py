@@ -13,7 +13,7 @@ body does not count is taken from the evidence: Cohere and embeddings report in 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -50,10 +50,12 @@ class _Own(Struct, gc=False, rename="camel"):
         name="generation_token_count", default=None
     )
     images: Count | None = None
+    embeddings: bool | None = None
+    """The answer holds vectors, whatever the operation was taken for."""
 
 
-class _Evidence(Struct, gc=False, rename="camel"):
-    """What AWS counts itself: invocation metrics, or headers under their own names."""
+class _Metrics(Struct, gc=False, rename="camel"):
+    """``amazon-bedrock-invocationMetrics``: what AWS counts itself."""
 
     input_token_count: Count | None = None
     output_token_count: Count | None = None
@@ -62,6 +64,8 @@ class _Evidence(Struct, gc=False, rename="camel"):
 
 
 class _Headers(Struct, gc=False):
+    """The same in a response head."""
+
     input_tokens: Count | None = msgspec.field(
         name=HEADER_PREFIX + "input-token-count", default=None
     )
@@ -76,8 +80,8 @@ class _Headers(Struct, gc=False):
     )
 
 
-class _Sides(Struct, gc=False):
-    """One count of a call; None where it says nothing."""
+class _Sides(NamedTuple):
+    """One count of a call by AWS; None where it says nothing."""
 
     where: str
     given: int | None
@@ -87,39 +91,31 @@ class _Sides(Struct, gc=False):
 
 
 _decode_own = msgspec.json.Decoder(_Own).decode
+_decode_headers = msgspec.json.Decoder(_Headers).decode
+_decode_metrics = msgspec.json.Decoder(_Metrics).decode
+_HEADER_MARK: Final = HEADER_PREFIX.encode()
+_CONTAINER: Final = b'{"container"'
 _SIDE_NAMES: Final = (("input", "given"), ("output", "output"))
 
 
-def read_bedrock_usage(objects: tuple[bytes, ...]) -> Reading:
-    """Return the kinds of one response's usage objects, and what was contradictory in them."""
+def read_bedrock_usage(objects: tuple[bytes, ...], model: str | None = None) -> Reading:
+    """Return the kinds of one response's usage objects, and what was contradictory in them.
+
+    Args:
+        objects: as the meter kept them.
+        model: the model that answered, for answers of several passes.
+    """
     anthropic: list[bytes] = []
     openai: list[bytes] = []
     own: list[bytes] = []
     evidence: list[_Sides] = []
-    problems: tuple[str, ...] = ()
+    problems: list[str] = []
     for raw in objects:
-        if HEADER_PREFIX.encode() in raw:
-            headers, more = decode_loosely(raw, _Headers)
-            problems += more
-            if headers is not None:
-                evidence.append(
-                    _Sides(
-                        "headers", headers.input_tokens, headers.output_tokens,
-                        headers.cache_read, headers.cache_write,
-                    )
-                )  # fmt: skip
+        if _HEADER_MARK in raw:
+            evidence += _headers_in(raw, problems)
         elif b'"inputTokenCount"' in raw or b'"outputTokenCount"' in raw:
-            metrics, more = decode_loosely(raw, _Evidence)
-            problems += more
-            if metrics is not None:
-                evidence.append(
-                    _Sides(
-                        "invocation metrics", metrics.input_token_count,
-                        metrics.output_token_count, metrics.cache_read_input_token_count,
-                        metrics.cache_write_input_token_count,
-                    )
-                )  # fmt: skip
-        elif b'"input_tokens"' in raw or b'"output_tokens"' in raw:
+            evidence += _metrics_in(raw, problems)
+        elif b'"input_tokens"' in raw or b'"output_tokens"' in raw or raw.startswith(_CONTAINER):
             anthropic.append(raw)
         elif b'"prompt_tokens"' in raw or b'"completion_tokens"' in raw:
             openai.append(raw)
@@ -127,12 +123,41 @@ def read_bedrock_usage(objects: tuple[bytes, ...]) -> Reading:
             own.append(raw)
     if anthropic:
         # Where it is served is the inference profile's to say, not the model maker's.
-        body = read_anthropic_usage(tuple(anthropic))._replace(region=None)
+        body = read_anthropic_usage(tuple(anthropic), model)._replace(region=None)
     elif openai:
         body = read_openai_usage(tuple(openai))
     else:
         body = _read_own(own) if own else Reading(None, ())
-    return _with_evidence(body._replace(problems=problems + body.problems), evidence)
+    return _with_evidence(body._replace(problems=(*problems, *body.problems)), evidence)
+
+
+def _headers_in(raw: bytes, problems: list[str]) -> list[_Sides]:
+    try:
+        read: _Headers | None = _decode_headers(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        read, more = decode_loosely(raw, _Headers)
+        problems += more
+    if read is None:
+        return []
+    return [
+        _Sides("headers", read.input_tokens, read.output_tokens, read.cache_read, read.cache_write)
+    ]
+
+
+def _metrics_in(raw: bytes, problems: list[str]) -> list[_Sides]:
+    try:
+        read: _Metrics | None = _decode_metrics(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        read, more = decode_loosely(raw, _Metrics)
+        problems += more
+    if read is None:
+        return []
+    return [
+        _Sides(
+            "invocation metrics", read.input_token_count, read.output_token_count,
+            read.cache_read_input_token_count, read.cache_write_input_token_count,
+        )
+    ]  # fmt: skip
 
 
 def _read_own(objects: list[bytes]) -> Reading:
@@ -155,7 +180,9 @@ def _read_own(objects: list[bytes]) -> Reading:
         usage.generation_token_count,
     )  # fmt: skip
     if given is None and output is None and usage.images is None:
-        return Reading(None, problems)
+        return Reading(None, problems, ("input",) if usage.embeddings else ())
+    if usage.embeddings and output is None:
+        output = 0
     found: list[str] = []
     read = _alias(usage.cache_read_input_tokens, usage.cache_read_input_token_count, "read", found)
     written = _alias(
@@ -223,7 +250,8 @@ def _with_evidence(body: Reading, evidence: list[_Sides]) -> Reading:
         if kinds is None:
             if seen.given is None and seen.output is None:
                 continue
-            kinds, lacks = Kinds(), ("input", "output")
+            # Embeddings lack their input only.
+            kinds, lacks = Kinds(), lacks or ("input", "output")
         is_all_new = "input" in lacks
         for side, name in _SIDE_NAMES:
             count = getattr(seen, name)
