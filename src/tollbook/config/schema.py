@@ -305,6 +305,12 @@ def default_providers() -> dict[Name, Provider]:
             base_url="https://api.anthropic.com",
             api_key_env="ANTHROPIC_API_KEY",
         ),
+        "bedrock": Provider(
+            dialect="bedrock",
+            base_url="https://bedrock-runtime.us-east-1.amazonaws.com",
+            api_key_env="AWS_BEARER_TOKEN_BEDROCK",
+            list_prices="aws",
+        ),
     }
 
 
