@@ -83,9 +83,7 @@ def page(results: Mapping[str, str]) -> str:
         for case_id, known in REGISTER.items():
             if case_id[0] == letter:
                 said = "; ".join(_said(tests.get(case_id, ()), results)) or _absent(letter)
-                lines.append(
-                    f"| {case_id} | {known.defect} | {_linked(known.reported)} | {said} |"
-                )
+                lines.append(f"| {case_id} | {known.defect} | {_linked(known.reported)} | {said} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -120,7 +118,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as directory:
             junit = Path(directory) / "accuracy.xml"
             subprocess.run(  # noqa: S603 -- our own interpreter and suite
-                [sys.executable, "-m", "pytest", "-q", "-n", "2", str(SUITE), f"--junitxml={junit}"],
+                [sys.executable, "-m", "pytest", "-q", "-n", "2", str(SUITE),
+                 f"--junitxml={junit}"],
                 cwd=ROOT, check=False,
             )  # fmt: skip
             results = outcomes(junit)
