@@ -12,7 +12,6 @@ from tollbook.errors import TollbookError
 from tollbook.spool.reader import SpoolReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from tollbook.config import Config
@@ -41,22 +40,6 @@ def check_directory(data_dir: Path) -> list[Finding]:
     if mode & _PRIVATE_BITS:
         return [Finding(name, "warn", f"{data_dir} is open to others ({mode:o}); chmod 700 it")]
     return [Finding(name, "ok", str(data_dir))]
-
-
-def check_keys(config: Config, environ: Mapping[str, str]) -> list[Finding]:
-    """Whether the variables with provider keys are set; their values are not looked at."""
-    findings = []
-    for name, provider in sorted(config.providers.items()):
-        variable, check = provider.api_key_env, f"provider {name}"
-        if variable is None:
-            findings.append(Finding(check, "ok", "no key of its own: callers bring theirs"))
-        elif environ.get(variable):
-            findings.append(Finding(check, "ok", f"{variable} is set"))
-        else:
-            findings.append(
-                Finding(check, "warn", f"{variable} is not set: virtual keys cannot use it")
-            )
-    return findings
 
 
 def check_books(data_dir: Path) -> list[Finding]:

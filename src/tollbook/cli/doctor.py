@@ -12,11 +12,11 @@ from tollbook.cli.checkup import (
     Finding,
     check_books,
     check_directory,
-    check_keys,
     check_ledger,
     check_ports,
     check_spool,
 )
+from tollbook.cli.keycheck import check_keys
 from tollbook.cli.options import chosen_format, format_option, place, place_options
 from tollbook.cli.settings import settings_with_origin
 from tollbook.cli.tables import print_table, write_json

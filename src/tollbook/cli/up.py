@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tollbook.capture.gateway.credentials.build import unset_variables
 from tollbook.cli.options import place_options
 from tollbook.config import load_config
 from tollbook.supervisor.preflight import DataDirectory
@@ -86,10 +87,8 @@ def greeting(
     ]
     width = max(map(len, [*config.providers, "API"])) + 2
     for name, provider in sorted(config.providers.items()):
-        variable = provider.api_key_env
-        state = ""
-        if variable and variable not in environ:
-            state = f"   ({variable} is not set: only callers' own keys work)"
+        problem = unset_variables(provider, environ)
+        state = f"   ({problem}: only callers' own keys work)" if problem else ""
         lines.append(f"  {name:{width}}{base_url(config, name)}{state}")
     lines += [
         f"  {'API':{width}}http://{config.console.host}:{config.console.port}/api/v1",

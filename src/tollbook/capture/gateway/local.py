@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tollbook.capture.gateway import metrics
+from tollbook.capture.gateway.credentials.exposition import key_metrics
 from tollbook.capture.gateway.headers import own_response
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def local_reply(service: Service, method: str, target: bytes) -> tuple[int, byte
         return 200, _JSON, msgspec.json.encode({"status": "ready"})
     if path == b"/metrics":
         upstreams = [(u.name, *u.pool.counts) for u in service.upstreams.values()]
-        return 200, metrics.CONTENT_TYPE, service.metrics.text(service.spool.health, upstreams)
+        text = service.metrics.text(service.spool.health, upstreams)
+        return 200, metrics.CONTENT_TYPE, text + key_metrics(service.upstreams.values())
     prefixes = ", ".join(f"/{upstream.name}/" for upstream in service.upstreams.values())
     return 404, _JSON, error_reply(f"no provider has this path; the prefixes are: {prefixes}")
 

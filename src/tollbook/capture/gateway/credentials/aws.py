@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook import clock
 from tollbook.capture.gateway.callers import missing_key
@@ -28,6 +28,27 @@ _POLL_S: Final = 30.0
 _region_in_host = re.compile(
     r"(?:^|\.)bedrock-runtime(?:-fips)?\.(?P<region>[a-z]+(-[a-z]+)+-\d)\."
 ).search
+
+
+_NOT_INSTALLED: Final = "signing for AWS needs tollbook[bedrock] to be installed"
+
+
+class _Botocore(NamedTuple):
+    session: Any
+    error: type[Exception]
+
+
+def _botocore() -> _Botocore | None:
+    try:
+        from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415 -- an extra
+            BotoCoreError,
+        )
+        from botocore.session import (  # type: ignore[import-untyped]  # noqa: PLC0415 -- slow
+            Session,
+        )
+    except ImportError:
+        return None
+    return _Botocore(Session, BotoCoreError)
 
 
 class AwsIdentity:
@@ -69,18 +90,12 @@ class AwsReader:
 
     def read(self, *, is_refused: bool) -> Found[AwsIdentity] | Missing | None:
         """Return the credentials of this moment."""
-        try:
-            from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415 -- an extra
-                BotoCoreError,
-            )
-            from botocore.session import (  # type: ignore[import-untyped]  # noqa: PLC0415 -- slow
-                Session,
-            )
-        except ImportError:
-            return Missing("signing for AWS needs tollbook[bedrock] to be installed")
+        botocore = _botocore()
+        if botocore is None:
+            return Missing(_NOT_INSTALLED)
         try:
             if self._session is None or is_refused:
-                self._session = Session(profile=self._profile)
+                self._session = botocore.session(profile=self._profile)
             region = self._region or self._session.get_config_variable("region")
             credentials = self._session.get_credentials()
             if credentials is None:
@@ -91,7 +106,7 @@ class AwsReader:
                 )
             method = str(credentials.method or "default credentials")
             frozen = credentials.get_frozen_credentials()
-        except BotoCoreError as error:
+        except botocore.error as error:
             self._session = None
             return Missing(f"AWS credentials cannot be had ({type(error).__name__})")
         if not region:
@@ -101,6 +116,27 @@ class AwsReader:
         )
         key = AwsKey(frozen.access_key, frozen.secret_key, frozen.token)
         return Found(AwsIdentity(key, str(region)))
+
+    def local(self) -> tuple[str, str]:
+        """Return why no credentials can be found, and where some were, without asking anybody.
+
+        A machine's own role is told by a metadata server, which only :meth:`read` asks.
+        """
+        botocore = _botocore()
+        if botocore is None:
+            return _NOT_INSTALLED, ""
+        try:
+            session = botocore.session(profile=self._profile)
+            session.get_component("credential_provider").remove("iam-role")
+            found = session.get_credentials()
+        except botocore.error as error:
+            return f"AWS credentials cannot be had ({type(error).__name__})", ""
+        if found is None:
+            return (
+                "no AWS credentials are set, and the role of a machine is asked only by calls",
+                "",
+            )
+        return "", f"AWS credentials ({found.method})"
 
 
 class AwsSigned:

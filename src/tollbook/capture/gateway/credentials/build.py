@@ -79,6 +79,17 @@ def plain_key(provider: Provider, dialect: Dialect, environ: Mapping[str, str]) 
     return PlainKey(lines, "", sources[0].description, fingerprint(read.value))
 
 
+def unset_variables(provider: Provider, environ: Mapping[str, str]) -> str:
+    """Return which variables a provider's keys are missing from, empty where one is there."""
+    sources = key_sources(provider)
+    if not sources or uses_aws(provider, environ):
+        return ""
+    names = [one.env for one in sources if one.env is not None]
+    if len(names) < len(sources) or any(environ.get(name, "").strip() for name in names):
+        return ""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not set"
+
+
 def signer_for(
     name: str,
     provider: Provider,
