@@ -66,6 +66,7 @@ class Stream(NamedTuple):
     response_id: str
     error_event: bytes  # what this API sends when it fails in the middle
     headers: tuple[Header, ...] = ()
+    media_type: bytes = b"text/event-stream; charset=utf-8"
 
 
 Answer = Plain | Stream

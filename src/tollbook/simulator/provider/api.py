@@ -31,6 +31,7 @@ class Incoming(NamedTuple):
     arrived_at_ns: int
     shape: Shape
     cache: PromptCache
+    query: str = ""
 
 
 class Api(Protocol):

@@ -24,7 +24,6 @@ _EVENTS_PER_TURN = 4
 _BREAK_PAUSE_S = 0.02  # lets what was sent arrive before a reset throws away what is on its way
 _FRAGMENT_BYTES = 7
 _GZIP_WBITS = 31  # zlib's largest window, with gzip's header and trailer
-_SSE = (b"content-type", b"text/event-stream; charset=utf-8")
 _JSON = (b"content-type", b"application/json")
 
 
@@ -102,13 +101,17 @@ class Delivery:
             return
         if self._kind == "empty_stream":
             self._end("cut", 200, billed=None)
-            head = self._exchange.start(200, [_SSE, *self._headers], None)
+            head = self._exchange.start(200, [self._media_type(), *self._headers], None)
             self._exchange.write(head + self._exchange.last())
             self._exchange.finish()
             return
         self._is_started = True
-        self._exchange.write(self._exchange.start(200, [_SSE, *self._headers], None))
+        self._exchange.write(self._exchange.start(200, [self._media_type(), *self._headers], None))
         self._pump()
+
+    def _media_type(self) -> Header:
+        assert not isinstance(self._answer, Plain)
+        return (b"content-type", self._answer.media_type)
 
     # -- plain answers ---------------------------------------------------------------------------
     def _send_plain(self, answer: Plain) -> None:

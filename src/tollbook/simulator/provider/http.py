@@ -10,7 +10,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
 
@@ -38,13 +38,21 @@ _REASONS = {
 class Request:
     """One request as received; header names in lower case, repeated ones joined by commas."""
 
-    __slots__ = ("arrived_at_ns", "body", "headers", "keep_alive", "method", "path")
+    __slots__ = ("arrived_at_ns", "body", "headers", "keep_alive", "method", "path", "query")
 
     def __init__(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, *, keep_alive: bool
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        keep_alive: bool,
+        query: str = "",
     ) -> None:
         self.method = method
         self.path = path  # without the query
+        self.query = query
         self.headers = headers
         self.body = body
         self.keep_alive = keep_alive
@@ -126,7 +134,14 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """One client connection; answers its requests one after another."""
 
-    def __init__(self, handler: Callable[[Exchange], None], connections: set[Connection]) -> None:
+    def __init__(
+        self,
+        handler: Callable[[Exchange], None],
+        connections: set[Connection],
+        upgrade: Callable[[Request, asyncio.Transport, bytes], None] | None = None,
+    ) -> None:
+        self._upgrade = upgrade  # answers a WebSocket's handshake, with what came behind it
+        self._upgrading: Request | None = None
         self._handler = handler
         self._connections = connections
         self._parser = httptools.HttpRequestParser(self)
@@ -182,10 +197,19 @@ class Connection(asyncio.Protocol):
         self.active_at_ns = clock.monotonic_ns()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch(upgrade, data)
         except httptools.HttpParserError:
             self._refuse(400)
+
+    def _switch(self, upgrade: Any, data: bytes) -> None:
+        """Give the connection away to a WebSocket."""
+        request, self._upgrading = self._upgrading, None
+        if request is None or self._upgrade is None or self._transport is None:
+            self._refuse(400)
+            return
+        self._connections.discard(self)
+        self._upgrade(request, self._transport, data[upgrade.args[0] :])
 
     def _refuse(self, status: int) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -244,7 +268,11 @@ class Connection(asyncio.Protocol):
             self._headers,
             b"".join(self._body),
             keep_alive=self._parser.should_keep_alive(),
+            query=(target.query or b"").decode("latin-1"),
         )
+        if self._headers.get("upgrade", "").lower() == "websocket":
+            self._upgrading = request
+            return
         self._waiting.append(request)
         if len(self._waiting) > PIPELINE_MAX:
             self._transport.abort()

@@ -19,6 +19,7 @@ from tollbook.simulator.provider.api import Api, Incoming
 from tollbook.simulator.provider.delivery import Deed, Delivery, applicable, remaining_of
 from tollbook.simulator.provider.http import Connection, Exchange, Request
 from tollbook.simulator.provider.openai_api import OpenAiApi
+from tollbook.simulator.provider.realtime_door import Door, open_socket
 from tollbook.simulator.provider.sizing import PromptCache
 from tollbook.simulator.truth import Received, TruthLog
 
@@ -75,7 +76,10 @@ class ProviderServer:
         loop = asyncio.get_running_loop()
         loop.call_later(_SWEEP_S, self._sweep, loop)
         return await loop.create_server(
-            lambda: Connection(self.handle, self._connections), host, port, backlog=4096
+            lambda: Connection(self.handle, self._connections, self.upgrade),
+            host,
+            port,
+            backlog=4096,
         )
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -83,6 +87,13 @@ class ProviderServer:
         for connection in list(self._connections):
             connection.sweep(now_ns)
         loop.call_later(_SWEEP_S, self._sweep, loop)
+
+    def upgrade(self, request: Request, transport: asyncio.Transport, rest: bytes) -> None:
+        """Answer the handshake of a WebSocket; ``rest`` came behind it."""
+        api, path = self._api(request.path)
+        leaks = _leaks(request.headers, {})
+        door = Door(request, path, api, self._log, self._cache, leaks, self._settings.key_prefix)
+        open_socket(door, transport, rest)
 
     def handle(self, exchange: Exchange) -> None:
         """Log the arrival, decide the answer and begin to send it."""
@@ -93,6 +104,8 @@ class ProviderServer:
         body, body_error = _body(request)
         credential = api.credential(request.headers)
         leaks = _leaks(request.headers, body)
+        if "key=" in request.query:
+            leaks = (*leaks, "key in the query")
         is_key_valid = credential is not None and credential.startswith(self._settings.key_prefix)
         if credential is not None and not is_key_valid:
             leaks = (*leaks, "credential")
@@ -134,6 +147,7 @@ class ProviderServer:
                 request.arrived_at_ns,
                 _shape(fault),
                 self._cache,
+                request.query,
             )
             answer: Answer = api.answer(incoming)
         except RefusedError as refused:
