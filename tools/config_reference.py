@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tollbook.config import schema
+from tollbook.config import credentials, routes, schema, tagging
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
@@ -29,6 +29,11 @@ expected.
 SECTIONS: list[tuple[str, Any]] = [
     ("[gateway]", schema.Gateway),
     ("[providers.NAME]", schema.Provider),
+    ("[[providers.NAME.api_keys]]", credentials.KeySource),
+    ("[providers.NAME.tags]", tagging.Tags),
+    ("[routes.NAME]", routes.ModelRoute),
+    ("[[routes.NAME.targets]]", routes.RouteTarget),
+    ("[routes.NAME.breaker]", routes.Breaker),
     ("[identity]", schema.IdentitySettings),
     ("[identity.missing_tenant]", schema.MissingTenant),
     ("[store]", schema.Store),
@@ -74,10 +79,12 @@ def shown_type(kind: Any) -> str:
                 words.append("whole number")
             case msgspec.inspect.FloatType() | msgspec.inspect.DecimalType():
                 words.append("number")
-            case msgspec.inspect.StructType():
+            case msgspec.inspect.StructType() | msgspec.inspect.DictType():
                 words.append("section")
             case msgspec.inspect.StrType():
                 words.append("text")
+            case msgspec.inspect.ListType():
+                words.append("list")
             case _:
                 words.append("date or text")
     return ", ".join(dict.fromkeys(words))
@@ -87,6 +94,10 @@ def shown_default(field: msgspec.structs.FieldInfo) -> str:
     """Return a default for the table."""
     if field.required:
         return "required"
+    if callable(field.default_factory) and field.default_factory is not list:
+        made = field.default_factory()
+        is_section = isinstance(made, (msgspec.Struct, dict))
+        return "" if is_section else f"`{msgspec.json.encode(made).decode()}`"
     if field.default is msgspec.NODEFAULT or field.default is None:
         return ""
     return f"`{msgspec.json.encode(field.default).decode()}`"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tollbook.config.problems import ConfigError, explained, is_text, names_at, no_such
+from tollbook.config.route_checks import check_routes
 from tollbook.config.schema import Config, default_providers
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         merged = _with_setting(merged, key_path, text, variable)
         variables[".".join(key_path)] = variable
     try:
-        return msgspec.convert(merged, Config)
+        config = msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
         raise explained(error, merged, source, variables) from error
+    check_routes(config, source)
+    return config
 
 
 def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:

@@ -133,10 +133,11 @@ def _bare(kind: inspect.Type) -> tuple[inspect.Type, str | None]:
 
 
 def _shown(path: str, settings: Mapping[str, Any]) -> str:
-    """Name the provider and the card's model, which msgspec leaves out of its path."""
-    if re.match(r"providers(\[|$)", path) and isinstance(settings["providers"], dict):
-        name = _refused_provider(settings["providers"])
-        return f"providers.{name}{path.removeprefix('providers').removeprefix('[...]')}"
+    """Name the provider, the route and the card's model, which msgspec leaves out of its path."""
+    for section in ("providers", "routes"):
+        if re.match(rf"{section}(\[|$)", path) and isinstance(settings[section], dict):
+            name = _refused_name(section, settings[section])
+            return f"{section}.{name}{path.removeprefix(section).removeprefix('[...]')}"
     if match := re.match(r"prices\[(\d+)\]", path):
         card = settings["prices"][int(match[1])]
         if isinstance(card, dict) and isinstance(card.get("model"), str):
@@ -144,10 +145,10 @@ def _shown(path: str, settings: Mapping[str, Any]) -> str:
     return path
 
 
-def _refused_provider(providers: Mapping[str, Any]) -> str:
-    for name, provider in providers.items():
+def _refused_name(section: str, tables: Mapping[str, Any]) -> str:
+    for name, table in tables.items():
         try:
-            msgspec.convert({"providers": {name: provider}}, Config)
+            msgspec.convert({section: {name: table}}, Config)
         except msgspec.ValidationError:
             return name
     return ""

@@ -17,6 +17,7 @@ from tollbook.config.credentials import (
     KeySource,
     check_provider,
 )
+from tollbook.config.routes import ModelRoute, Retries
 from tollbook.config.tagging import Tags
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -84,7 +85,12 @@ class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     tags: Tags = field(default_factory=Tags)
     """See [providers.NAME.tags]."""
     list_prices: str | None = None
-    """Provider id in genai-prices whose list prices apply; None for the provider's own name."""
+    """Provider id in genai-prices whose list prices apply; unset: by name, then by dialect."""
+    models: dict[str, str] = {}
+    """Deployments, inference profiles and aliases, each with the model that it is priced as."""
+    reported_cost: Literal["keep", "use"] | None = None
+    """The provider's own figure of a call's cost, where its answers have one: kept beside ours, or
+    used as the cost. Unset: used for OpenRouter and Perplexity, else kept."""
     ca_file: str | None = None
     """Certificates to trust instead of the system's, in PEM."""
     connect_timeout_s: Seconds = 10.0
@@ -101,6 +107,10 @@ class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Overrides [gateway] client_disconnect for this provider."""
     inject_stream_usage: bool = True
     """Ask for usage in streams; False for servers that refuse stream_options."""
+    retries: Retries = 0
+    """Further attempts at a metered request under ``/NAME/`` that failed in a passing way."""
+    default: bool = False
+    """Serves requests under ``/v1/`` that no route matches, where several speak its dialect."""
 
     def __post_init__(self) -> None:
         check_provider(self)
@@ -240,6 +250,11 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     model: str
     """Model name, ``*`` and ``?`` as in file names; matched against the model that answered and
     against the price list's name for it."""
+    service_tier: str | None = None
+    """Tier the card is for (``batch``, ``priority``, ``batch+fast``, ``standard``), ``*`` and ``?``
+    as above; unset: any, and a tier that own rates were not made for is flagged."""
+    region: str | None = None
+    """Region the card is for (``eu-*``), as above; unset: any."""
     effective_from: str
     """Date (midnight UTC) or date and time with offset; the first moment the card applies."""
     effective_until: str | None = None
@@ -319,6 +334,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     gateway: Gateway = field(default_factory=Gateway)
     providers: dict[Name, Provider] = field(default_factory=default_providers)
+    routes: dict[Name, ModelRoute] = {}
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     store: Store = field(default_factory=Store)
     spool: Spool = field(default_factory=Spool)

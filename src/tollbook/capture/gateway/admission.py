@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.framing import Framing
     from tollbook.capture.gateway.parsed import Request
     from tollbook.capture.gateway.provider import Upstream
+    from tollbook.capture.gateway.routing.plan import Plan
+    from tollbook.capture.gateway.routing.router import DialectRoutes, Router
     from tollbook.config import Config
     from tollbook.dialects.base import Header, Route
     from tollbook.identity import Claims, KeyBinding
@@ -61,6 +63,8 @@ class Admitted(NamedTuple):
     refusal: Refusal | None
     owner: Owner | None = None
     """Remembered with a head that has been read before."""
+    routing: Plan | DialectRoutes | None = None
+    """What chooses the target once the body is here; None where there is no choice, nor a retry."""
 
 
 class Owner(NamedTuple):
@@ -76,8 +80,15 @@ class Owner(NamedTuple):
 class Admission:
     """The rules of one worker."""
 
-    def __init__(self, config: Config, upstreams: dict[bytes, Upstream], callers: Callers) -> None:
+    def __init__(
+        self,
+        config: Config,
+        upstreams: dict[bytes, Upstream],
+        callers: Callers,
+        router: Router,
+    ) -> None:
         self._upstreams = upstreams
+        self._router = router
         self._callers = callers
         self._gateway = config.gateway
         self._identity = config.identity
@@ -91,15 +102,26 @@ class Admission:
             and upstream.route("GET", target[cut:].partition(b"?")[0]).is_socket
         )
 
-    def at_head(  # noqa: C901, PLR0912 -- one pass over the headers, for speed
+    def at_head(
         self, method: str, target: bytes, headers: Sequence[Header], framing: Framing
     ) -> Admitted | None:
-        """Return what becomes of a request, None when no provider has this prefix."""
+        """Return what becomes of a request, None when the gateway answers it itself."""
         cut = target.find(b"/", 1)
         upstream = self._upstreams.get(target[1:cut]) if cut > 0 else None
         if upstream is None:
-            return None
-        path = target = target[cut:]
+            return self._router.at_head(self, method, target, headers, framing)
+        return self.at_upstream(upstream, method, target[cut:], headers, framing)
+
+    def at_upstream(  # noqa: C901, PLR0912 -- one pass over the headers, for speed
+        self,
+        upstream: Upstream,
+        method: str,
+        target: bytes,
+        headers: Sequence[Header],
+        framing: Framing,
+    ) -> Admitted:
+        """Return what becomes of a request at a provider; ``target`` is without its prefix."""
+        path = target
         in_query = None
         if b"?" in target:
             target, in_query = upstream.dialect.split_query_credential(target)
@@ -153,6 +175,7 @@ class Admission:
             identity,
             idempotency_key,
             refusal,
+            routing=self._router.retries_of(upstream, route),
         )
 
     def at_body(

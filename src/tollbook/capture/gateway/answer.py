@@ -71,6 +71,7 @@ class Answer:
         keep_alive: bool,
         hides_usage: bool,
         stream_types: tuple[bytes, ...],
+        lines: bytes = b"",
     ) -> None:
         self.status = status
         self.table = dict(headers)
@@ -94,7 +95,7 @@ class Answer:
             stream_types
         )
         """Whether it comes in events, by the media types that the dialect has for that."""
-        pieces = [STATUS_LINES[status], CALL_ID, b": ", call_id, b"\r\n"]
+        pieces = [STATUS_LINES[status], CALL_ID, b": ", call_id, b"\r\n", lines]
         pieces += response_fields(headers, named)
         has_body = not is_head and status not in {204, 304}
         self._is_chunked = False

@@ -29,6 +29,8 @@ class Refusal(NamedTuple):
     message: str
     should_retry: bool | None = None
     """None leaves it to the client's own rules for the status."""
+    retry_after_s: int | None = None
+    """When it may be worth another try, if that is known."""
 
 
 class Caller(NamedTuple):

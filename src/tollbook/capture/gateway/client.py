@@ -15,6 +15,7 @@ from tollbook.capture.gateway.known_heads import KnownHead
 from tollbook.capture.gateway.local import local_response
 from tollbook.capture.gateway.parsed import Request, judged
 from tollbook.capture.gateway.reading import HELD_BY_ORDER, HELD_BY_PEER
+from tollbook.capture.gateway.routing.exchange import RoutedExchange
 from tollbook.capture.gateway.socket_open import read_opening
 from tollbook.capture.gateway.socket_session import SocketSession
 
@@ -115,7 +116,8 @@ class ClientConnection(ClientState):
             return data
         head = taken.head
         self.deadline = 0
-        exchange = self._exchange = Exchange(
+        kind = Exchange if taken.admitted.routing is None else RoutedExchange
+        exchange = self._exchange = kind(
             self._service, self, head.method, head.headers, taken.admitted, taken.framing,
             is_http_10=False, keep_alive=True,
         )  # fmt: skip
@@ -244,7 +246,8 @@ class ClientConnection(ClientState):
             service.known_heads.remember(
                 KnownHead(request.method, request.headers, framing.connection, known)
             )
-        exchange = self._exchange = Exchange(
+        kind = Exchange if admitted.routing is None else RoutedExchange
+        exchange = self._exchange = kind(
             service, self, request.method, request.headers, admitted, framing,
             is_http_10=request.is_http_10, keep_alive=request.keep_alive,
         )  # fmt: skip

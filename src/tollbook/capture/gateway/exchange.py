@@ -7,7 +7,7 @@ what :class:`ProviderSide` has. Whatever happens, an opened call is closed once.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tollbook.call import Status
 from tollbook.capture.gateway.admission import body_too_large
@@ -15,6 +15,9 @@ from tollbook.capture.gateway.callers import Refusal
 from tollbook.capture.gateway.failures import Failure
 from tollbook.capture.gateway.outgoing import signer_of
 from tollbook.capture.gateway.provider_side import ProviderSide
+
+if TYPE_CHECKING:
+    from tollbook.call import CallOpened
 
 _OVERLOADED: Final = Refusal(
     503,
@@ -141,9 +144,9 @@ class Exchange(ProviderSide):
     # opening
 
     def _open(self) -> None:
-        service, body = self._service, self._body
+        body = self._body
         data = b"" if not body else body[0] if len(body) == 1 else b"".join(body)
-        opened, self._facts, refusal = service.admission.at_body(
+        opened, self._facts, refusal = self._service.admission.at_body(
             self._admitted,
             self.method,
             self.headers,
@@ -152,6 +155,11 @@ class Exchange(ProviderSide):
         )
         if self._admitted.route.inspects_body:
             self._body = []
+        self._opened_as(opened, refusal)
+
+    def _opened_as(self, opened: CallOpened, refusal: Refusal | None) -> None:
+        """Queue the open frame of the call, or of an attempt; what follows waits for it."""
+        service = self._service
         self._opened = opened
         raw = opened.call_id.hex()
         self._call_id = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}".encode()

@@ -14,6 +14,7 @@ from tollbook.capture.gateway.pool import PoolExhaustedError
 from tollbook.capture.gateway.upstream import ProtocolError
 
 if TYPE_CHECKING:
+    from tollbook.capture.gateway.routing.policy import FailureCause
     from tollbook.dialects.base import Dialect, Header
 
 logger = logging.getLogger(__name__)
@@ -25,13 +26,26 @@ class Failure(NamedTuple):
     refusal: Refusal
     is_billable: bool
     """Whether the provider may have worked on it."""
+    cause: FailureCause | None = None
+    """Why there is no answer; None where another attempt would end no better."""
 
 
 def failure_reply(
-    refusal: Refusal, dialect: Dialect, *, call_id: bytes, keep_alive: bool, is_head: bool
+    refusal: Refusal,
+    dialect: Dialect,
+    *,
+    call_id: bytes,
+    keep_alive: bool,
+    is_head: bool,
+    lines: bytes = b"",
 ) -> bytes:
-    """Return the whole response, in the shape that the API's own SDK understands."""
+    """Return the whole response, in the shape that the API's own SDK understands.
+
+    ``lines`` are further header lines.
+    """
     extra: list[Header] = []
+    if refusal.retry_after_s is not None:
+        extra.append((b"retry-after", b"%d" % refusal.retry_after_s))
     if refusal.should_retry is not None:
         extra.append((b"x-should-retry", b"true" if refusal.should_retry else b"false"))
     return own_response(
@@ -39,6 +53,7 @@ def failure_reply(
         dialect.error_body(refusal.status, refusal.error_type, refusal.message),
         call_id=call_id,
         extra=extra,
+        lines=lines,
         keep_alive=keep_alive,
         is_head=is_head,
     )
@@ -46,7 +61,9 @@ def failure_reply(
 
 def connect_failure(provider: str, error: Exception) -> Failure:
     """Return the answer to a request that never left; it may safely be sent again."""
+    cause: FailureCause = "connect"
     if isinstance(error, PoolExhaustedError):
+        cause = "busy"
         refusal = Refusal(
             503, "gateway_overloaded", f"all connections to {provider!r} are in use", True
         )
@@ -59,7 +76,7 @@ def connect_failure(provider: str, error: Exception) -> Failure:
             502, "upstream_unreachable", f"{provider!r} cannot be reached: {_reason(error)}", True
         )
     notice(logger, f"connect {provider}", "provider %s: %s", provider, refusal.message)
-    return Failure(refusal, is_billable=False)
+    return Failure(refusal, is_billable=False, cause=cause)
 
 
 def upstream_failure(
@@ -84,7 +101,7 @@ def upstream_failure(
         )
     notice(logger, f"answer {provider}", "provider %s: %s", provider, refusal.message)
     is_billable = is_timeout or not (was_stale or isinstance(error, ProtocolError))
-    return Failure(refusal, is_billable=is_billable)
+    return Failure(refusal, is_billable, "timeout" if is_timeout else "disconnect")
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tollbook.dialects.base import Header
 
 CALL_ID: Final = b"x-tollbook-call-id"
+ATTEMPTS: Final = b"x-tollbook-attempts"
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -33,6 +34,7 @@ _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | {
     b"content-length",
     b"alt-svc",  # would lead clients past the gateway
     CALL_ID,
+    ATTEMPTS,
 }
 _MAX_CACHED_NAMES: Final = 2048
 
@@ -105,6 +107,7 @@ def own_response(
     call_id: bytes | None = None,
     content_type: bytes = b"application/json",
     extra: Sequence[Header] = (),
+    lines: bytes = b"",
     keep_alive: bool,
     is_head: bool = False,
 ) -> bytes:
@@ -117,7 +120,7 @@ def own_response(
         pieces += (CALL_ID, b": ", call_id, b"\r\n")
     for name, value in extra:
         pieces += (name, b": ", value, b"\r\n")
-    pieces.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+    pieces += (lines, b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
     if not is_head:
         pieces.append(body)
     return b"".join(pieces)

@@ -35,6 +35,12 @@ class OpenCall:
         "wait_until",
     )  # fmt: skip
 
+    # A request with routes sets these for each attempt; all others have them as they are here.
+    _model_sent: str | None = None
+    """The model that was asked for in place of the client's."""
+    _head_lines: bytes = b""
+    """Header lines of the gateway's own for the client."""
+
     def __init__(
         self,
         service: Service,
@@ -111,6 +117,7 @@ class OpenCall:
             call_id=self._call_id,
             keep_alive=keeps,
             is_head=self.is_head,
+            lines=self._head_lines,
         )
         self._close(status, error_type=refusal.error_type, is_billable=failure.is_billable)
         self._service.turn.then(self._release_close)
@@ -162,6 +169,7 @@ class OpenCall:
                 first_token_ns=self._first_token_ns,
                 started_ns=self._started_ns,
                 is_billable=is_billable,
+                model_sent=self._model_sent,
             )
         )
         service.turn.schedule()

@@ -79,6 +79,11 @@ class Pool:
         self._waiting.append(waiter)
         self._dial_if_needed()
 
+    def leave(self, waiter: Waiter) -> None:
+        """Let an exchange that waits here wait no longer."""
+        waiter.is_waiting = False
+        self._waiting.remove(waiter)
+
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request, or hand it to one that waits."""
         waiter = self._next_waiter()

@@ -105,6 +105,7 @@ class ProviderSide(OpenCall):
             keep_alive=keeps,
             hides_usage=self._facts.hides_usage,
             stream_types=admitted.upstream.dialect.stream_types,
+            lines=self._head_lines,
         )
         self.keep_alive = not answer.closes
         if self._signed is not None:

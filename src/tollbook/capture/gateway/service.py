@@ -14,6 +14,7 @@ from tollbook.capture.gateway.known_heads import KnownHeads
 from tollbook.capture.gateway.metrics import Metrics
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.provider import Upstream
+from tollbook.capture.gateway.routing.router import Router
 from tollbook.capture.gateway.turn import Turn
 from tollbook.capture.gateway.wheel import Wheel
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.client_state import ClientState
     from tollbook.capture.gateway.exchange import Exchange
     from tollbook.capture.gateway.ports import FrameSink, Keys
+    from tollbook.capture.gateway.routing.strategy import PriceOf
     from tollbook.capture.gateway.socket_session import SocketSession
     from tollbook.config import Config
     from tollbook.dialects.base import Dialect
@@ -48,6 +50,7 @@ class Service:
         environ: Mapping[str, str],
         worker: int = 0,
         wheel: Wheel | None = None,
+        price_of: PriceOf | None = None,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.config = config
@@ -83,7 +86,13 @@ class Service:
         }
         self._signing = [u.signer for u in self.upstreams.values() if u.signer is not None]
         callers = Callers(keys, refuses_client_keys=config.gateway.client_keys == "refuse")
-        self.admission = Admission(config, self.upstreams, callers)
+        self.router = Router(
+            config,
+            {upstream.name: upstream for upstream in self.upstreams.values()},
+            dialect_named,
+            price_of,
+        )
+        self.admission = Admission(config, self.upstreams, callers, self.router)
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""

@@ -1,0 +1,1 @@
+"""Routes: which target serves a request, and which one after it failed."""
