@@ -9,11 +9,18 @@ from __future__ import annotations
 from typing import Final
 
 from tollbook.simulator.billing import BILL_KINDS, Model, Quantities
-from tollbook.simulator.catalog import anthropic, openai, openai_realtime
+from tollbook.simulator.catalog import anthropic, cohere, google, ollama, openai, openai_realtime
 
 __all__ = ["BILL_KINDS", "MODELS", "Model", "Quantities", "find_model", "price"]
 
-_MODELS: Final = (*openai_realtime.MODELS, *openai.MODELS, *anthropic.MODELS)
+_MODELS: Final = (
+    *openai_realtime.MODELS,
+    *openai.MODELS,
+    *anthropic.MODELS,
+    *google.MODELS,
+    *cohere.MODELS,
+    *ollama.MODELS,
+)
 
 MODELS: Final = {model.name: model for model in _MODELS}
 """Models by the name callers use."""

@@ -16,8 +16,11 @@ from tollbook.simulator.provider import checks
 from tollbook.simulator.provider.answers import Answer, Generation, RefusedError, Shape
 from tollbook.simulator.provider.anthropic_api import AnthropicApi
 from tollbook.simulator.provider.api import Api, Incoming
+from tollbook.simulator.provider.cohere_api import CohereApi
 from tollbook.simulator.provider.delivery import Deed, Delivery, applicable, remaining_of
+from tollbook.simulator.provider.gemini_api import GeminiApi
 from tollbook.simulator.provider.http import Connection, Exchange, Request
+from tollbook.simulator.provider.ollama_api import OllamaApi
 from tollbook.simulator.provider.openai_api import OpenAiApi
 from tollbook.simulator.provider.realtime_door import Door, open_socket
 from tollbook.simulator.provider.sizing import PromptCache
@@ -36,7 +39,12 @@ _SWEEP_S = 5.0
 _SHAPE_KINDS: Final = ("usage_absent", "usage_split", "huge_chunk")
 
 
-APIS: Final[dict[str, Callable[[], Api]]] = {}
+APIS: Final[dict[str, Callable[[], Api]]] = {
+    "/gemini": GeminiApi,
+    "/vertex": GeminiApi,
+    "/cohere": CohereApi,
+    "/ollama": OllamaApi,
+}
 """Further providers by the prefix that they are reached under."""
 
 
