@@ -27,11 +27,12 @@ from tollbook.dialects.http_head import (
 )
 from tollbook.dialects.plain_meter import PlainMeter, SilentMeter
 from tollbook.dialects.sigv4_credential import is_sigv4_header, sigv4_access_key
+from tollbook.dialects.tags_bedrock import request_metadata_header, with_request_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tollbook.dialects.base import Metered
+    from tollbook.dialects.base import Metered, NativeTags
 
 EVENT_STREAM: Final = b"application/vnd.amazon.eventstream"
 _STREAMS: Final = {
@@ -57,6 +58,12 @@ _attempt = re.compile(r"(?:^|;)\s*attempt=(\d{1,4})(?:;|$)").search
 _place_of_model = re.compile(rb"^(?P<before>[^?]*?/model/)[^?]*(?P<action>/[^/?]+/?)(?=\?|$)").match
 
 
+class BedrockRoute(Route, frozen=True):
+    """An endpoint of a model."""
+
+    is_converse: bool = False
+
+
 class Bedrock(DialectDefaults):
     """See :class:`tollbook.dialects.base.Dialect`."""
 
@@ -75,13 +82,14 @@ class Bedrock(DialectDefaults):
             return _OTHER
         if named.action in _STREAMS:
             is_invoke = named.action.startswith("invoke")
-            return Route(
+            return BedrockRoute(
                 operation_of(named.model) if is_invoke else "chat",
                 Metering.METERED,
                 inspects_body=True,
                 model=named.model,
                 is_stream=_STREAMS[named.action],
                 region=named.region,
+                is_converse=not is_invoke,
             )
         if named.action == "count-tokens":
             return Route("count_tokens", Metering.FREE, inspects_body=False, model=named.model)
@@ -170,6 +178,18 @@ class Bedrock(DialectDefaults):
         rest = target[found.end("action") :]
         path = found["before"] + quote(model, safe="").encode() + found["action"]
         return Rewritten(path + rest, body)
+
+    def with_tags(self, route: Route, body: bytes, tags: NativeTags) -> bytes:
+        """Write tags into ``requestMetadata``, which is a member of Converse only."""
+        if isinstance(route, BedrockRoute) and route.is_converse:
+            return with_request_metadata(body, tags)
+        return body
+
+    def tag_headers(self, route: Route, tags: NativeTags) -> list[Header]:
+        """Return the header that carries them for Invoke."""
+        if isinstance(route, BedrockRoute) and not route.is_converse:
+            return request_metadata_header(tags)
+        return []
 
     def is_retryable(self, status: int, error_type: str | None) -> bool:
         """Whether another attempt may succeed: by status, or the model failed."""
