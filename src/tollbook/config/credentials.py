@@ -111,6 +111,8 @@ def check_provider(provider: Provider) -> None:
         )
     if provider.auth == "aws" and provider.dialect != "bedrock":
         raise ValueError('auth = "aws" signs for Bedrock: expected dialect = "bedrock"')
+    if provider.tags.profiles and provider.dialect != "bedrock":
+        raise ValueError('tags.profiles are of Bedrock: expected dialect = "bedrock"')
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

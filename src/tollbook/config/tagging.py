@@ -28,9 +28,14 @@ class Tags(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The workflow."""
     run: Tagging = "off"
     """The agent run."""
-    user_field: Literal["user", "tenant"] = "user"
+    end_user: Literal["user", "tenant"] = "user"
     """Who stands in the one field that names an end user (``safety_identifier``, ``user``,
     ``metadata.user_id``): the user where it is tagged, else the tenant; or always the tenant."""
+    end_user_field: Literal["safety_identifier", "user"] | None = None
+    """OpenAI API: which field that is; unset: ``user`` at OpenRouter, else
+    ``safety_identifier``."""
+    metadata: bool | None = None
+    """OpenAI API: whether the server takes ``metadata``; unset: not at OpenRouter."""
     profiles: dict[str, str | dict[str, str]] = {}
     """Bedrock: application inference profile (ARN) of each tenant, asked for instead of the model
     that the client named; or a table of model to ARN, as a profile is made of one model."""

@@ -25,9 +25,12 @@ from tollbook.dialects.http_head import (
     text_header,
 )
 from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMeter
+from tollbook.dialects.tags_anthropic import with_anthropic_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tollbook.dialects.base import NativeTags
 
 _MESSAGES: Final = Route("chat", Metering.METERED, inspects_body=True)
 _COUNT_TOKENS: Final = Route("count_tokens", Metering.FREE, inspects_body=False)
@@ -100,6 +103,10 @@ class Anthropic(DialectDefaults):
         return msgspec.json.encode(
             {"type": "error", "error": {"type": error_type, "message": message}}
         )
+
+    def with_tags(self, route: Route, body: bytes, tags: NativeTags) -> bytes:
+        """Write the end user into ``metadata.user_id``."""
+        return with_anthropic_tags(route, body, tags)
 
     def measure(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""

@@ -156,6 +156,12 @@ class NativeTags(Struct, frozen=True):
     feature: str | None = None
     workflow: str | None = None
     run: str | None = None
+    end_user: str | None = None
+    """What stands in the one field that names an end user: the user, or the tenant."""
+    end_user_field: str = "safety_identifier"
+    """Which field that is, where servers that speak the same API differ (or ``user``)."""
+    has_metadata: bool = True
+    """Whether the server takes a map of metadata (OpenAI API)."""
 
 
 class Part(Struct, frozen=True):

@@ -19,7 +19,7 @@ from tollbook.dialects.gemini_plain import (
     read_image_answer,
     read_text_embeddings,
 )
-from tollbook.dialects.gemini_request import read_gemini_request, with_labels
+from tollbook.dialects.gemini_request import read_gemini_request
 from tollbook.dialects.gemini_stream import GenerateArrayMeter, GenerateStreamMeter
 from tollbook.dialects.gemini_usage import read_gemini_usage
 from tollbook.dialects.hosted import HostingDialect
@@ -32,6 +32,7 @@ from tollbook.dialects.http_head import (
 )
 from tollbook.dialects.openai import OpenAI
 from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMeter
+from tollbook.dialects.tags_labels import with_labels
 from tollbook.usage import Kinds
 
 if TYPE_CHECKING:

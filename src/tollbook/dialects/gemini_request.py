@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
-from tollbook.dialects.base import NativeTags, RequestFacts, Route
+from tollbook.dialects.base import RequestFacts, Route
 from tollbook.dialects.gemini_paths import IMAGE, INTERACTIONS
 from tollbook.dialects.request_body import (
     BodyReader,
     any_of,
     as_count,
     as_model,
-    members_of,
     text_length,
 )
 from tollbook.dialects.request_owners import Owners, claims_from_body
@@ -46,8 +44,6 @@ _read = BodyReader(_Body, {"model": str, "stream": bool}).read
 _encode = msgspec.json.Encoder().encode
 _LIMITS: Final = ("maxOutputTokens", "max_output_tokens")
 _LABEL_MAX: Final = 63
-_MAX_LABELS: Final = 64
-_not_label = re.compile(r"[^a-z0-9_-]").sub
 _MAX_SAMPLES: Final = 16
 _SIZES: Final = ("sampleImageSize", "imageSize", "aspectRatio")
 
@@ -97,25 +93,3 @@ def _asked(parameters: Raw) -> dict[str, str | int]:
         if isinstance(value, str) and value.isprintable() and len(value) <= _LABEL_MAX:
             asked["size" if name != "aspectRatio" else "aspect_ratio"] = value
     return asked
-
-
-def with_labels(body: bytes, tags: NativeTags) -> bytes:
-    """Return the body with the owner in ``labels``; what the client set there stays.
-
-    Labels are of lower-case letters, digits, ``_`` and ``-``, at most 63 characters and 64 pairs
-    (Vertex AI, Add labels to API calls); other characters become ``_``.
-    """
-    members = members_of(body)
-    labels = {} if members is None else any_of(members.get("labels", Raw()))
-    if members is None or not isinstance(labels, dict | None):
-        return body
-    wanted: dict[str, Any] = {
-        f"tollbook_{name}": _not_label("_", value.lower())[:_LABEL_MAX]
-        for name in tags.__struct_fields__
-        if (value := getattr(tags, name))
-    }
-    merged = {**wanted, **(labels or {})}
-    if not wanted or len(merged) > _MAX_LABELS or merged == labels:
-        return body
-    members["labels"] = Raw(_encode(merged))
-    return _encode(members)

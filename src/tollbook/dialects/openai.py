@@ -36,9 +36,12 @@ from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMet
 from tollbook.dialects.realtime_usage import OPERATIONS as REALTIME_OPERATIONS
 from tollbook.dialects.realtime_usage import REALTIME, measure_realtime
 from tollbook.dialects.responses_socket import ResponsesSocketMeter
+from tollbook.dialects.tags_openai import with_openai_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tollbook.dialects.base import NativeTags
 
 _METERED: Final = {
     "completions": Route("text_completion", Metering.METERED, inspects_body=True),
@@ -127,6 +130,10 @@ class OpenAI(DialectDefaults):
         """Return ``{"error": {...}}`` as the official SDK reads it."""
         error = {"message": message, "type": error_type, "param": None, "code": error_type}
         return msgspec.json.encode({"error": error})
+
+    def with_tags(self, route: Route, body: bytes, tags: NativeTags) -> bytes:
+        """Write tags into ``metadata`` and the end user's field."""
+        return with_openai_tags(route, body, tags)
 
     def measure(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""

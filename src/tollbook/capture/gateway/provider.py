@@ -12,6 +12,7 @@ from tollbook.capture.gateway.credentials.fixed import fixed_lines, replaced_wit
 from tollbook.capture.gateway.dialer import Dialer, tls_context
 from tollbook.capture.gateway.headers import RequestHeaderRules
 from tollbook.capture.gateway.pool import Pool
+from tollbook.capture.gateway.tagging import tagger_for
 from tollbook.identity import reaches_provider
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tollbook.capture.gateway.credentials.base import Signer
+    from tollbook.capture.gateway.tagging import Tagger
     from tollbook.capture.gateway.wheel import Wheel
     from tollbook.config.schema import DisconnectPolicy, Provider
     from tollbook.dialects.base import Dialect, Route
@@ -39,6 +41,7 @@ class Upstream:
         *,
         policy: DisconnectPolicy,
         environ: Mapping[str, str],
+        secret: bytes = b"",
     ) -> None:
         self.name = name
         self.settings = settings
@@ -62,6 +65,8 @@ class Upstream:
         self.plain_key = plain_key(settings, dialect, environ)
         self.signer: Signer | None = signer_for(name, settings, dialect, environ, loop)
         """What gives each request its credential, where ``key_lines`` is not enough."""
+        self.tagger: Tagger | None = tagger_for(name, settings, dialect, secret)
+        """What is told of whose call it is; None: nothing."""
         self.fixed_lines = fixed_lines(settings)
         """Headers of the settings, for all calls but those with a caller's own key."""
         self.key_lines: bytes | None = self.fixed_lines

@@ -39,10 +39,14 @@ class ProviderSide(OpenCall):
         connection.serve(self)
         data = self._replay
         if data is None:
-            self._signed = signed(self._admitted, self._facts, self.method)
+            admitted, facts = self._admitted, self._facts
+            tagger = admitted.upstream.tagger
+            if tagger is not None and self._opened is not None:
+                admitted, facts = tagger.told(admitted, facts, self._opened.identity)
+            self._signed = signed(admitted, facts, self.method)
             data = request_bytes(
-                self._admitted,
-                self._facts,
+                admitted,
+                facts,
                 self._framing,
                 self.method,
                 self._body,

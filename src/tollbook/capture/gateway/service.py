@@ -15,6 +15,7 @@ from tollbook.capture.gateway.metrics import Metrics
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.provider import Upstream
 from tollbook.capture.gateway.routing.router import Router
+from tollbook.capture.gateway.tagging import pseudonym_secret
 from tollbook.capture.gateway.turn import Turn
 from tollbook.capture.gateway.wheel import Wheel
 
@@ -72,6 +73,7 @@ class Service:
         self._server: asyncio.Server | None = None
         self._once_a_second: asyncio.TimerHandle | None = None
         self._next_sync = 0.0
+        secret = pseudonym_secret(config, environ)
         self.upstreams = {
             name.encode(): Upstream(
                 loop,
@@ -81,6 +83,7 @@ class Service:
                 dialect_named(provider.dialect),
                 policy=config.gateway.client_disconnect,
                 environ=environ,
+                secret=secret,
             )
             for name, provider in config.providers.items()
         }
