@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from tollbook import clock
 from tollbook.books.store import Books, open_books
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.ledger.cards import BooksShelf
@@ -38,8 +39,7 @@ def price_book_of(config: Config, source: str) -> PriceBook:
     Raises:
         ConfigError: a card or list name that cannot be used.
     """
-    lists = {name: one.list_prices or name for name, one in config.providers.items()}
-    return PriceBook(config.prices, source, lists)
+    return PriceBook.of_config(config, source)
 
 
 @contextmanager
@@ -62,5 +62,6 @@ def open_ledger(
         ingester = Ingester(
             store, SpoolReader(data_dir / SPOOL_DIR), price_book, shelf,
             batch_calls=config.ledger.batch_calls,
+            settle_batches_ns=int(config.batch.settle_after_h * 3600) * clock.NS_PER_S,
         )  # fmt: skip
         yield LedgerFiles(store, books, price_book, shelf, ingester)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollbook.call import Metering, Status, UsageSource
 from tollbook.dialects.base import Measured
+from tollbook.dialects.batch_routes import BATCH
 from tollbook.dialects.registry import dialect_named
 from tollbook.ledger.exact import MONEY_MAX
 from tollbook.ledger.schema import PriceState
@@ -51,6 +52,9 @@ def measure(call: Call) -> Measured:
     opened, closed = call.opened, call.closed
     if opened.metering is not Metering.METERED or not closed.is_billable:
         return Measured(None, UsageSource.NONE)
+    if opened.operation == BATCH:
+        # Results that did not come or could not be read: an estimate would say zero.
+        return Measured(None, UsageSource.NONE, ("nothing is known of what the batch's line cost",))
     try:
         return dialect_named(opened.dialect).measure(call)
     except Exception as error:  # noqa: BLE001 -- no data may stop the ledger; the call is kept

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tollbook.ledger.columns import charge_columns
+from tollbook.ledger.columns import charge_columns, part_columns
 from tollbook.ledger.schema import COST_COLUMNS, ENTRY_SCHEMA, Kind
+from tollbook.ledger.store import absent_column
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tollbook.ledger.charge import Charge
+    from tollbook.ledger.charge import Charge, PartCharge
 
-NEGATED: Final = ("calls", *KINDS, "cost_usd", *COST_COLUMNS)
+NEGATED: Final = ("calls", *KINDS, "reported_cost_usd", "saved_cost_usd", "cost_usd", *COST_COLUMNS)
 """What a reversal takes back; everything else it repeats."""
 
 OWN: Final = ("entry_id", "batch_id", "booked_at", "kind", "replaces", "reason")
 """What an entry has of its own, whatever it corrects."""
+
+_CHARGED: Final = (
+    *KINDS, *COST_COLUMNS, "cost_usd", "reported_cost_usd", "saved_cost_usd", "cost_source",
+    "price_state", "price_tier", "price_card_id", "price_flags", "usage_source", "usage_problems",
+    "region",
+)  # fmt: skip
+"""What a charge says anew; the rest is what the gateway saw."""
+
+
+class Correction(NamedTuple):
+    """One charge that is no longer right."""
+
+    row: int
+    """Which of the stored charges: the one to take back, or whose call has a further part."""
+    charge: Charge | None
+    """What takes its place; None: nothing."""
+    reason: str
+    part: tuple[int, PartCharge] | None = None
+    """The charge is that of this part, which had no entry: nothing is taken back."""
 
 
 def correction_columns(
@@ -33,21 +53,86 @@ def correction_columns(
         charges: what each is charged now.
         reasons: why, for each.
     """
-    replaces = {"replaces": table.column("entry_id"), "reason": pa.array(reasons, pa.string())}
-    reversals = {name: pc.negate(table.column(name)) for name in NEGATED} | replaces
-    reversals["kind"] = pa.array([Kind.REVERSAL.value] * table.num_rows, pa.string())
-    renewals = charge_columns(charges) | replaces
-    columns = {}
-    for field in ENTRY_SCHEMA:
-        if field.name in OWN and field.name not in renewals:
-            continue  # ids and the time of booking are given when they are appended
-        stored = table.column(field.name)
-        both = [reversals.get(field.name, stored), renewals.get(field.name, stored)]
-        columns[field.name] = _concat(both, field.type)
-    return columns
+    pairs = enumerate(zip(charges, reasons, strict=True))
+    return corrections(table, [Correction(at, *pair) for at, pair in pairs])
 
 
-def _concat(parts: list[Any], kind: pa.DataType) -> Any:
+def corrections(table: pa.Table, wanted: Sequence[Correction]) -> dict[str, Any]:
+    """Return the columns of reversals, followed by the charges that take their places.
+
+    Args:
+        table: stored charges, with every column of ``entries``.
+        wanted: what is wrong with which of them, and what is right.
+    """
+    reversed_ = [one for one in wanted if one.part is None]
+    renewed = [one for one in wanted if one.charge is not None and one.part is None]
+    added = [one for one in wanted if one.part is not None]
+    parts = [
+        _reversals(_rows(table, reversed_), [one.reason for one in reversed_]),
+        _renewals(_rows(table, renewed), renewed),
+        _additions(_rows(table, added), added),
+    ]
+    kept = [(rows, said) for rows, said in parts if rows.num_rows]
+    return {
+        field.name: joined(
+            [said[field.name] if field.name in said else rows.column(field.name)
+             for rows, said in kept],
+            field.type,
+        )
+        for field in ENTRY_SCHEMA
+        if field.name not in _GIVEN
+    }  # fmt: skip
+
+
+_GIVEN: Final = frozenset(["entry_id", "batch_id", "booked_at"])
+"""Given when the entries are appended."""
+
+
+def _rows(table: pa.Table, wanted: Sequence[Correction]) -> pa.Table:
+    return table.take(pa.array([one.row for one in wanted], pa.int64()))
+
+
+def _reversals(rows: pa.Table, reasons: Sequence[str]) -> tuple[pa.Table, dict[str, Any]]:
+    said = {name: pc.negate(rows.column(name)) for name in NEGATED}
+    return rows, said | _told(rows, reasons) | {
+        "kind": pa.array([Kind.REVERSAL.value] * rows.num_rows, pa.string())
+    }
+
+
+def _renewals(
+    rows: pa.Table, wanted: Sequence[Correction]
+) -> tuple[pa.Table, dict[str, Any]]:  # fmt: skip
+    said = _charged([one.charge for one in wanted if one.charge is not None])
+    # Which part of its call an entry is does not change.
+    return rows, said | _told(rows, [one.reason for one in wanted])
+
+
+def _additions(
+    rows: pa.Table, wanted: Sequence[Correction]
+) -> tuple[pa.Table, dict[str, Any]]:  # fmt: skip
+    parts = [one.part for one in wanted if one.part is not None]
+    models = rows.column("model_actual").to_pylist()
+    said = _charged([part.charge for _, part in parts]) | part_columns(parts, models)
+    told = _told(rows, [one.reason for one in wanted])
+    return rows, said | told | {"replaces": pa.nulls(rows.num_rows, pa.int64())}
+
+
+def _charged(charges: Sequence[Charge]) -> dict[str, Any]:
+    """Return all that a charge says, what it leaves out included."""
+    said = charge_columns(charges)
+    del said["calls"], said["part"]
+    return {
+        name: said[name] if name in said else absent_column(name, len(charges))
+        for name in (*_CHARGED, "kind")
+    }
+
+
+def _told(rows: pa.Table, reasons: Sequence[str]) -> dict[str, Any]:
+    return {"replaces": rows.column("entry_id"), "reason": pa.array(reasons, pa.string())}
+
+
+def joined(parts: list[Any], kind: pa.DataType) -> Any:
+    """Return stored and new arrays of one column as one."""
     chunks: list[Any] = [
         _of_type(chunk, kind)
         for part in parts

@@ -17,6 +17,7 @@ from msgspec import Struct
 from tollbook import clock
 from tollbook.ledger import state
 from tollbook.ledger.batch import SLICE_CALLS, Entries
+from tollbook.ledger.batches import BatchBooks
 from tollbook.ledger.cards import UsedCards
 from tollbook.ledger.join import Incident, Joined, WriterBook, frame_time_ns
 from tollbook.spool.errors import CorruptSegmentError, SpoolError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import duckdb
     from tollbook.ledger.cards import CardShelf
     from tollbook.ledger.store import Store
     from tollbook.prices.book import PriceBook
@@ -43,6 +45,7 @@ CHUNK_BYTES = 224 * 1024
 _SURE_CALLS = 100
 _IDLE_PROGRESS_NS = clock.NS_PER_S
 _PRUNE_EVERY_NS = 60 * clock.NS_PER_S
+_SETTLE_EVERY_NS = 60 * clock.NS_PER_S
 
 
 class StepResult(Struct, frozen=True):
@@ -77,6 +80,8 @@ class Ingester:
         shelf: keeps the cards that entries name.
         batch_calls: most calls committed in one transaction (calls that a dead writer left open
             may come on top).
+        settle_batches_ns: after so long a batch without results is booked at unknown cost; None
+            for never.
         now_ns: the wall clock.
     """
 
@@ -88,11 +93,15 @@ class Ingester:
         shelf: CardShelf,
         *,
         batch_calls: int = BATCH_CALLS,
+        settle_batches_ns: int | None = None,
         now_ns: Callable[[], int] = clock.unix_ns,
     ) -> None:
         self._store, self._reader, self._now_ns = store, reader, now_ns
         self._cards = UsedCards(price_book, shelf)
+        self._batches = BatchBooks(store, self._cards)
         self._batch_calls = batch_calls
+        self._settle_batches_ns = settle_batches_ns
+        self._settled_ns = 0
         self._call_bytes = _FIRST_GUESS_CALL_BYTES
         self._progress_saved_ns = 0
         self._pruned_ns = 0
@@ -255,12 +264,20 @@ class Ingester:
         with self._store.transaction() as connection:
             for batch in entries.batches():
                 self._store.append(batch.columns, batch.rows)
+            if joined.batches:
+                self._batches.book(connection, joined.batches)
+            self._settle_batches(connection, now_ns)
             state.save_writers(connection, dirty, now_ns // 1000)
             state.save_incidents(connection, joined.incidents, now_ns // 1000)
             state.save_progress(connection, until_us, now_ns // 1000)
         state.mark_saved(dirty)
         self._complete_until_us, self._progress_saved_ns = until_us, now_ns
 
+    def _settle_batches(self, connection: duckdb.DuckDBPyConnection, now_ns: int) -> None:
+        after_ns = self._settle_batches_ns
+        if after_ns is not None and now_ns - self._settled_ns > _SETTLE_EVERY_NS:
+            self._batches.settle(connection, now_ns, after_ns)
+            self._settled_ns = now_ns
     def _cut(self, torn: TornTail, problems: list[str]) -> None:
         try:
             self._reader.cut_torn_tail(torn)

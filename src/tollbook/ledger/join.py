@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tollbook.call import (
     BatchFrame,
     BatchResult,
+    BatchSeen,
     Call,
     CallClosed,
     CallOpened,
@@ -113,13 +115,24 @@ class Joined:
                     if len(calls) >= calls_max:
                         return at
                     calls_max -= 1
-                    self._results += 1
-                self.batches.append((frame, Evidence(name, segment, offset, version)))
+                self._take_batch(opens, frame, Evidence(name, segment, offset, version))
             else:
                 detail = {"frames": frame.frames, "first_lost_at_ns": frame.first_lost_at_ns,
                           "at_ns": frame.at_ns, "segment": segment, "offset": offset}  # fmt: skip
                 self.incidents.append(Incident("frames_lost", name, detail))
         return len(frames)
+
+    def _take_batch(
+        self, opens: dict[bytes, OpenCall], frame: BatchFrame, evidence: Evidence
+    ) -> None:
+        if isinstance(frame, BatchResult):
+            self._results += 1
+        elif isinstance(frame, BatchSeen) and frame.call_id in opens:
+            # The submission is still open: it is told what batch it has made.
+            one = opens[frame.call_id]
+            submission = replace(one.opened, batch_id=frame.batch_id)
+            opens[frame.call_id] = replace(one, opened=submission)
+        self.batches.append((frame, evidence))
 
     def interrupt(self, book: WriterBook) -> None:
         """Complete what a dead writer left open: calls whose end nobody saw."""

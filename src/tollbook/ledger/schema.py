@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from tollbook.call import IDENTITY_FIELDS
+from tollbook.ledger.batches_tables import BATCH_TABLES
 from tollbook.usage import KINDS
 
 
@@ -128,6 +129,7 @@ _VERSION_1: Final = (
     """CREATE TABLE incidents (
         "at" TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, writer VARCHAR, detail VARCHAR NOT NULL)""",
     "CREATE TABLE progress (complete_until TIMESTAMP, updated_at TIMESTAMP NOT NULL)",
+    *BATCH_TABLES,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
