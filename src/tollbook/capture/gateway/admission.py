@@ -97,10 +97,9 @@ class Admission:
         """Whether a request target is the address of a WebSocket."""
         cut = target.find(b"/", 1)
         upstream = self._upstreams.get(target[1:cut]) if cut > 0 else None
-        return (
-            upstream is not None
-            and upstream.route("GET", target[cut:].partition(b"?")[0]).is_socket
-        )
+        if upstream is None:
+            return self._router.is_socket(target)
+        return upstream.route("GET", target[cut:].partition(b"?")[0]).is_socket
 
     def at_head(
         self, method: str, target: bytes, headers: Sequence[Header], framing: Framing
@@ -273,6 +272,12 @@ class Admission:
             api_key_id=None if caller is None else caller.api_key_id,
             default_environment=self._gateway.environment,
         )
+
+    def caller(
+        self, secret: str | None, upstream: Upstream, headers: Sequence[Header]
+    ) -> Caller | Refusal:
+        """Return whose credential it is, or why it is refused, at a provider."""
+        return self._callers.admit(secret, upstream, headers)
 
     def max_body_bytes(self, route: Route) -> int:
         """Return the largest body an endpoint may get."""

@@ -9,6 +9,7 @@ import msgspec
 from tollbook.capture.gateway import metrics
 from tollbook.capture.gateway.credentials.exposition import key_metrics
 from tollbook.capture.gateway.headers import own_response
+from tollbook.capture.gateway.routing.local import routed_reply
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.parsed import Request
@@ -19,7 +20,14 @@ _JSON = b"application/json"
 
 def local_response(service: Service, request: Request, *, keep_alive: bool) -> bytes:
     """Return the whole response to a request that no provider has; errors are counted."""
-    status, content_type, body = local_reply(service, request.method, request.target)
+    routed = routed_reply(
+        service.router, service.admission.caller, request.method, request.target, request.headers
+    )
+    if routed is not None:
+        status, body = routed
+        content_type = _JSON
+    else:
+        status, content_type, body = local_reply(service, request.method, request.target)
     if status >= 400 and not request.target.startswith(b"/healthz"):  # noqa: PLR2004 -- HTTP
         service.metrics.refused(status)
     return own_response(
@@ -45,7 +53,8 @@ def local_reply(service: Service, method: str, target: bytes) -> tuple[int, byte
     if path == b"/metrics":
         upstreams = [(u.name, *u.pool.counts) for u in service.upstreams.values()]
         text = service.metrics.text(service.spool.health, upstreams)
-        return 200, metrics.CONTENT_TYPE, text + key_metrics(service.upstreams.values())
+        text += key_metrics(service.upstreams.values())
+        return 200, metrics.CONTENT_TYPE, text + service.target_metrics()
     prefixes = ", ".join(f"/{upstream.name}/" for upstream in service.upstreams.values())
     return 404, _JSON, error_reply(f"no provider has this path; the prefixes are: {prefixes}")
 

@@ -15,6 +15,7 @@ from tollbook.capture.gateway.metrics import Metrics
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.provider import Upstream
 from tollbook.capture.gateway.routing.router import Router
+from tollbook.capture.gateway.routing.target_metrics import target_metrics
 from tollbook.capture.gateway.tagging import pseudonym_secret
 from tollbook.capture.gateway.turn import Turn
 from tollbook.capture.gateway.wheel import Wheel
@@ -142,6 +143,10 @@ class Service:
         for session in list(self.sockets):
             session.shut_down()
         self.turn.flush()
+
+    def target_metrics(self) -> bytes:
+        """Return how the targets of routes are doing."""
+        return target_metrics(self.router.targets(), self._loop.time())
 
     def report(self, error: BaseException) -> None:
         """Log a fault of the gateway itself; the connection it happened on is closed."""

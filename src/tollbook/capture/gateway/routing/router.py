@@ -180,7 +180,7 @@ class Router:
                     break
             assert admitted is not None
             return admitted._replace(routing=side)
-        if side.default is None or (side.has_routes and _is_models(method, path)):
+        if side.default is None or (side.has_routes and is_models(method, path)):
             return None
         return admission.at_upstream(side.default, method, target, headers, framing)
 
@@ -189,6 +189,13 @@ class Router:
         if not self.own_plans or not may_repeat(route):
             return None
         return self.own_plans.get(upstream.name)
+
+    def is_socket(self, target: bytes) -> bool:
+        """Return whether a request target is the address of a WebSocket of a default provider."""
+        side = self.side_of("GET", target, ())
+        if side is None or side.default is None:
+            return False
+        return side.default.route("GET", target.partition(b"?")[0]).is_socket
 
     def targets(self) -> list[tuple[str, Target]]:
         """Return all targets with the name of their route (empty: a provider's own prefix)."""
@@ -209,5 +216,6 @@ def _matches(model: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
-def _is_models(method: str, path: bytes) -> bool:
+def is_models(method: str, path: bytes) -> bool:
+    """Return whether a request asks which models there are, or for one of them."""
     return method in {"GET", "HEAD"} and (path == b"/v1/models" or path.startswith(b"/v1/models/"))
