@@ -11,6 +11,7 @@ from tollbook.call import Call, CallClosed, CallOpened, Evidence, Identity, Mete
 from tollbook.ledger.bulkprice import price_calls
 from tollbook.ledger.charge import charge_of
 from tollbook.ledger.columns import charge_columns
+from tollbook.ledger.store import entry_table
 from tollbook.money import Rate
 from tollbook.prices.card import RateCard, Step, make_card
 from tollbook.usage import KINDS
@@ -56,16 +57,13 @@ def _calls(draw: st.DrawFn) -> Call:
 @settings(deadline=None, max_examples=300)
 @given(st.lists(_calls(), min_size=1, max_size=12), st.lists(_CARD, min_size=3, max_size=3))
 def test_many_at_once_is_each_alone(calls: list[Call], cards: Sequence[RateCard]) -> None:
-    def resolve(_: str, model: str | None, __: int, ___: str | None) -> RateCard | None:
+    def resolve(
+        _: str, model: str | None, __: int, ___: str | None, ____: str | None
+    ) -> RateCard | None:
         return None if model == "none" else cards[int(model or 0)]
 
     charges = [charge_of(call, resolve) for call in calls]
     priced = price_calls(calls, resolve)
     alone = charge_columns(charges)
-    assert {name: one.to_pylist() for name, one in priced.columns.items()} == {
-        name: one.to_pylist() for name, one in alone.items()
-    }
-    assert {name: one.type for name, one in priced.columns.items()} == {
-        name: one.type for name, one in alone.items()
-    }
+    assert entry_table(priced.columns, len(calls)) == entry_table(alone, len(calls))
     assert priced.card_ids == {one.card_id for one in charges if one.card_id is not None}

@@ -10,8 +10,9 @@ import pytest
 from genai_prices import Usage, calc_price
 from genai_prices.data import providers
 
-from tollbook.prices.listprices import LIST_SOURCE, ListPrices, standard_tier
+from tollbook.prices.listprices import LIST_SOURCE, ListPrices
 from tollbook.prices.rating import rate, rates_in_step
+from tollbook.prices.tiers import tier_of
 from tollbook.usage import KINDS, Kinds
 
 USAGES = {
@@ -57,7 +58,7 @@ def oracle_usage(kinds: Kinds) -> Usage:
 
 def compare(provider_id: str, tiers: list[str | None]) -> tuple[int, set[str]]:
     """Return how many totals were compared, and the models whose totals differ at all."""
-    prices = ListPrices()
+    prices = ListPrices(is_supplemented=False)
     models = next(provider for provider in providers if provider.id == provider_id).models
     compared, differing = 0, set()
     for model in models:
@@ -75,8 +76,13 @@ def compare(provider_id: str, tiers: list[str | None]) -> tuple[int, set[str]]:
                         assert card is None, model.id
                         continue
                     assert card is not None, model.id
+                    rated = rate(card, kinds)
+                    if any("it is raised as the standard one is" in one for one in rated.flags):
+                        # A tier without a price for long contexts: theirs stays flat, unsaid.
+                        assert Fraction(expected) * 10**12 < rated.total
+                        continue
                     compared += 1
-                    difference = abs(Fraction(expected) * 10**12 - rate(card, kinds).total)
+                    difference = abs(Fraction(expected) * 10**12 - rated.total)
                     assert difference <= ROUNDING, (model.id, moment, tier, kinds)
                     if difference:
                         own, _ = rates_in_step(card, kinds.input_tokens)
@@ -116,7 +122,7 @@ def test_gpt_4o_with_a_mostly_cached_prompt_costs_what_the_price_page_says() -> 
     assert rated.total == 5_615_000_000
     assert rated.flags == ()
     assert resolved.card.model == "gpt-4o"
-    assert resolved.card.source == LIST_SOURCE
+    assert resolved.card.source.startswith(LIST_SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +204,7 @@ def test_an_unknown_tier_gets_the_standard_price_with_a_flag(tier: str) -> None:
     ],
 )  # fmt: skip
 def test_tier_names(reported: str | None, tier: str | None) -> None:
-    assert standard_tier(reported) == tier
+    assert tier_of(reported) == tier
 
 
 def test_no_other_provider_prices_a_model() -> None:

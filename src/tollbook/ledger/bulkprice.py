@@ -17,20 +17,30 @@ import pyarrow as pa
 
 from tollbook.call import Metering, Status
 from tollbook.dialects.base import Measured
-from tollbook.ledger.charge import measure, outcome, price
-from tollbook.ledger.columns import charge_columns, kind_columns, words_array, words_text
-from tollbook.ledger.exact import money_columns
-from tollbook.ledger.schema import COST_COLUMNS, Kind, PriceState
+from tollbook.ledger.charge import NO_PROVIDER, measure, outcome, price, tier_text
+from tollbook.ledger.columns import (
+    amounts,
+    charge_columns,
+    component_columns,
+    kind_columns,
+    quantity_columns,
+    said,
+    words_array,
+    words_text,
+)
+from tollbook.ledger.exact import money_from_int64
+from tollbook.ledger.schema import CostSource, Kind, PriceState
 from tollbook.prices.rating import step_edges, unit_prices
+from tollbook.prices.tiers import tier_of
 from tollbook.usage import INPUT_KINDS, KINDS, Kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     import numpy.typing as npt
 
     from tollbook.call import Call
-    from tollbook.ledger.charge import Charge, Resolve
+    from tollbook.ledger.charge import Charge, PartCharge, Resolve
     from tollbook.prices.card import RateCard
 
     Ints = npt.NDArray[np.int64]
@@ -49,7 +59,9 @@ class Priced(NamedTuple):
     columns: dict[str, Any]
     """Arrow arrays by column name."""
     card_ids: set[str]
-    """The cards that the columns name."""
+    """The cards that the columns and the parts name."""
+    further: Sequence[tuple[int, tuple[PartCharge, ...]]] = ()
+    """Which of the calls have parts that are entries of their own."""
 
 
 class _Words(NamedTuple):
@@ -58,6 +70,7 @@ class _Words(NamedTuple):
     state: PriceState
     card_id: str | None
     flags: str | None
+    source: CostSource | None
 
 
 class _Group(NamedTuple):
@@ -71,14 +84,31 @@ class _Group(NamedTuple):
 _groups: dict[tuple[str, int, int], _Group | None] = {}
 
 
-def price_calls(calls: Sequence[Call], resolve: Resolve) -> Priced:
+def price_calls(
+    calls: Sequence[Call], resolve: Resolve, uses_reported: Container[str] = NO_PROVIDER
+) -> Priced:
     """Return the kinds, the price and the cost of calls, as ``charge_of`` says of each."""
     measured = [measure(call) for call in calls]
     try:
-        return _Pricing(calls, list(measured), resolve).run()
+        return _Pricing(calls, list(measured), resolve, uses_reported).run()
     except OverflowError:  # an amount beyond 64 bits
-        charges = [price(*pair, resolve) for pair in zip(calls, measured, strict=True)]
-        return Priced(charge_columns(charges), {one.card_id for one in charges if one.card_id})
+        charges = [
+            price(*pair, resolve, uses_reported) for pair in zip(calls, measured, strict=True)
+        ]
+        return Priced(charge_columns(charges), _card_ids(charges), _further(enumerate(charges)))
+
+
+def _card_ids(charges: Iterable[Charge]) -> set[str]:
+    return {
+        one.card_id
+        for charge in charges
+        for one in (charge, *(part.charge for part in charge.further))
+        if one.card_id
+    }
+
+
+def _further(charges: Iterable[tuple[int, Charge]]) -> list[tuple[int, tuple[PartCharge, ...]]]:
+    return [(at, charge.further) for at, charge in charges if charge.further]
 
 
 class _Pricing:
@@ -88,10 +118,16 @@ class _Pricing:
         OverflowError: an amount does not fit into 64 bits.
     """
 
-    def __init__(self, calls: Sequence[Call], measured: list[Measured], resolve: Resolve) -> None:
+    def __init__(
+        self, calls: Sequence[Call], measured: list[Measured], resolve: Resolve,
+        uses_reported: Container[str],
+    ) -> None:  # fmt: skip
         self._calls, self._measured, self._resolve = calls, measured, resolve
+        self._uses_reported = uses_reported
         self._alone: dict[int, Charge] = {}
         self._words: dict[_Words, int] = {}
+        self._tiers: list[str | None] = []
+        self._regions: list[str | None] = []
 
     def run(self) -> Priced:
         cards, card_of = self._cards()
@@ -102,21 +138,38 @@ class _Pricing:
         words_of, parts, has_cost = self._price_groups(kinds, cards, card_of)
         costs = parts.sum(axis=1)
         for at, charge in self._alone.items():
+            flags = words_text(charge.flags)
             words_of[at] = self._code(
-                _Words(charge.state, charge.card_id, words_text(charge.flags))
+                _Words(charge.state, charge.card_id, flags, charge.cost_source)
             )
             parts[at] = charge.components or _NO_KINDS
             costs[at] = charge.cost or 0
             has_cost[at] = charge.cost is not None
+            self._tiers[at], self._regions[at] = charge.tier, charge.region
         columns = kind_columns(Kind.CHARGE, len(self._calls)) | self._texts(words_of)
         missing = None if has_cost.all() else ~has_cost
-        money = money_columns(np.column_stack([costs, parts]), missing)
-        columns |= zip(("cost_usd", *COST_COLUMNS), money, strict=True)
+        columns["cost_usd"] = money_from_int64(costs, missing)
+        columns |= component_columns(parts, missing)
         unknown = np.array([one.kinds is None for one in self._measured])
-        mask = unknown if unknown.any() else None
-        for name, values in zip(KINDS, np.ascontiguousarray(kinds.T), strict=True):
-            columns[name] = pa.array(values, mask=mask)
-        return Priced(columns, {one.card_id for one in self._words if one.card_id})
+        columns |= quantity_columns(kinds, unknown if unknown.any() else None)
+        columns |= self._rare()
+        return Priced(
+            columns,
+            {one.card_id for one in self._words if one.card_id} | _card_ids(self._alone.values()),
+            _further(self._alone.items()),
+        )
+
+    def _rare(self) -> dict[str, Any]:
+        """Return the columns that few calls have anything in."""
+        saved: list[int | None] = []
+        if any(charge.saved is not None for charge in self._alone.values()):
+            saved = [None] * len(self._calls)
+            for at, charge in self._alone.items():
+                saved[at] = charge.saved
+        return said({
+            "reported_cost_usd": amounts([one.reported_cost_pico for one in self._measured]),
+            "saved_cost_usd": amounts(saved),
+        })  # fmt: skip
 
     def _cards(self) -> tuple[list[RateCard], Ints]:
         """Return the cards, and which of them each call has; price those without one."""
@@ -126,16 +179,26 @@ class _Pricing:
         add, resolve = card_of.append, self._resolve
         for at, (call, measured) in enumerate(zip(self._calls, self._measured, strict=True)):
             opened, closed = call.opened, call.closed
+            tier = tier_text(call, measured)
+            region = measured.region or opened.region
+            self._tiers.append(tier)
+            self._regions.append(region)
             card = None
             if (
                 measured.kinds is not None
                 and opened.metering is Metering.METERED
                 and closed.is_billable
                 and closed.status is not Status.REJECTED
+                and not measured.further
+                and closed.cached_from is None
+                and (
+                    measured.reported_cost_pico is None
+                    or opened.provider not in self._uses_reported
+                )
             ):
                 card = resolve(
                     opened.provider, closed.model_actual or opened.model_requested,
-                    opened.started_at_ns // 1000 * 1000, closed.service_tier,
+                    opened.started_at_ns // 1000 * 1000, tier, region,
                 )  # fmt: skip
             if card is None:
                 self._price_alone(at)
@@ -173,23 +236,42 @@ class _Pricing:
         return words[group_of], kinds * rates[group_of], has_cost[group_of]
 
     def _price_alone(self, at: int) -> None:
-        charge = price(self._calls[at], self._measured[at], self._resolve)
+        measured = self._measured[at]
+        charge = price(self._calls[at], measured, self._resolve, self._uses_reported)
         self._alone[at] = charge
-        self._measured[at] = Measured(charge.kinds, charge.source, charge.problems)
+        self._measured[at] = Measured(
+            charge.kinds, charge.source, charge.problems, reported_cost_pico=charge.reported
+        )
 
     def _code(self, words: _Words) -> int:
         return self._words.setdefault(words, len(self._words))
 
     def _texts(self, words_of: npt.NDArray[np.int32]) -> dict[str, Any]:
-        states, card_ids, flags = zip(*self._words, strict=True)
+        states, card_ids, flags, sources = zip(*self._words, strict=True)
         codes = pa.array(words_of, pa.int32())
-        return {
+        return said({
             "usage_source": pa.array([one.source for one in self._measured], pa.string()),
             "usage_problems": words_array([one.problems for one in self._measured]),
             "price_state": pa.array(states, pa.string()).take(codes),
-            "price_card_id": pa.array(card_ids, pa.string()).take(codes),
-            "price_flags": pa.array(flags, pa.string()).take(codes),
-        }
+            "price_card_id": _taken(card_ids, codes),
+            "price_flags": _taken(flags, codes),
+            "cost_source": _taken(sources, codes),
+            "price_tier": _few(self._tiers, tier_of),
+            "region": _few(self._regions, str),
+        })  # fmt: skip
+
+
+def _taken(texts: Sequence[str | None], codes: Any) -> Any:
+    return pa.array(texts, pa.string()).take(codes) if any(texts) else None
+
+
+def _few(texts: Sequence[str | None], form: Callable[[str], str | None]) -> Any:
+    """Return a column of few different texts, each brought to a form; None where it is empty."""
+    distinct = set(texts)
+    forms = {one: None if one is None else form(one) for one in distinct}
+    if not any(forms.values()):
+        return None
+    return pa.array([forms[one] for one in texts], pa.string())
 
 
 def _steps(kinds: Ints, cards: Sequence[RateCard], card_of: Ints) -> tuple[Ints, int]:
@@ -224,5 +306,8 @@ def _new_group(card: RateCard, step: int, pattern: int) -> _Group | None:
     if rated is None:
         return None
     state, flags = outcome(card, rated)
-    words = _Words(state, card.card_id, words_text(flags))
-    return _Group(words, None if state is PriceState.UNPRICED else rated.components)
+    is_priced = state is not PriceState.UNPRICED
+    words = _Words(
+        state, card.card_id, words_text(flags), CostSource.CARD if is_priced else None
+    )  # fmt: skip
+    return _Group(words, rated.components if is_priced else None)

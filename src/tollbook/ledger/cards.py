@@ -61,15 +61,17 @@ class UsedCards:
 
     def __init__(self, price_book: PriceBook, shelf: CardShelf) -> None:
         self._resolve = price_book.resolve
+        self.uses_reported = price_book.uses_reported
         self._shelf = shelf
         self._kept: set[str] = set()
         self._new: dict[str, RateCard] = {}
 
     def resolve(
-        self, provider: str, model: str | None, at_ns: int, service_tier: str | None
-    ) -> RateCard | None:
+        self, provider: str, model: str | None, at_ns: int, tier: str | None,
+        region: str | None = None,
+    ) -> RateCard | None:  # fmt: skip
         """Return the card in force, as the price book does."""
-        card = self._resolve(provider, model, at_ns, service_tier)
+        card = self._resolve(provider, model, at_ns, tier, region)
         if card is not None and card.card_id not in self._kept:
             self._new[card.card_id] = card
         return card

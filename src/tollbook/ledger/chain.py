@@ -2,7 +2,8 @@
 
 A batch is hashed by column, in a form that does not depend on how the rows came to be in memory:
 for each column its name, its null bitmap, and the values with nulls as zeros; text as lengths and
-bytes. So the hash is the same for the columns that are inserted and for the stored rows read back.
+bytes; a column of nothing but nulls or zeros as one word. So the hash is the same for the columns
+that are inserted and for the stored rows read back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+
+# What comes first of a column tells how to read the rest, so that no two columns look alike.
+_NULLS, _ZEROS, _VALUES = b"null;", b"zero;", b"data;"
 
 GENESIS = "0" * 64
 """What stands before the first batch."""
@@ -52,9 +56,9 @@ def _canonical(column: Any) -> list[Any]:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if array.null_count == len(array):
-        return [b"null"]
+        return [_NULLS]
     valid = None
-    parts: list[Any] = []
+    parts: list[Any] = [_VALUES]
     if array.null_count:
         valid = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
         parts.append(np.packbits(valid))
@@ -66,9 +70,13 @@ def _canonical(column: Any) -> list[Any]:
     values = np.frombuffer(array.buffers()[1], np.uint8)
     values = values[array.offset * width : (array.offset + len(array)) * width]
     if valid is not None:
-        values = values.reshape(-1, width).copy()
-        values[~valid] = 0
-    return [*parts, values]
+        values = values.reshape(-1, width)
+        if values.any():
+            values = values.copy()
+            values[~valid] = 0
+    if not values.any():
+        return [_ZEROS, *parts[1:]]
+    return [*parts, np.ascontiguousarray(values)]
 
 
 def _chunks(column: Any) -> list[Any]:

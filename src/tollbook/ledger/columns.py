@@ -1,4 +1,9 @@
-"""Calls and their charges as Arrow columns of ``entries``; written for speed, column by column."""
+"""Calls and their charges as Arrow columns of ``entries``; written for speed, column by column.
+
+A column that would say nothing is left out: a kind and its cost where all of them are zero, any
+other column where all of it is NULL (:func:`tollbook.ledger.store.entry_table` has them again).
+Most calls use few of the kinds and none of the rarer columns.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import pyarrow as pa
 from msgspec.structs import astuple
 
 from tollbook.call import IDENTITY_FIELDS, CallClosed, CallOpened, Evidence, Identity, Status
-from tollbook.ledger.exact import money_array, money_columns
+from tollbook.ledger.exact import money_array, money_columns, money_from_int64
 from tollbook.ledger.schema import COST_COLUMNS, TIME_ARROW, UUID_ARROW, Kind
 from tollbook.ledger.usagetext import usage_array
 from tollbook.usage import KINDS, Kinds
@@ -18,17 +23,19 @@ from tollbook.usage import KINDS, Kinds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     from msgspec import Struct
 
     from tollbook.call import Call
-    from tollbook.ledger.charge import Charge
+    from tollbook.ledger.charge import Charge, PartCharge
 
 _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
+_UUID_BYTES: Final = 16
 _NO_KINDS: Final = Kinds(*[0] * len(KINDS))
 _OPENED_TEXT: Final = (
     "provider", "dialect", "operation", "metering", "method", "path", "model_requested",
-    "idempotency_key", "trace_id", "parent_span_id",
+    "idempotency_key", "trace_id", "parent_span_id", "fallback_from", "route", "custom_id",
 )  # fmt: skip
 _CLOSED_TEXT: Final = (
     "model_actual", "service_tier", "status", "error_type", "provider_request_id",
@@ -72,7 +79,18 @@ def call_columns(calls: Sequence[Call]) -> dict[str, Any]:
     columns |= {name: _text(closed[name]) for name in _CLOSED_TEXT}
     columns |= {name: _ints(opened[name]) for name in _OPENED_INT}
     columns |= {name: _ints(closed[name]) for name in _CLOSED_INT}
-    return columns | _identity_columns(opened["identity"])
+    columns |= _identity_columns(opened["identity"])
+    columns["operation_id"] = _uuids(opened["operation_id"])
+    columns["retry_of"] = _uuids(opened["retry_of"])
+    columns["cached_from"] = _uuids(closed["cached_from"])
+    columns["provider_batch_id"] = _text(opened["batch_id"])
+    columns["asked"] = _json(opened["asked"])
+    return said(columns)
+
+
+def said(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that say something: those that are not None."""
+    return {name: one for name, one in columns.items() if one is not None}
 
 
 def _by_field(kind: type[Struct], structs: Sequence[Struct]) -> dict[str, Any]:
@@ -83,7 +101,7 @@ def _by_field(kind: type[Struct], structs: Sequence[Struct]) -> dict[str, Any]:
 def _identity_columns(identities: Sequence[Identity]) -> dict[str, Any]:
     fields = _by_field(Identity, identities)
     columns = {name: _text(fields[name]) for name in (*IDENTITY_FIELDS, "api_key_id")}
-    columns["tags"] = _text([_encode(tags) if tags else None for tags in fields["tags"]])
+    columns["tags"] = _json(fields["tags"])
     columns["identity_source"] = _text([one.get("tenant_id") for one in fields["sources"]])
     columns["identity_detail"] = _text([_identity_detail(one) for one in identities])
     return columns
@@ -110,33 +128,92 @@ def charge_columns(charges: Sequence[Charge], kind: Kind = Kind.CHARGE) -> dict[
         "usage_source": _text([one.source for one in charges]),
         "usage_problems": words_array([one.problems for one in charges]),
         "price_state": _text([one.state for one in charges]),
+        "price_tier": _text([one.tier for one in charges]),
         "price_card_id": _text([one.card_id for one in charges]),
         "price_flags": words_array([one.flags for one in charges]),
+        "cost_source": _text([one.cost_source for one in charges]),
+        "region": _text([one.region for one in charges]),
+        "reported_cost_usd": amounts([one.reported for one in charges]),
+        "saved_cost_usd": amounts([one.saved for one in charges]),
         "cost_usd": money_array([one.cost for one in charges]),
     }
-    _add_kinds(columns, [one.kinds for one in charges])
+    columns |= counted([one.kinds for one in charges])
     _add_components(columns, [one.components for one in charges])
-    return columns
+    return said(columns)
+
+
+def part_columns(
+    parts: Sequence[tuple[int, PartCharge]], models: Sequence[str | None]
+) -> dict[str, Any]:
+    """Return the charges of parts of calls: each an entry beside the one of its call.
+
+    Args:
+        parts: each with its number within the call, from 1 on.
+        models: the model that answered each call.
+    """
+    columns = charge_columns([part.charge for _, part in parts])
+    columns["calls"] = pa.array(np.zeros(len(parts), dtype=np.int32))
+    columns["part"] = pa.array([at for at, _ in parts], pa.int32())
+    columns["part_label"] = _text([part.label or None for _, part in parts])
+    columns["call_model"] = _text(models)
+    columns["model_actual"] = _text(
+        [part.model or model for (_, part), model in zip(parts, models, strict=True)]
+    )
+    return said(columns)
 
 
 def kind_columns(kind: Kind, rows: int) -> dict[str, Any]:
-    """Return what every entry of a kind says: its name, and that it counts one call."""
+    """Return what an entry of a kind says: its name, and that it counts one call, a whole one."""
     return {
         "kind": pa.repeat(pa.scalar(kind.value, pa.string()), rows),
         "calls": pa.array(np.ones(rows, dtype=np.int32)),
+        "part": pa.array(np.zeros(rows, dtype=np.int32)),
     }
 
 
-def _add_kinds(columns: dict[str, Any], kinds: list[Kinds | None]) -> None:
+def counted(kinds: Sequence[Kinds | None]) -> dict[str, Any]:
+    """Return the quantities, NULL where they are unknown."""
     missing = np.fromiter((one is None for one in kinds), np.bool_, len(kinds))
-    mask = missing if missing.any() else None
     flat = np.array([_NO_KINDS if one is None else one for one in kinds], dtype=np.int64)
-    for name, values in zip(KINDS, flat.reshape(-1, len(KINDS)).T, strict=True):
-        columns[name] = pa.array(np.ascontiguousarray(values), mask=mask)
+    return quantity_columns(flat.reshape(-1, len(KINDS)), missing if missing.any() else None)
+
+
+def quantity_columns(
+    kinds: npt.NDArray[np.int64], unknown: npt.NDArray[np.bool_] | None
+) -> dict[str, Any]:
+    """Return calls by kinds as columns; NULL where ``unknown``, left out where nobody used it."""
+    used = set(np.flatnonzero((kinds != 0).any(axis=0)).tolist())
+    unused = None if unknown is None else pa.array(np.zeros(len(kinds), np.int64), mask=unknown)
+    columns: dict[str, Any] = {}
+    for at, name in enumerate(KINDS):
+        if at in used:
+            columns[name] = pa.array(np.ascontiguousarray(kinds[:, at]), mask=unknown)
+        elif unused is not None:
+            columns[name] = unused
+    return columns
+
+
+def component_columns(
+    parts: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None
+) -> dict[str, Any]:
+    """Return the cost by kinds as columns; NULL where ``missing``, left out where all are zero."""
+    used = np.flatnonzero((parts != 0).any(axis=0)).tolist()
+    columns: dict[str, Any] = {}
+    if missing is not None:
+        unused = money_from_int64(np.zeros(len(parts), np.int64), missing)
+        columns = dict.fromkeys(COST_COLUMNS, unused)
+    if used:
+        money = money_columns(parts[:, used], missing)
+        columns |= zip([COST_COLUMNS[at] for at in used], money, strict=True)
+    return columns
+
+
+def amounts(pico: Sequence[int | None]) -> Any:
+    """Return amounts that few entries have, None where none has one."""
+    return None if pico.count(None) == len(pico) else money_array(pico)
 
 
 def _add_components(columns: dict[str, Any], components: list[tuple[int, ...] | None]) -> None:
-    width = len(KINDS)
     try:
         flat = np.array([one or _NO_KINDS for one in components], dtype=np.int64)
     except OverflowError:
@@ -144,15 +221,15 @@ def _add_components(columns: dict[str, Any], components: list[tuple[int, ...] | 
             columns[name] = money_array([one[at] if one else None for one in components])
         return
     missing = np.fromiter((one is None for one in components), np.bool_, len(components))
-    mask = missing if missing.any() else None
-    money = money_columns(flat.reshape(-1, width), mask)
-    columns.update(zip(COST_COLUMNS, money, strict=True))
+    columns.update(
+        component_columns(flat.reshape(-1, len(KINDS)), missing if missing.any() else None)
+    )
 
 
 def words_array(words: Sequence[tuple[str, ...]]) -> Any:
     """Return JSON arrays of texts, NULL for none; the same few come again and again."""
     if not any(words):
-        return pa.nulls(len(words), pa.string())
+        return None
     texts = {one: words_text(one) for one in set(words)}
     return _text([texts[one] for one in words])
 
@@ -165,8 +242,22 @@ def words_text(words: tuple[str, ...]) -> str | None:
 def _text(values: Sequence[Any]) -> Any:
     # Most calls leave the same columns empty.
     if values and values[0] is None and values.count(None) == len(values):
-        return pa.nulls(len(values), pa.string())
+        return None
     return pa.array(values, pa.string())
+
+
+def _json(values: Sequence[Any]) -> Any:
+    if not any(values):
+        return None
+    return pa.array([_encode(one) if one else None for one in values], pa.string())
+
+
+def _uuids(values: Sequence[bytes | None]) -> Any:
+    if values and values[0] is None and values.count(None) == len(values):
+        return None
+    # An id of another size, from a damaged frame, is unknown.
+    whole = [one if one is None or len(one) == _UUID_BYTES else None for one in values]
+    return pa.ExtensionArray.from_storage(UUID_ARROW, pa.array(whole, pa.binary(_UUID_BYTES)))
 
 
 def _ints(values: Sequence[int | None], largest: int = _INT64_MAX, kind: Any = None) -> Any:

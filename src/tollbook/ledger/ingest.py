@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import duckdb
+
     from tollbook.ledger.cards import CardShelf
     from tollbook.ledger.store import Store
     from tollbook.prices.book import PriceBook
@@ -137,7 +138,8 @@ class Ingester:
     def _step(self) -> StepResult:
         # Taken before the writers are listed: one that appears later starts its calls later.
         now_ns = self._now_ns()
-        joined, entries = Joined(self._batch_calls), Entries(self._cards.resolve)
+        joined = Joined(self._batch_calls)
+        entries = Entries(self._cards.resolve, self._cards.uses_reported)
         problems, torn, frames = [], [], 0
         bounds: list[int | None] = [now_ns]
         at_end = True
@@ -278,6 +280,7 @@ class Ingester:
         if after_ns is not None and now_ns - self._settled_ns > _SETTLE_EVERY_NS:
             self._batches.settle(connection, now_ns, after_ns)
             self._settled_ns = now_ns
+
     def _cut(self, torn: TornTail, problems: list[str]) -> None:
         try:
             self._reader.cut_torn_tail(torn)

@@ -8,40 +8,53 @@ costs something else now gets a reversal and a new charge.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from msgspec import Struct
 
 from tollbook.books.events import record_event
 from tollbook.ledger.cards import BooksShelf, UsedCards
 from tollbook.ledger.charge import charge_of
-from tollbook.ledger.corrections import correction_columns
+from tollbook.ledger.corrections import Correction, corrections
 from tollbook.ledger.exact import pico_list
-from tollbook.ledger.rebuild import EVIDENCE_COLUMNS, call_of, kinds_of, rows_of
+from tollbook.ledger.rebuild import (
+    AMOUNTS,
+    CHARGE_COLUMNS,
+    EVIDENCE_COLUMNS,
+    call_of,
+    charge_at,
+    kinds_of,
+    rows_of,
+    said_of,
+    stored_charge,
+)
 from tollbook.ledger.schema import COST_COLUMNS, ENTRY_NAMES
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     import duckdb
     import pyarrow as pa
 
     from tollbook.books.store import Books
     from tollbook.ledger.cards import CardShelf
-    from tollbook.ledger.charge import Charge, Resolve
+    from tollbook.ledger.charge import Charge, PartCharge, Resolve
     from tollbook.ledger.store import Store
     from tollbook.prices.book import PriceBook
 
 PAGE_ENTRIES = 20_000
 _NEEDED = (
-    "entry_id", "tenant_id", *EVIDENCE_COLUMNS, *KINDS, "price_state", "price_card_id",
+    "entry_id", "tenant_id", "calls", *dict.fromkeys((*EVIDENCE_COLUMNS, *CHARGE_COLUMNS)), *KINDS,
+    "price_card_id",
 )  # fmt: skip
 # Charges that a price can touch and that no reversal has taken back.
 _PAGE = """
     SELECT {columns} FROM entries AS charged
     WHERE kind = 'charge' AND entry_id BETWEEN ? AND ?
       AND called_at >= make_timestamp(?) AND called_at < make_timestamp(?)
-      AND metering = 'metered' AND is_billable AND status <> 'rejected'
+      AND metering = 'metered' AND (is_billable OR cached_from IS NOT NULL)
+      AND status <> 'rejected'
       AND NOT EXISTS (SELECT 1 FROM entries AS taken
                       WHERE taken.kind = 'reversal' AND taken.replaces = charged.entry_id)
     ORDER BY entry_id"""
@@ -89,14 +102,25 @@ class RerateReport(Struct, frozen=True):
 class _Change(NamedTuple):
     row: dict[str, Any]
     old_cost: int | None
-    charge: Charge
+    charge: Charge | None
+    """None: the call has no such part any more."""
+    part: tuple[int, PartCharge] | None = None
+    """The call has got this part."""
 
     @property
     def reason(self) -> str:
-        before, after = self.row["price_card_id"], self.charge.card_id
-        if kinds_of(self.row) != self.charge.kinds:
+        before = None if self.part else self.row["price_card_id"]
+        after = self.charge.card_id if self.charge else None
+        if self.part or self.charge is None or kinds_of(self.row) != self.charge.kinds:
             return f"usage read anew; price card: {before or 'none'} -> {after or 'none'}"
         return f"price card changed: {before or 'none'} -> {after or 'none'}"
+
+
+class _Prices(NamedTuple):
+    """How calls are priced now."""
+
+    resolve: Resolve
+    uses_reported: Container[str]
 
 
 def preview(
@@ -115,7 +139,8 @@ def preview(
     """
     sums = _Sums()
     for first, last in _pages(_last_entry_id(connection)):
-        sums.add(_changes(connection, first, last, since_ns, until_ns, price_book.resolve))
+        prices = _Prices(price_book.resolve, price_book.uses_reported)
+        sums.add(_changes(connection, first, last, since_ns, until_ns, prices))
     return sums.report()
 
 
@@ -164,28 +189,31 @@ def rerate(
 ) -> RerateReport:
     """Do what :func:`apply` does, with cards kept on any shelf and no event recorded."""
     sums, cards = _Sums(), UsedCards(price_book, shelf)
+    prices = _Prices(cards.resolve, cards.uses_reported)
     for first, last in _pages(store.last_entry_id):
         with store.transaction() as connection:
-            changes = list(_changes(connection, first, last, since_ns, until_ns, cards.resolve))
+            changes = list(_changes(connection, first, last, since_ns, until_ns, prices))
             if changes:
-                cards.keep(change.charge.card_id for change in changes)
+                cards.keep(change.charge.card_id for change in changes if change.charge)
                 _book(store, connection, changes)
         sums.add(changes)
     return sums.report()
 
 
 def _book(store: Store, connection: duckdb.DuckDBPyConnection, changes: list[_Change]) -> None:
-    ids = [change.row["entry_id"] for change in changes]
+    ids = sorted({change.row["entry_id"] for change in changes})
     columns = ", ".join(ENTRY_NAMES)
     table = connection.sql(
         f"SELECT {columns} FROM entries WHERE entry_id IN (SELECT unnest(?::BIGINT[]))"  # noqa: S608 -- constants
         " AND entry_id BETWEEN ? AND ? ORDER BY entry_id",
         params=[ids, ids[0], ids[-1]],
     ).to_arrow_table()
-    corrected = correction_columns(
-        table, [change.charge for change in changes], [change.reason for change in changes]
-    )
-    store.append(corrected, 2 * len(changes))
+    place = {entry_id: at for at, entry_id in enumerate(ids)}
+    wanted = [
+        Correction(place[one.row["entry_id"]], one.charge, one.reason, one.part) for one in changes
+    ]
+    corrected = corrections(table, wanted)
+    store.append(corrected, len(corrected["kind"]))
 
 
 def _changes(
@@ -194,24 +222,50 @@ def _changes(
     last: int,
     since_ns: int | None,
     until_ns: int | None,
-    resolve: Resolve,
+    prices: _Prices,
 ) -> Iterator[_Change]:
     since_us = _TIME_MIN_US if since_ns is None else -(-since_ns // 1000)
     until_us = _TIME_MAX_US if until_ns is None else -(-until_ns // 1000)
     table = connection.sql(
-        _PAGE.format(columns=", ".join((*_NEEDED, "cost_usd", *COST_COLUMNS))),
+        _PAGE.format(columns=", ".join((*_NEEDED, *AMOUNTS, *COST_COLUMNS))),
         params=[first, last, since_us, until_us],
     ).to_arrow_table()
-    for row, cost, components in zip(
-        rows_of(table.select(_NEEDED)), pico_list(table.column("cost_usd")),
-        stored_components(table), strict=True,
+    several: dict[bytes, tuple[dict[str, Any], Charge]] = {}
+    for row, amounts, components in zip(
+        rows_of(table.select(_NEEDED)), stored_amounts(table), stored_components(table),
+        strict=True,
     ):  # fmt: skip
-        charge = charge_of(call_of(row), resolve)
-        stored = (row["price_state"], cost, components if cost is not None else None)
-        if stored != (charge.state, charge.cost, charge.components) or (
-            kinds_of(row) != charge.kinds
-        ):
-            yield _Change(row, cost, charge)
+        whole = charge_of(call_of(row), *prices)
+        charge = charge_at(whole, row["part"])
+        if charge is None or stored_charge(row, amounts, components) != said_of(charge):
+            yield _Change(row, amounts["cost_usd"], charge)
+        if whole.further and row["part"] == 0:
+            several[row["call_id"]] = (row, whole)
+    if several:
+        yield from _new_parts(connection, several)
+
+
+def _new_parts(
+    connection: duckdb.DuckDBPyConnection, several: dict[bytes, tuple[dict[str, Any], Charge]]
+) -> Iterator[_Change]:
+    """Yield the parts of calls that have no entry yet: a later version reads them."""
+    found = connection.execute(
+        "SELECT call_id, part FROM entries WHERE part > 0 AND call_id IN"
+        " (SELECT unnest(?::UUID[])) GROUP BY call_id, part"
+        " HAVING count(*) FILTER (kind = 'charge') > count(*) FILTER (kind = 'reversal')",
+        [[UUID(bytes=one) for one in several]],
+    ).fetchall()
+    booked = {(call_id.bytes, part) for call_id, part in found}
+    for call_id, (row, whole) in several.items():
+        for at, part in enumerate(whole.further, 1):
+            if (call_id, at) not in booked:
+                yield _Change(row, None, part.charge, (at, part))
+
+
+def stored_amounts(table: pa.Table) -> Iterator[dict[str, int | None]]:
+    """Yield the amounts of each row that are no components, in pico."""
+    for values in zip(*(pico_list(table.column(name)) for name in AMOUNTS), strict=True):
+        yield dict(zip(AMOUNTS, values, strict=True))
 
 
 def stored_components(table: pa.Table) -> Iterator[tuple[int | None, ...]]:
@@ -237,18 +291,23 @@ class _Sums:
         self._cards: dict[tuple[str | None, str, str | None], tuple[set[str], set[str]]] = {}
 
     def add(self, changes: Iterable[_Change]) -> None:
-        for row, old_cost, charge in changes:
-            key = (row["tenant_id"], row["provider"], row["model_actual"] or row["model_requested"])
+        for row, old_cost, charge, part in changes:
+            model = row["model_actual"] or row["model_requested"]
+            if part is not None:
+                model = part[1].model or model
+            key = (row["tenant_id"], row["provider"], model)
             sums = self._sums.setdefault(key, [0, 0, 0, 0, 0])
             cards = self._cards.setdefault(key, (set(), set()))
-            sums[0] += 1
+            calls = 0 if part is not None else row["calls"]
+            sums[0] += calls
             sums[1] += old_cost or 0
-            sums[2] += charge.cost or 0
-            sums[3] += old_cost is None
-            sums[4] += charge.cost is None
-            for known, card_id in zip(cards, (row["price_card_id"], charge.card_id), strict=True):
-                if card_id is not None:
-                    known.add(card_id)
+            sums[2] += (charge.cost or 0) if charge else 0
+            sums[3] += calls if old_cost is None else 0
+            sums[4] += calls if charge is not None and charge.cost is None else 0
+            if row["price_card_id"] is not None and part is None:
+                cards[0].add(row["price_card_id"])
+            if charge is not None and charge.card_id is not None:
+                cards[1].add(charge.card_id)
 
     def report(self) -> RerateReport:
         rows = []

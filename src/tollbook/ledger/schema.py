@@ -30,8 +30,16 @@ class PriceState(StrEnum):
     PRICED = "priced"
     UNPRICED = "unpriced"  # no card, no usage, or a kind without a rate: cost unknown
     FREE = "free"
+    CACHED = "cached"  # answered from the response cache: nothing was sent, nothing is due
     NOT_BILLED = "not_billed"  # an error before output, or never reached a provider
     UNMETERED = "unmetered"  # passed through: cost unknown
+
+
+class CostSource(StrEnum):
+    """Whose figure the cost of an entry is."""
+
+    CARD = "card"  # usage times the rates of its price card
+    PROVIDER = "provider"  # what the provider itself said that the call cost
 
 
 class Column(NamedTuple):
@@ -72,6 +80,12 @@ ENTRY_COLUMNS: Final = (
     *_columns("VARCHAR", "reason"),
     *_columns("INTEGER", "calls"),
     *_columns("UUID", "call_id"),
+    # 0 is the call itself; further parts are shares of it that another model or price made.
+    *_columns("INTEGER", "part"),
+    *_columns("VARCHAR", "part_label", "call_model"),
+    *_columns("UUID", "operation_id", "retry_of", "cached_from"),
+    *_columns("VARCHAR", "fallback_from", "route", "region", "asked"),
+    *_columns("VARCHAR", "provider_batch_id", "custom_id"),
     *_columns("TIMESTAMP", "called_at", "booked_at"),
     *_columns("VARCHAR", *IDENTITY_FIELDS, "api_key_id", "tags", "identity_source"),
     *_columns("VARCHAR", "identity_detail", "provider", "dialect", "operation", "metering"),
@@ -89,8 +103,9 @@ ENTRY_COLUMNS: Final = (
     *_columns("BIGINT", "request_bytes", "response_bytes"),
     *_columns("BOOLEAN", "usage_complete", "is_billable"),
     *_columns("BIGINT", *KINDS),
-    *_columns("VARCHAR", "price_state", "price_card_id", "price_flags"),
-    *_columns(MONEY_SQL, "cost_usd", *COST_COLUMNS),
+    *_columns("VARCHAR", "price_state", "price_tier", "price_card_id", "price_flags"),
+    *_columns("VARCHAR", "cost_source"),
+    *_columns(MONEY_SQL, "reported_cost_usd", "saved_cost_usd", "cost_usd", *COST_COLUMNS),
     *_columns("VARCHAR", "spool_writer"),
     *_columns("INTEGER", "spool_segment"),
     *_columns("BIGINT", "spool_offset"),

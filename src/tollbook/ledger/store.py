@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import duckdb
@@ -18,15 +19,18 @@ from tollbook import __version__, clock
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
 from tollbook.ledger.engines.duckdb import connect
 from tollbook.ledger.errors import NewerDatabaseError, NotALedgerError, OlderDatabaseError
-from tollbook.ledger.exact import money_array, pico_sum
+from tollbook.ledger.exact import money_array, money_from_int64, pico_sum
 from tollbook.ledger.schema import (
+    COST_COLUMNS,
     ENTRY_NAMES,
     ENTRY_SCHEMA,
     MIGRATIONS,
+    MONEY_ARROW,
     SCHEMA_VERSION,
     TIME_ARROW,
     VERSION_DDL,
 )
+from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +39,8 @@ if TYPE_CHECKING:
 LEDGER_FILE = "ledger.duckdb"
 _STAMPED = frozenset(["entry_id", "batch_id", "booked_at"])
 _ARROW_VIEW = "appended_rows"
-_INSERT = f"INSERT INTO entries SELECT {', '.join(ENTRY_NAMES)} FROM {_ARROW_VIEW}"  # noqa: S608 -- constants
+_ZEROS = frozenset((*KINDS, *COST_COLUMNS))
+"""Columns that are zero where nobody says anything of them; the others are NULL."""
 
 
 class Batch(NamedTuple):
@@ -97,7 +102,8 @@ class Store:
 
         Args:
             columns: Arrow arrays by column name, all of ``entries`` but ``entry_id``,
-                ``batch_id`` and ``booked_at``, which are given here. A missing one is NULL.
+                ``batch_id`` and ``booked_at``, which are given here. A kind or its cost that is
+                missing is zero in all of them, anything else that is missing is NULL.
             rows: how many, at least one.
         """
         assert self._depth, "append outside a transaction"
@@ -116,7 +122,7 @@ class Store:
         digest = batch_hash(head, table, ENTRY_NAMES)
         self._connection.register(_ARROW_VIEW, table)
         try:
-            self._connection.execute(_INSERT)
+            self._connection.execute(_insert(frozenset(columns) | _STAMPED))
         finally:
             self._connection.unregister(_ARROW_VIEW)
         self._connection.execute(
@@ -149,15 +155,38 @@ class Store:
         self.close()
 
 
-def entry_table(columns: Mapping[str, Any], rows: int) -> pa.Table:
-    """Return columns as a table with every column of ``entries``, in order; missing ones NULL."""
-    return pa.Table.from_arrays(
-        [
-            columns[field.name] if field.name in columns else pa.nulls(rows, field.type)
-            for field in ENTRY_SCHEMA
-        ],
-        schema=ENTRY_SCHEMA,
+@lru_cache(maxsize=256)
+def _insert(present: frozenset[str]) -> str:
+    """Return the statement that inserts these columns; the others as constants, which cost less."""
+    values = (
+        name if name in present else "0" if name in _ZEROS else "NULL" for name in ENTRY_NAMES
     )
+    return f"INSERT INTO entries SELECT {', '.join(values)} FROM {_ARROW_VIEW}"  # noqa: S608 -- constants
+
+
+def entry_table(columns: Mapping[str, Any], rows: int) -> pa.Table:
+    """Return columns as a table with every column of ``entries``, in order; see ``append``."""
+    absent: dict[Any, Any] = {}
+    arrays = []
+    for field in ENTRY_SCHEMA:
+        if field.name in columns:
+            arrays.append(columns[field.name])
+            continue
+        key = (field.type, field.name in _ZEROS)
+        if key not in absent:
+            absent[key] = absent_column(field.name, rows)
+        arrays.append(absent[key])
+    return pa.Table.from_arrays(arrays, schema=ENTRY_SCHEMA)
+
+
+def absent_column(name: str, rows: int) -> Any:
+    """Return what a column that is left out stands for."""
+    kind = ENTRY_SCHEMA.field(name).type
+    if name not in _ZEROS:
+        return pa.nulls(rows, kind)
+    if kind == MONEY_ARROW:
+        return money_from_int64(np.zeros(rows, np.int64), None)
+    return pa.array(np.zeros(rows, np.int64))
 
 
 def open_store(path: Path, *, memory_limit: str | None = None, threads: int | None = None) -> Store:

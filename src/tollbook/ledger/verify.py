@@ -6,7 +6,7 @@ asked of the database, which spills to disk.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.ids import to_text
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
@@ -14,9 +14,18 @@ from tollbook.ledger.charge import measure, price
 from tollbook.ledger.corrections import NEGATED, OWN
 from tollbook.ledger.exact import pico_list
 from tollbook.ledger.findings import Finding, Findings, VerifyReport
-from tollbook.ledger.rebuild import EVIDENCE_COLUMNS, call_of, kinds_of, rows_of
-from tollbook.ledger.rerate import stored_components
-from tollbook.ledger.schema import ENTRY_NAMES
+from tollbook.ledger.rebuild import (
+    CHARGE_COLUMNS,
+    EVIDENCE_COLUMNS,
+    call_of,
+    charge_at,
+    kinds_of,
+    rows_of,
+    said_of,
+    stored_charge,
+)
+from tollbook.ledger.rerate import stored_amounts, stored_components
+from tollbook.ledger.schema import ENTRY_NAMES, CostSource
 from tollbook.ledger.spoolcheck import check_spool
 from tollbook.usage import KINDS
 
@@ -27,15 +36,17 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from tollbook.call import Call
     from tollbook.ledger.cards import CardShelf
     from tollbook.prices.card import RateCard
+    from tollbook.usage import Kinds
 
 __all__ = ["Finding", "VerifyReport", "verify"]
 
 FINDINGS_KEPT: Final = 1000
 _ROW_COLUMNS: Final = (
-    "entry_id", "batch_id", "kind", "calls", "replaces", *EVIDENCE_COLUMNS, *KINDS,
-    "price_state", "price_card_id", "usage_source",
+    "entry_id", "batch_id", "kind", "calls", "replaces",
+    *dict.fromkeys((*EVIDENCE_COLUMNS, *CHARGE_COLUMNS)), *KINDS, "price_card_id", "usage_source",
 )  # fmt: skip
 _USAGE_READ_ANEW: Final = "usage read anew%"
 
@@ -60,6 +71,13 @@ def verify(
     return _Verifier(connection, shelf, findings_max).run(spool_root, progress)
 
 
+class _Stored(NamedTuple):
+    """What an entry says of its charge."""
+
+    kinds: Kinds | None
+    said: tuple[object, ...]
+
+
 class _Verifier:
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, shelf: CardShelf, findings_max: int
@@ -69,6 +87,8 @@ class _Verifier:
         self._add = self._findings.add
         self._cards: dict[str, RateCard | None] = {}
         self._reread: set[int] = set()
+        self._parts: dict[bytes, int] = {}
+        """How many parts the calls of several have."""
 
     def run(
         self, spool_root: Path | None, progress: Callable[[int, int], None] | None
@@ -86,6 +106,7 @@ class _Verifier:
             if count != last:
                 self._add("ids", f"there are {count} entries; the batches name {last}")
             self._check_corrections()
+            self._check_parts()
             check_spool(self._connection, spool_root, self._add)
         finally:
             self._connection.execute("ROLLBACK")
@@ -133,10 +154,10 @@ class _Verifier:
         return table
 
     def _check_rows(self, head: BatchHead, table: pa.Table) -> None:
-        costs, components = pico_list(table.column("cost_usd")), stored_components(table)
+        amounts, components = stored_amounts(table), stored_components(table)
         following = head.first_entry_id
-        for row, cost, parts in zip(
-            rows_of(table.select(_ROW_COLUMNS)), costs, components, strict=True
+        for row, told, parts in zip(
+            rows_of(table.select(_ROW_COLUMNS)), amounts, components, strict=True
         ):
             entry_id = row["entry_id"]
             where = {"entry_id": entry_id, "call_id": to_text(row["call_id"]),
@@ -146,16 +167,16 @@ class _Verifier:
             following = entry_id + 1
             if row["batch_id"] != head.batch_id:
                 self._add("batch", f"says it is of batch {row['batch_id']}", **where)
-            if sum(part or 0 for part in parts) != (cost or 0):
+            if sum(part or 0 for part in parts) != (told["cost_usd"] or 0):
                 self._add("components", "the components do not add up to the cost", **where)
             if row["kind"] == "charge":
-                self._check_charge(row, cost, parts, where)
+                self._check_charge(row, told, parts, where)
 
     def _check_charge(
-        self, row: dict[str, Any], cost: int | None, parts: tuple[int | None, ...],
+        self, row: dict[str, Any], told: dict[str, int | None], parts: tuple[int | None, ...],
         where: dict[str, Any],
     ) -> None:  # fmt: skip
-        if row["calls"] != 1:
+        if row["calls"] != (0 if row["part"] else 1):
             self._add("components", f"a charge counts one call, not {row['calls']}", **where)
         kinds = kinds_of(row)
         if kinds is not None and min(kinds) < 0:
@@ -167,20 +188,35 @@ class _Verifier:
         except ValueError as error:
             self._add("evidence", f"the evidence cannot be read: {error}", **where)
             return
-        measured = measure(call)
         card_id = row["price_card_id"]
         card = None if card_id is None else self._card(card_id)
         if card_id is not None and card is None:
             self._add("card", f"price card {card_id} is not in the books", **where)
             return
-        again = price(call, measured, lambda *_: card)
-        if (kinds, row["usage_source"]) != (again.kinds, again.source):
-            self._add("kinds", "the token kinds are not what the raw usage says", **where)
-        stored = (row["price_state"], cost, parts if cost is not None else None)
-        if stored != (again.state, again.cost, again.components):
-            self._add("price", "the cost is not what its price card makes of the usage", **where)
         if card is not None and (card.effective_from_ns or 0) > call.opened.started_at_ns:
             self._add("price", f"price card {card_id} was not in force yet", **where)
+        self._check_price(row, _Stored(kinds, stored_charge(row, told, parts)), call, card, where)
+
+    def _check_price(
+        self, row: dict[str, Any], stored: _Stored, call: Call, card: RateCard | None,
+        where: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """Measure and price the call again. A part of it is priced by its own card alone."""
+        measured = measure(call)
+        is_reported = row["cost_source"] == CostSource.PROVIDER
+        if measured.further and row["part"] == 0:
+            self._parts[row["call_id"]] = len(measured.further)
+        is_split = is_reported and bool(measured.further)
+        uses_reported = (row["provider"],) if is_reported and not is_split else ()
+        again = charge_at(price(call, measured, lambda *_: card, uses_reported), row["part"])
+        if again is None:
+            self._add("kinds", "the raw usage has no such part", **where)
+            return
+        if (stored.kinds, row["usage_source"]) != (again.kinds, again.source):
+            self._add("kinds", "the token kinds are not what the raw usage says", **where)
+        # The provider's figure was split over all parts, which is checked of their sum.
+        if not is_split and stored.said[1:] != said_of(again)[1:]:
+            self._add("price", "the cost is not what its price card makes of the usage", **where)
 
     def _card(self, card_id: str) -> RateCard | None:
         if card_id not in self._cards:
@@ -213,6 +249,35 @@ class _Verifier:
             "active", "the entries of the call do not count it exactly once",
             "SELECT max(entry_id), call_id FROM entries GROUP BY call_id HAVING sum(calls) <> 1",
         )  # fmt: skip
+
+    def _check_parts(self) -> None:
+        """Check that each part of a call is in force once, and that none is missing."""
+        in_force = (
+            "SELECT call_id, part, max(entry_id), count(*) FILTER (kind = 'charge')"
+            " - count(*) FILTER (kind = 'reversal') AS charges"
+            " FROM entries WHERE part > 0 GROUP BY call_id, part"
+        )
+        self._each(
+            "active", "a part of the call is in force more than once",
+            f"SELECT max, call_id FROM ({in_force}) AS parts(call_id, part, max, charges)"  # noqa: S608 -- constants
+            " WHERE charges NOT IN (0, 1)",
+        )  # fmt: skip
+        self._each(
+            "price", "its parts do not add up to what the provider reported",
+            "SELECT max(entry_id), call_id FROM entries WHERE call_id IN (SELECT call_id"
+            " FROM entries WHERE part > 0 AND cost_source = 'provider') GROUP BY call_id"
+            " HAVING sum(cost_usd) <> sum(reported_cost_usd)",
+        )  # fmt: skip
+        cursor = self._connection.execute(
+            f"SELECT call_id, count(*) FROM ({in_force}) WHERE charges = 1 GROUP BY call_id"  # noqa: S608 -- constants
+        )
+        booked = {call_id.bytes: count for call_id, count in cursor.fetchall()}
+        for call_id in booked.keys() | self._parts.keys():
+            if booked.get(call_id, 0) != self._parts.get(call_id, 0):
+                self._add(
+                    "active", f"{booked.get(call_id, 0)} of its {self._parts.get(call_id, 0)} parts"
+                    " are in force", call_id=to_text(call_id),
+                )  # fmt: skip
 
     def _each(self, check: str, problem: str, sql: str) -> None:
         cursor = self._connection.execute(sql)

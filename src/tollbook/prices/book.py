@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from tollbook.config.problems import ConfigError
+from tollbook.prices.card import scaled_card
 from tollbook.prices.contract import Contract, discounted, own_card, read_contracts
 from tollbook.prices.listprices import (
     BEGINNING_NS,
@@ -13,18 +16,23 @@ from tollbook.prices.listprices import (
     ListPrices,
     Resolved,
     list_provider_ids,
-    standard_tier,
 )
+from tollbook.prices.names import ProviderPrices, billed_name, provider_prices
+from tollbook.prices.regional import scope_of
+from tollbook.prices.tiers import tier_of
+from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tollbook.config import Config
     from tollbook.config.schema import PriceCard
     from tollbook.prices.card import RateCard
+    from tollbook.prices.regional import Scope
 
-_ANSWERS_MAX = 8192
-_NAME_MAX = 256
-_Key = tuple[str, str | None, str | None]
+_ANSWERS_MAX: Final = 8192
+_TEXT_MAX: Final = 512
+_Key = tuple[str, str | None, str | None, str | None]
 
 
 class PriceBook:
@@ -37,8 +45,8 @@ class PriceBook:
     Args:
         config_prices: The entries of ``[[prices]]``.
         source: The file they stand in, for errors.
-        provider_list_ids: For each configured provider name, its id in genai-prices (its own
-            name where the configuration sets no ``list_prices``).
+        providers: For each configured provider name its id in genai-prices, or that with region,
+            model names and policy.
 
     Raises:
         ConfigError: a card, or the ``list_prices`` of a provider, that cannot be used.
@@ -48,18 +56,43 @@ class PriceBook:
         self,
         config_prices: Sequence[PriceCard],
         source: str,
-        provider_list_ids: Mapping[str, str],
+        providers: Mapping[str, str | ProviderPrices],
     ) -> None:
-        _check_list_ids(provider_list_ids, source)
-        self._contracts = read_contracts(config_prices, source, provider_list_ids)
-        self._list_ids = dict(provider_list_ids)
+        self._providers = {
+            name: ProviderPrices(one) if isinstance(one, str) else one
+            for name, one in providers.items()
+        }
+        _check_list_ids({name: one.list_id for name, one in self._providers.items()}, source)
+        self._contracts = read_contracts(config_prices, source, self._providers)
         self._list = ListPrices()
         self._answers: dict[_Key, tuple[int, int, RateCard | None]] = {}
         self._seen: set[str] = set()
         self._new: list[RateCard] = []
+        self.uses_reported = frozenset(
+            name for name, one in self._providers.items() if one.uses_reported
+        )
+        """Providers whose own figure is the cost of a call, where they give one."""
+
+    @classmethod
+    def of_config(cls, config: Config, source: str) -> PriceBook:
+        """Return the price book of a configuration.
+
+        Raises:
+            ConfigError: a card or list name that cannot be used.
+        """
+        known = list_provider_ids()
+        providers = {
+            name: provider_prices(name, one, known) for name, one in config.providers.items()
+        }
+        return cls(config.prices, source, providers)
 
     def resolve(
-        self, provider: str, model: str | None, at_ns: int, service_tier: str | None
+        self,
+        provider: str,
+        model: str | None,
+        at_ns: int,
+        tier: str | None,
+        region: str | None = None,
     ) -> RateCard | None:
         """Return the card in force at a time, None where there is none (unpriced).
 
@@ -67,19 +100,20 @@ class PriceBook:
             provider: The configured provider name.
             model: The model that answered, else the one asked for.
             at_ns: The time of the call, nanoseconds since the epoch, UTC.
-            service_tier: As the provider reported it for this call.
+            tier: As the provider reported it for this call: words joined by ``+``.
+            region: Where it was served; None for where the provider's address is.
         """
-        answer = self._answers.get((provider, model, service_tier))
+        answer = self._answers.get((provider, model, tier, region))
         if answer is not None and answer[0] <= at_ns < answer[1]:
             return answer[2]
-        if not model or len(model) > _NAME_MAX or len(service_tier or "") > _NAME_MAX:
+        if not model or max(map(len, (model, tier or "", region or ""))) > _TEXT_MAX:
             # Such text is no model's name, and is not kept in memory.
             return None
-        resolved = self.window(provider, model, at_ns, service_tier)
+        resolved = self.window(provider, model, at_ns, tier, region)
         if len(self._answers) >= _ANSWERS_MAX:
             self._answers.clear()
         card = resolved.card
-        self._answers[provider, model, service_tier] = (resolved.from_ns, resolved.until_ns, card)
+        self._answers[provider, model, tier, region] = (resolved.from_ns, resolved.until_ns, card)
         if card is not None and card.card_id not in self._seen:
             self._seen.add(card.card_id)
             self._new.append(card)
@@ -90,46 +124,94 @@ class PriceBook:
         new, self._new = self._new, []
         return new
 
-    def window(self, provider: str, model: str, at_ns: int, service_tier: str | None) -> Resolved:
+    def window(
+        self, provider: str, model: str, at_ns: int, tier: str | None, region: str | None = None
+    ) -> Resolved:
         """Return the card with the window of time in which the answer stays the same."""
-        tier = standard_tier(service_tier)
-        matching = self._matching(provider, model)
+        words = tier_of(tier)
+        settings = self._providers.get(provider) or ProviderPrices(provider)
+        place = region or settings.region
+        named = settings.models.get(model) or settings.models.get(model.rpartition("/")[2]) or model
+        billed, from_ns, until_ns = billed_name(settings.list_id, named, at_ns)
+        names = self._names(settings, {model, named, billed})
+        matching = [
+            one
+            for one in self._contracts
+            if one.provider == provider and one.fits(names, words, place)
+        ]
         chosen = next((contract for contract in matching if contract.covers(at_ns)), None)
-        resolved = self._priced(chosen, provider, model, at_ns, tier)
-        edges = [edge for contract in matching
-                 for edge in (contract.from_ns, contract.until_ns) if edge is not None]  # fmt: skip
+        resolved = self._priced(chosen, settings, billed, at_ns, words, place)
+        edges = [
+            edge
+            for edge in (
+                from_ns,
+                until_ns,
+                *(end for contract in matching for end in (contract.from_ns, contract.until_ns)),
+            )
+            if edge is not None
+        ]
         return Resolved(
             resolved.card,
             max([resolved.from_ns, *(edge for edge in edges if edge <= at_ns)]),
             min([resolved.until_ns, *(edge for edge in edges if edge > at_ns)]),
         )
 
-    def _matching(self, provider: str, model: str) -> list[Contract]:
-        """Return the contracts for a model, by its name or by the list's name for it.
+    def _names(self, settings: ProviderPrices, models: set[str]) -> list[str]:
+        """Return the names that a contract may have meant: those of the call and the list's.
 
         Providers answer with a dated name (``gpt-4o-2024-08-06``) where contracts and price lists
         say ``gpt-4o``; a contract that named the model as the list does must not be passed over.
         """
-        names = [model.lower()]
-        listed = self._list.model_id(self._list_ids.get(provider, provider), model)
-        if listed is not None and listed.lower() != names[0]:
-            names.append(listed.lower())
-        return [
-            contract
-            for contract in self._contracts
-            if contract.provider == provider and any(map(contract.pattern.fullmatch, names))
-        ]
+        listed = {
+            self._list.model_id(one, model) for model in models for one in self._lists(settings)
+        }
+        return sorted({one.lower() for one in (*models, *listed) if one is not None})
+
+    def _lists(self, settings: ProviderPrices) -> tuple[str, ...]:
+        return (settings.list_id, *self._list.lenders(settings.list_id))
 
     def _priced(
-        self, chosen: Contract | None, provider: str, model: str, at_ns: int, tier: str | None
-    ) -> Resolved:
+        self, chosen: Contract | None, settings: ProviderPrices, model: str, at_ns: int,
+        tier: str | None, region: str | None,
+    ) -> Resolved:  # fmt: skip
         if chosen is not None and chosen.rates is not None:
-            return Resolved(own_card(chosen, tier), BEGINNING_NS, END_NS)
-        list_id = self._list_ids.get(provider, provider)
-        listed = self._list.resolve(list_id, model, at_ns, tier)
+            return Resolved(own_card(chosen, tier, region), BEGINNING_NS, END_NS)
+        listed = self._listed(settings, model, at_ns, tier, region)
         if chosen is None or listed.card is None:
             return listed
         return listed._replace(card=discounted(chosen, listed.card))
+
+    def _listed(
+        self, settings: ProviderPrices, model: str, at_ns: int, tier: str | None,
+        region: str | None,
+    ) -> Resolved:  # fmt: skip
+        """Return the list price for the region; a lender's where the list has not the model."""
+        for list_id in self._lists(settings):
+            find = partial(self._list.model_id, list_id)
+            scope = scope_of(settings.list_id, model, region, find)
+            resolved = self._list.resolve(list_id, scope.name, at_ns, tier)
+            if resolved.card is not None:
+                is_lent = list_id != settings.list_id
+                return resolved._replace(card=_in_region(resolved.card, scope, region, is_lent))
+        return Resolved(None, BEGINNING_NS, END_NS)
+
+
+def _in_region(card: RateCard, scope: Scope, region: str | None, is_lent: bool) -> RateCard:  # noqa: FBT001 -- private, one caller
+    cautions = list(card.cautions)
+    if is_lent:
+        cautions.append(f"the price list has this model at {card.provider} only; its price is used")
+    if not scope.is_known:
+        where = f" in {region}" if region else " with this profile"
+        cautions.append(f"the list price of another region is used: none is known{where}")
+    if scope.factor is None and len(cautions) == len(card.cautions):
+        return card
+    changes: dict[str, object] = {"cautions": tuple(cautions), "region": region}
+    if scope.factor is not None:
+        changes |= {
+            "basis": f"{float(scope.factor):g} x the list price of tokens",
+            "reason": scope.reason,
+        }
+    return scaled_card(card, scope.factor or Fraction(1), kinds=TOKEN_KINDS, **changes)
 
 
 def _check_list_ids(provider_list_ids: Mapping[str, str], source: str) -> None:

@@ -13,12 +13,15 @@ from tollbook.money import Rate
 from tollbook.usage import KINDS, TOKEN_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+    from fractions import Fraction
 
 Rates = tuple[Rate | None, ...]
 """One rate for each of :data:`tollbook.usage.KINDS`; None is no rate, a rate of zero is free."""
 
 CARD_ID_DIGITS = 16
+ADD_ON_KINDS = frozenset({"web_search_requests", "file_search_requests", "code_sessions"})
+"""Fees that come on top of what a model bills by; they are no price of a model on their own."""
 _FOLLOWS = {
     "cache_read_tokens": "uncached_input_tokens",
     "cache_write_5m_tokens": "uncached_input_tokens",
@@ -51,6 +54,8 @@ class Step(Struct, frozen=True):
     rates: Rates
     is_inclusive: bool = False
     """The threshold itself already belongs to the step (``>=``); otherwise only what exceeds it."""
+    caution: str | None = None
+    """What to know about every price in this step."""
 
 
 class DailyWindow(Struct, frozen=True):
@@ -63,7 +68,8 @@ class DailyWindow(Struct, frozen=True):
 class RateCard(Struct, frozen=True, kw_only=True):
     """Everything that prices a call. Build one with :func:`make_card`.
 
-    ``card_id`` is a hash of what prices (provider, model, tier, rates, steps, start, time of day).
+    ``card_id`` is a hash of what prices (provider, model, tier, region, rates, steps, start, time
+    of day).
     The end, the source's version and the reason are not in it: a price that was found to end, or
     that a newer list repeats, is the same price.
     """
@@ -86,6 +92,12 @@ class RateCard(Struct, frozen=True, kw_only=True):
     """The tier the call was served in; None for the standard one."""
     is_tier_priced: bool = True
     """False: the source has no price for the tier, and the standard one is used instead."""
+    region: str | None = None
+    """Where the call was served, if the price was chosen by it."""
+    cautions: tuple[str, ...] = ()
+    """What else to know about every price made with the card, in words."""
+    notes: dict[str, str] = {}
+    """What to know about the price of a kind, where it was used."""
     uncounted: tuple[str, ...] = ()
     """What the source also prices but no token kind counts (``audio_hours``)."""
     basis: str | None = None
@@ -125,8 +137,9 @@ def make_card(
     *, provider: str, model: str, source: str, rates: Rates, steps: tuple[Step, ...] = (),
     effective_from_ns: int | None = None, effective_until_ns: int | None = None,
     daily_window: DailyWindow | None = None, service_tier: str | None = None,
-    is_tier_priced: bool = True, uncounted: tuple[str, ...] = (), basis: str | None = None,
-    reason: str | None = None,
+    is_tier_priced: bool = True, region: str | None = None, cautions: tuple[str, ...] = (),
+    notes: dict[str, str] | None = None, uncounted: tuple[str, ...] = (),
+    basis: str | None = None, reason: str | None = None,
 ) -> RateCard:  # fmt: skip
     """Build a card with its inheritance and id from its own rates."""
     card = RateCard(
@@ -134,8 +147,8 @@ def make_card(
         steps=tuple(sorted(steps, key=lambda step: (step.threshold, not step.is_inclusive))),
         inherited=_inherited(rates), effective_from_ns=effective_from_ns,
         effective_until_ns=effective_until_ns, daily_window=daily_window,
-        service_tier=service_tier, is_tier_priced=is_tier_priced, uncounted=uncounted,
-        basis=basis, reason=reason,
+        service_tier=service_tier, is_tier_priced=is_tier_priced, region=region,
+        cautions=cautions, notes=notes or {}, uncounted=uncounted, basis=basis, reason=reason,
     )  # fmt: skip
     return msgspec.structs.replace(card, card_id=_content_id(card))
 
@@ -143,6 +156,31 @@ def make_card(
 def rates_of(by_kind: Mapping[str, Rate]) -> Rates:
     """Return rates in the order of the kinds, None where there is none."""
     return tuple(by_kind.get(kind) for kind in KINDS)
+
+
+def scaled_card(
+    card: RateCard, factor: Fraction, *, kinds: Collection[str] = KINDS, **changes: Any
+) -> RateCard:
+    """Return a card with the rates of some kinds scaled exactly, and other fields replaced.
+
+    Args:
+        card: whose rates to scale, those of its steps included.
+        factor: what to multiply by.
+        kinds: whose rates are scaled.
+        **changes: fields of the card that are different.
+    """
+
+    def scaled(rates: Rates) -> Rates:
+        return tuple(
+            rate if rate is None or kind not in kinds else rate.times(factor)
+            for kind, rate in zip(KINDS, rates, strict=True)
+        )  # fmt: skip
+
+    steps = tuple(
+        msgspec.structs.replace(step, rates=scaled(step.rates)) for step in card.steps
+    )  # fmt: skip
+    changed = msgspec.structs.replace(card, rates=scaled(card.rates), steps=steps, **changes)
+    return msgspec.structs.replace(changed, card_id=_content_id(changed))
 
 
 def effective_rates(card: RateCard, rates: Rates) -> Rates:
@@ -169,9 +207,9 @@ def _inherited(rates: Rates) -> dict[str, str]:
 def _content_id(card: RateCard) -> str:
     content: list[Any] = [
         card.provider, card.model, card.source == "contract", card.rates,
-        [[step.threshold, step.is_inclusive, step.rates] for step in card.steps],
+        [[step.threshold, step.is_inclusive, step.rates, step.caution] for step in card.steps],
         card.effective_from_ns, card.daily_window, card.service_tier, card.is_tier_priced,
-        card.uncounted, list(KINDS),
+        card.region, card.cautions, card.notes, card.uncounted, list(KINDS),
     ]  # fmt: skip
     encoded = msgspec.json.encode(content, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:CARD_ID_DIGITS]

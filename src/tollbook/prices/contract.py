@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollbook.config.problems import ConfigError
 from tollbook.money import Rate
-from tollbook.prices.card import RateCard, Rates, Step, make_card, rates_of
+from tollbook.prices.card import ADD_ON_KINDS, RateCard, Rates, make_card, rates_of, scaled_card
+from tollbook.prices.tiers import tier_of
 from tollbook.usage import FEE_KINDS, PRICED_PER, TOKEN_KINDS
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tollbook.config.schema import PriceCard
 
 SOURCE = "contract"
+STANDARD = "standard"
+"""How a pattern names the ordinary tier."""
 USD_PER_TOKEN_MAX = 1
 """More than this for one token is a price per million that was entered per token."""
 
@@ -57,9 +60,7 @@ _NEEDS = {
     "citation": "output",
 }
 """A rate on the left makes no sense without the one it refines or answers."""
-_ADD_ONS = frozenset({"web_search_requests", "file_search_requests", "code_sessions"})
-"""Fees that come on top of what a model bills by; they are no price of a model on their own."""
-_BASES = frozenset({"input", "audio_minutes", *FEE_KINDS}) - {"audio_ms"} - _ADD_ONS
+_BASES = frozenset({"input", "audio_minutes", *FEE_KINDS}) - {"audio_ms"} - ADD_ON_KINDS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -71,8 +72,10 @@ class Contract(NamedTuple):
     """``prices[0] (model gpt-4o)``, as errors name it."""
     provider: str
     model: str
-    pattern: re.Pattern[str]
-    literal_chars: int
+    tier: str | None
+    region: str | None
+    patterns: tuple[re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None]
+    """Of model, tier and region; None is any."""
     from_ns: int
     until_ns: int | None
     discount: Fraction | None
@@ -83,10 +86,25 @@ class Contract(NamedTuple):
         """Whether the card is in force at a time."""
         return self.from_ns <= at_ns and (self.until_ns is None or at_ns < self.until_ns)
 
+    def fits(self, models: Sequence[str], tier: str | None, region: str | None) -> bool:
+        """Whether the card is for a model (any of its names), tier and region."""
+        model, tiers, regions = self.patterns
+        return (
+            any(map(model.fullmatch, models))
+            and (tiers is None or tiers.fullmatch(tier or STANDARD) is not None)
+            and (regions is None or regions.fullmatch((region or "").lower()) is not None)
+        )
+
     @property
-    def precedence(self) -> tuple[int, int, str]:
-        """Sort key: the most literal pattern wins, then the later start."""
-        return (self.literal_chars, self.from_ns, self.model)
+    def scope(self) -> tuple[str, str, str | None, str | None]:
+        """What two cards must not share at one time."""
+        return (self.provider, self.model, self.tier, self.region)
+
+    @property
+    def precedence(self) -> tuple[int, int, int, int, str]:
+        """Sort key: the most literal model wins, then tier, then region, then the later start."""
+        literal = [_literal_chars(one) for one in (self.model, self.tier, self.region)]
+        return (literal[0], literal[1], literal[2], self.from_ns, self.model)
 
 
 def read_contracts(
@@ -110,39 +128,29 @@ def read_contracts(
     return tuple(sorted(contracts, key=lambda contract: contract.precedence, reverse=True))
 
 
-def own_card(contract: Contract, service_tier: str | None) -> RateCard:
-    """Return the card of a contract with its own rates; a tier of its own it does not have."""
+def own_card(contract: Contract, tier: str | None, region: str | None) -> RateCard:
+    """Return the card of a contract with its own rates; a tier it does not name it has not."""
     assert contract.rates is not None
     return make_card(
         provider=contract.provider, model=contract.model, source=SOURCE, rates=contract.rates,
         effective_from_ns=contract.from_ns, effective_until_ns=contract.until_ns,
-        service_tier=service_tier, is_tier_priced=service_tier is None, reason=contract.reason,
+        service_tier=tier, is_tier_priced=tier is None or contract.tier is not None,
+        region=region if contract.region is not None else None, reason=contract.reason,
     )  # fmt: skip
 
 
 def discounted(contract: Contract, listed: RateCard) -> RateCard:
     """Return the list card with the discount taken exactly off every rate and step."""
     assert contract.discount is not None
-    factor = 1 - contract.discount / 100
     ends = [end for end in (contract.until_ns, listed.effective_until_ns) if end is not None]
     percent = Decimal(contract.discount.numerator) / contract.discount.denominator
-    return make_card(
-        provider=contract.provider, model=listed.model, source=SOURCE,
-        rates=_scaled(listed.rates, factor),
-        steps=tuple(
-            Step(step.threshold, _scaled(step.rates, factor), step.is_inclusive)
-            for step in listed.steps
-        ),
+    basis = f" ({listed.basis})" if listed.basis else ""
+    return scaled_card(
+        listed, 1 - contract.discount / 100, provider=contract.provider, source=SOURCE,
         effective_from_ns=max(contract.from_ns, listed.effective_from_ns or contract.from_ns),
         effective_until_ns=min(ends) if ends else None,
-        daily_window=listed.daily_window, service_tier=listed.service_tier,
-        is_tier_priced=listed.is_tier_priced, uncounted=listed.uncounted,
-        basis=f"{percent.normalize():f} % off {listed.source}", reason=contract.reason,
+        basis=f"{percent.normalize():f} % off {listed.source}{basis}", reason=contract.reason,
     )  # fmt: skip
-
-
-def _scaled(rates: Rates, factor: Fraction) -> Rates:
-    return tuple(None if rate is None else rate.times(factor) for rate in rates)
 
 
 class _Reader(NamedTuple):
@@ -166,11 +174,21 @@ class _Reader(NamedTuple):
         )  # fmt: skip
         if until_ns is not None and until_ns <= from_ns:
             raise self.error("effective_until", "expected a time after effective_from")
-        pattern = re.sub(r"\*+", "*", card.model.strip().lower())
+        model, tier, region = (
+            _pattern(one) for one in (card.model, card.service_tier, card.region)
+        )  # fmt: skip
+        assert model is not None
+        if tier is not None and not set(tier) & set("*?"):
+            tier = tier_of(tier) or STANDARD
         return Contract(
-            name=self.name, provider=card.provider, model=pattern, pattern=_compiled(pattern),
-            literal_chars=sum(char not in "*?" for char in pattern), from_ns=from_ns,
-            until_ns=until_ns, discount=self.discount(), rates=self.rates(), reason=card.reason,
+            name=self.name, provider=card.provider, model=model, tier=tier, region=region,
+            patterns=(
+                _compiled(model),
+                None if tier is None else _compiled(tier),
+                None if region is None else _compiled(region),
+            ),
+            from_ns=from_ns, until_ns=until_ns, discount=self.discount(), rates=self.rates(),
+            reason=card.reason,
         )  # fmt: skip
 
     def discount(self) -> Fraction | None:
@@ -229,6 +247,14 @@ class _Reader(NamedTuple):
         return ConfigError(self.source, f"{self.name}.{field}" if field else self.name, problem)
 
 
+def _pattern(text: str | None) -> str | None:
+    return re.sub(r"\*+", "*", text.strip().lower()) if text else None
+
+
+def _literal_chars(pattern: str | None) -> int:
+    return -1 if pattern is None else sum(char not in "*?" for char in pattern)
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return the pattern of ``*`` and ``?``; nothing else is special."""
     parts = {"*": ".*", "?": "."}
@@ -240,13 +266,15 @@ def _refuse_overlaps(contracts: Sequence[Contract], source: str) -> None:
         if earlier.until_ns is None or later.from_ns < earlier.until_ns:
             raise ConfigError(
                 source, later.name,
-                f"overlaps {earlier.name}: same provider, model and time; "
+                f"overlaps {earlier.name}: same provider, model, tier, region and time; "
                 "end one (effective_until) where the other begins",
             )  # fmt: skip
 
 
 def _neighbours(contracts: Sequence[Contract]) -> Iterator[tuple[Contract, Contract]]:
-    ordered = sorted(contracts, key=lambda contract: (contract[1], contract[2], contract.from_ns))
+    ordered = sorted(
+        contracts, key=lambda one: ([part or "" for part in one.scope], one.from_ns)
+    )  # fmt: skip
     for earlier, later in pairwise(ordered):
-        if (earlier.provider, earlier.model) == (later.provider, later.model):
+        if earlier.scope == later.scope:
             yield earlier, later

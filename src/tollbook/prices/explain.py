@@ -48,6 +48,7 @@ class CardSummary(Struct, frozen=True, kw_only=True):
     daily: str | None
     """The part of the UTC day, such as ``00:30:00 to 16:30:00 UTC``."""
     service_tier: str
+    region: str | None
     reason: str | None
     notes: tuple[str, ...]
 
@@ -79,7 +80,8 @@ def describe(card: RateCard) -> CardSummary:
         effective_from=_moment(card.effective_from_ns),
         effective_until=_moment(card.effective_until_ns),
         daily=f"{_clock(window.from_ns)} to {_clock(window.until_ns)} UTC" if window else None,
-        service_tier=card.service_tier or "standard", reason=card.reason, notes=tuple(notes),
+        service_tier=card.service_tier or "standard", region=card.region,
+        reason=card.reason, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -95,7 +97,9 @@ def _line(
         kind=kind, quantity=quantity, rate=_rate_text(kind, price), step=step,
         product=_usd_exact(Fraction(price.numerator * quantity, price.denominator * PICO_PER_USD)),
         cost_usd=usd_text(cost_pico),
-        note=f"follows {card.inherited[kind]}" if kind in card.inherited else None,
+        note=f"follows {card.inherited[kind]}"
+        if kind in card.inherited
+        else card.notes.get(kind),
     )  # fmt: skip
 
 

@@ -6,23 +6,45 @@ are matched within one provider only: the same name costs differently elsewhere.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, time, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from genai_prices import __version__ as genai_prices_version
 from genai_prices.data import providers as _snapshot
 from genai_prices.data_units import unit_data
-from genai_prices.types import StartDateConstraint, TieredPrices, TimeOfDateConstraint
+from genai_prices.types import (
+    ClauseEquals,
+    ModelInfo,
+    ModelPrice,
+    StartDateConstraint,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
 
 from tollbook.money import Rate
-from tollbook.prices.card import DailyWindow, RateCard, Step, make_card, rates_of
+from tollbook.prices.card import (
+    ADD_ON_KINDS,
+    DailyWindow,
+    RateCard,
+    Step,
+    make_card,
+    rates_of,
+)
+from tollbook.prices.names import spellings
+from tollbook.prices.rating import no_tier_price
+from tollbook.prices.supplement import REVISION, ROWS, rows_for
+from tollbook.prices.tiers import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from genai_prices.types import ModelInfo, Provider
+    from genai_prices.types import PriceVariant, Provider
+
+    from tollbook.prices.supplement import Row
+
+    _Price = Decimal | TieredPrices
 
 LIST_SOURCE = f"genai-prices {genai_prices_version}"
 BEGINNING_NS = -(2**63)
@@ -32,10 +54,6 @@ _NS_PER_S = 1_000_000_000
 _DAY_NS = 86_400 * _NS_PER_S
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_STANDARD_TIERS = frozenset({"", "standard", "default", "auto", "on_demand"})
-_TIER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_TIER_KEYS = ("service_tier", "processing", "speed")
-"""A provider reports one word; the list files it under one of these."""
 _KIND_PRICES = {
     "uncached_input_tokens": ("input_mtok",),
     "cache_read_tokens": ("cache_read_mtok",),
@@ -66,6 +84,8 @@ _UNITS_PER = {
     raw.get("price_key", usage_key): int(raw["per"]) * (1000 if usage_key in _SECONDS else 1)
     for usage_key, raw in unit_data.items()
 }
+_ANY_WORD = frozenset(word for row in ROWS for word in row.words)
+_NEVER = ClauseEquals("")
 _PROVIDERS: dict[str, Provider] = {provider.id: provider for provider in _snapshot}
 
 
@@ -91,48 +111,65 @@ def list_provider_ids() -> frozenset[str]:
     return frozenset(_PROVIDERS)
 
 
-def standard_tier(service_tier: str | None) -> str | None:
-    """Return the tier in lower case, None for every name of the standard one."""
-    if service_tier is None:
-        return None
-    tier = service_tier.strip().lower()
-    if tier in _STANDARD_TIERS:
-        return None
-    # A tier becomes part of a stored card: what is no plain word is not kept.
-    return tier if _TIER.fullmatch(tier) else "unrecognized"
-
-
 class ListPrices:
-    """Cards of all list prices, compiled when first asked for and then kept (bounded)."""
+    """Cards of all list prices, compiled when first asked for and then kept (bounded).
 
-    def __init__(self, *, timelines_max: int = 4096) -> None:
+    Args:
+        timelines_max: how many models and tiers to keep.
+        is_supplemented: whether prices that the list lacks come from the supplement.
+    """
+
+    def __init__(self, *, timelines_max: int = 4096, is_supplemented: bool = True) -> None:
+        self._rows = ROWS if is_supplemented else ()
         self._timelines: dict[tuple[str, str, str | None], tuple[_Segment, ...]] = {}
         self._timelines_max = timelines_max
 
     def model_id(self, list_id: str, model: str) -> str | None:
         """Return the list's own name for a model, None where the list does not have it."""
         provider = _PROVIDERS.get(list_id)
-        found = provider.find_model(model) if provider is not None else None
-        return None if found is None else found.id
+        found = None if provider is None else _find(provider, model)
+        if found is not None:
+            return found.id
+        return model if self._is_supplied(list_id, model) else None
 
-    def resolve(self, list_id: str, model: str, at_ns: int, service_tier: str | None) -> Resolved:
+    def lenders(self, list_id: str) -> tuple[str, ...]:
+        """Return the providers whose models a provider serves too, at their prices."""
+        provider = _PROVIDERS.get(list_id)
+        return tuple(provider.fallback_model_providers or ()) if provider is not None else ()
+
+    def resolve(self, list_id: str, model: str, at_ns: int, tier: str | None) -> Resolved:
         """Return the card of a model at a time, None where the list has none.
 
-        ``service_tier`` is as :func:`standard_tier` returns it; a tier that the list does not
-        price at that time gets the standard price, and its card says so.
+        ``tier`` is as :func:`tollbook.prices.tiers.tier_of` returns it; words that the list does
+        not price at that time, or not together, get the standard price, and the card says so.
         """
         provider = _PROVIDERS.get(list_id)
         # Without all_providers, so that no other provider's price is taken.
-        found = provider.find_model(model) if provider is not None else None
+        found = None if provider is None else _find(provider, model)
         if found is None or not found.prices:
-            return Resolved(None, BEGINNING_NS, END_NS)
-        key = (list_id, found.id, service_tier)
+            if not self._is_supplied(list_id, model):
+                return Resolved(None, BEGINNING_NS, END_NS)
+            found = ModelInfo(id=model.lower(), match=_NEVER, prices=ModelPrice())
+        key = (list_id, found.id, tier)
         timeline = self._timelines.get(key)
         if timeline is None:
             if len(self._timelines) >= self._timelines_max:
                 self._timelines.clear()
-            timeline = self._timelines[key] = tuple(_timeline(list_id, found, service_tier))
+            asked = _Asked(list_id, found, tier, self._rows)
+            timeline = self._timelines[key] = tuple(_timeline(asked))
         return _at(timeline, at_ns)
+
+    def _is_supplied(self, list_id: str, model: str) -> bool:
+        rows = rows_for(self._rows, list_id, model, _ANY_WORD)
+        return any(kind not in ADD_ON_KINDS for kind in rows)
+
+
+def _find(provider: Provider, model: str) -> ModelInfo | None:
+    for spelling in spellings(provider.id, model):
+        found = provider.find_model(spelling)
+        if found is not None:
+            return found
+    return None
 
 
 def _at(timeline: tuple[_Segment, ...], at_ns: int) -> Resolved:
@@ -157,16 +194,18 @@ class _Prices(NamedTuple):
     by_kind: tuple[tuple[str, Rate], ...]
     steps: tuple[Step, ...]
     is_tier_priced: bool
+    cautions: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
     uncounted: tuple[str, ...]
+    is_supplied: bool
 
 
-def _timeline(list_id: str, model: ModelInfo, tier: str | None) -> Iterator[_Segment]:
+def _timeline(asked: _Asked) -> Iterator[_Segment]:
     """Cut time where a price may change, join what did not change, make the cards."""
-    context = dict.fromkeys(_TIER_KEYS, tier) if tier else {}
-    dates, times = _edges(model, context)
+    dates, times = _edges(asked)
     before = min([*dates, _EARLIEST]) - timedelta(days=1)
     changes = _first_of_equals(
-        [(_ns(start), _day(model, start, times, context)) for start in (before, *dates)]
+        [(_ns(start), _day(asked, start, times)) for start in (before, *dates)]
     )
     starts = [None, *(start_ns for start_ns, _ in changes[1:])]
     ends = [*starts[1:], None]
@@ -174,16 +213,20 @@ def _timeline(list_id: str, model: ModelInfo, tier: str | None) -> Iterator[_Seg
         cards = []
         for begin, end, prices in day:
             card = make_card(
-                provider=list_id,
-                model=model.id,
-                source=LIST_SOURCE,
+                provider=asked.list_id,
+                model=asked.model.id,
+                source=f"{LIST_SOURCE} and supplement {REVISION}"
+                if prices.is_supplied
+                else LIST_SOURCE,
                 rates=rates_of(dict(prices.by_kind)),
                 steps=prices.steps,
                 effective_from_ns=from_ns,
                 effective_until_ns=until_ns,
                 daily_window=DailyWindow(begin, end) if len(day) > 1 else None,
-                service_tier=tier,
+                service_tier=asked.tier,
                 is_tier_priced=prices.is_tier_priced,
+                cautions=prices.cautions,
+                notes=dict(prices.notes),
                 uncounted=prices.uncounted,
             )
             cards.append((begin, end, card))
@@ -194,13 +237,42 @@ def _timeline(list_id: str, model: ModelInfo, tier: str | None) -> Iterator[_Seg
         )
 
 
+class _Asked(NamedTuple):
+    """Which model's prices, for which words of the tier."""
+
+    list_id: str
+    model: ModelInfo
+    tier: str | None
+    rows: Sequence[Row]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the tier."""
+        return words_of(self.tier)
+
+    def fits(self, variant: PriceVariant) -> bool:
+        """Whether a variant is for words that are all there."""
+        return all(value.lower() in self.words for value in variant.when.values())
+
+    def active(self, at: datetime) -> list[PriceVariant]:
+        """Return the variants in force that fit and have a price, the one for most words first."""
+        fitting = [
+            variant
+            for variant in self.model.price_variants or ()
+            if self.fits(variant)
+            and (variant.constraint is None or variant.constraint.active(at))
+            and _given(variant.prices)
+        ]
+        return sorted(fitting, key=lambda variant: -len(variant.when))
+
+
 def _day(
-    model: ModelInfo, midnight: datetime, times: Sequence[int], context: Mapping[str, str]
+    asked: _Asked, midnight: datetime, times: Sequence[int]
 ) -> tuple[tuple[int, int, _Prices], ...]:
     """Return the parts of a day: begin and end (nanoseconds of the day) and the prices."""
     parts = _first_of_equals(
         [
-            (at_ns, _prices(model, midnight + timedelta(microseconds=at_ns // 1000), context))
+            (at_ns, _prices(asked, midnight + timedelta(microseconds=at_ns // 1000)))
             for at_ns in times
         ]
     )
@@ -213,14 +285,13 @@ def _first_of_equals(parts: Sequence[tuple[int, _T]]) -> list[tuple[int, _T]]:
     return [part for at, part in enumerate(parts) if at == 0 or parts[at - 1][1] != part[1]]
 
 
-def _edges(model: ModelInfo, context: Mapping[str, str]) -> tuple[list[datetime], list[int]]:
+def _edges(asked: _Asked) -> tuple[list[datetime], list[int]]:
     """Return the days (UTC midnights) and the times of day (nanoseconds) of possible changes."""
+    model = asked.model
     conditional = model.prices if isinstance(model.prices, list) else []
     constraints = [price.constraint for price in conditional]
     constraints += [
-        variant.constraint
-        for variant in model.price_variants or ()
-        if all(context.get(key) == value for key, value in variant.when.items())
+        variant.constraint for variant in model.price_variants or () if asked.fits(variant)
     ]
     dates, times = set(), {0}
     for constraint in constraints:
@@ -231,35 +302,80 @@ def _edges(model: ModelInfo, context: Mapping[str, str]) -> tuple[list[datetime]
     return sorted(dates), sorted(times)
 
 
-def _prices(model: ModelInfo, at: datetime, context: Mapping[str, str]) -> _Prices:
-    is_tier_priced = not context or any(
-        all(context.get(key) == value for key, value in variant.when.items())
-        and (variant.constraint is None or variant.constraint.active(at))
-        and any(price is not None for price in vars(variant.prices).values())
-        for variant in model.price_variants or ()
-    )
-    prices = {
-        key: price
-        for key, price in vars(model.get_prices(at, dict(context))).items()
-        if price is not None
-    }
+def _prices(asked: _Asked, at: datetime) -> _Prices:
+    standard = _given(asked.model.get_prices(at))
+    prices, cautions = dict(standard), []
+    taken: dict[str, set[str]] = {}
+    for variant in asked.active(at):
+        words = {value.lower() for value in variant.when.values()}
+        for key, price in _given(variant.prices).items():
+            if key not in taken:
+                taken[key], prices[key] = words, price
+            elif words - taken[key]:
+                both = "+".join(sorted(words | taken[key]))
+                cautions.append(f"no price for {both} together; that of one of them is used")
+    extra = rows_for(asked.rows, asked.list_id, asked.model.id, asked.words)
     own = {
         kind: next(key for key in keys if key in prices)
         for kind, keys in _KIND_PRICES.items()
         if not prices.keys().isdisjoint(keys)
     }
-    thresholds = sorted({
-        tier.start for key in own.values() for tier in getattr(prices[key], "tiers", ())
-    })  # fmt: skip
+    rows = {kind: row for kind, row in extra.items() if kind not in own or row.words}
+    has_price = set().union(*taken.values(), *(row.words for row in rows.values()))
+    missing = [word for word in asked.words if word not in has_price]
+    if missing and len(missing) < len(asked.words):
+        cautions.append(no_tier_price("+".join(missing)))
+    fixed = {kind: row.rate for kind, row in rows.items()}
     return _Prices(
-        by_kind=tuple((kind, _rate(key, prices[key], 0)) for kind, key in own.items()),
-        steps=tuple(
-            Step(start, rates_of({k: _rate(key, prices[key], start + 1) for k, key in own.items()}))
-            for start in thresholds
-        ),
-        is_tier_priced=is_tier_priced,
+        by_kind=tuple(({k: _rate(key, prices[key], 0) for k, key in own.items()} | fixed).items()),
+        steps=_steps(own, prices, standard, fixed),
+        is_tier_priced=not missing or len(missing) < len(asked.words),
+        cautions=tuple(dict.fromkeys(cautions)),
+        notes=tuple((kind, row.caution) for kind, row in rows.items() if row.caution is not None),
         uncounted=tuple(sorted(prices.keys() - _COUNTED)),
+        is_supplied=bool(rows),
     )
+
+
+def _steps(
+    own: Mapping[str, str], prices: Mapping[str, _Price], standard: Mapping[str, _Price],
+    fixed: Mapping[str, Rate],
+) -> tuple[Step, ...]:  # fmt: skip
+    """Return the context steps.
+
+    Where a tier has one price and the standard price has steps, the tier's price steps up in the
+    same proportion: the list has no price for the two together, and the step says so.
+    """
+    thresholds = sorted({
+        tier.start
+        for key in own.values()
+        for price in (prices[key], standard.get(key))
+        if isinstance(price, TieredPrices)
+        for tier in price.tiers
+    })  # fmt: skip
+    steps = []
+    for start in thresholds:
+        rates, is_inferred = dict(fixed), False
+        for kind, key in own.items():
+            if kind in fixed:
+                continue
+            price, usual = prices[key], standard.get(key)
+            rates[kind] = _rate(key, price, start + 1)
+            if isinstance(usual, TieredPrices) and not isinstance(price, TieredPrices):
+                below, above = _rate(key, usual, 0), _rate(key, usual, start + 1)
+                if below.numerator:
+                    rates[kind] = rates[kind].times(Fraction(*above) / Fraction(*below))
+                    is_inferred = True
+        caution = (
+            f"no price for this tier over {start} input tokens; it is raised as the standard one is"
+            if is_inferred else None
+        )  # fmt: skip
+        steps.append(Step(start, rates_of(rates), caution=caution))
+    return tuple(steps)
+
+
+def _given(prices: ModelPrice) -> dict[str, _Price]:
+    return {key: price for key, price in vars(prices).items() if price is not None}
 
 
 def _rate(key: str, price: Decimal | TieredPrices, input_tokens: int) -> Rate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollbook.prices.card import effective_rates
+from tollbook.prices.card import ADD_ON_KINDS, effective_rates
 from tollbook.usage import KINDS, TOKEN_KINDS, Kinds
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class _Plan(NamedTuple):
     """A card made ready: for each kind pico and units, zero units where there is no rate."""
 
     standard: tuple[tuple[int, int], ...]
-    steps: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
-    """From the highest: the largest input that does not reach the step, and its rates."""
+    steps: tuple[tuple[int, tuple[tuple[int, int], ...], tuple[str, ...]], ...]
+    """From the highest: the largest input that does not reach the step, its rates and flags."""
     notes: tuple[str | None, ...]
     card_flags: tuple[str, ...]
     unmeasured: tuple[str, ...]
@@ -55,13 +55,17 @@ def rate(card: RateCard, kinds: Kinds) -> Rated:
     these was counted.
     """
     plan = _plans.get(card.card_id) or _plan(card)
-    return _rated(plan, _in_step(plan, kinds.input_tokens) if plan.steps else plan.standard, kinds)
+    if plan.steps:
+        return _rated(plan, *_in_step(plan, kinds.input_tokens), kinds)
+    return _rated(plan, plan.standard, plan.card_flags, kinds)
 
 
-def _rated(plan: _Plan, rates: tuple[tuple[int, int], ...], kinds: Kinds) -> Rated:
+def _rated(
+    plan: _Plan, rates: tuple[tuple[int, int], ...], flags: tuple[str, ...], kinds: Kinds
+) -> Rated:
     components = []
     total = 0
-    flags, unpriced = plan.card_flags, plan.unmeasured
+    unpriced = plan.unmeasured
     for at, quantity in enumerate(kinds):
         if not quantity:
             components.append(0)
@@ -90,7 +94,7 @@ def _rated(plan: _Plan, rates: tuple[tuple[int, int], ...], kinds: Kinds) -> Rat
 def step_edges(card: RateCard) -> tuple[int, ...]:
     """Return, ascending, the largest input of each step that does not reach the next one."""
     plan = _plans.get(card.card_id) or _plan(card)
-    return tuple(above for above, _ in reversed(plan.steps))
+    return tuple(above for above, _, _ in reversed(plan.steps))
 
 
 def unit_prices(card: RateCard, step: int, used: Kinds) -> Rated | None:
@@ -107,10 +111,10 @@ def unit_prices(card: RateCard, step: int, used: Kinds) -> Rated | None:
         None where a rate is no whole number of pico, so that each product is to be rounded.
     """
     plan = _plans.get(card.card_id) or _plan(card)
-    rates = plan.steps[-step][1] if step else plan.standard
+    rates, flags = plan.steps[-step][1:] if step else (plan.standard, plan.card_flags)
     if any(units > 1 for (_, units), is_used in zip(rates, used, strict=True) if is_used):
         return None
-    return _rated(plan, rates, used)
+    return _rated(plan, rates, flags, used)
 
 
 def rates_in_step(card: RateCard, input_tokens: int) -> tuple[Rates, int | None]:
@@ -125,29 +129,42 @@ def rates_in_step(card: RateCard, input_tokens: int) -> tuple[Rates, int | None]
 def card_flags(card: RateCard) -> tuple[str, ...]:
     """Return what to know about every price made with the card."""
     if card.is_tier_priced:
-        return ()
-    return (f"no price for service tier {card.service_tier}; the standard price is used",)
+        return card.cautions
+    return (no_tier_price(card.service_tier), *card.cautions)
 
 
-def _in_step(plan: _Plan, input_tokens: int) -> tuple[tuple[int, int], ...]:
-    for above, rates in plan.steps:
+def no_tier_price(words: str | None) -> str:
+    """Return what is said of a price that was not made for some words of the tier."""
+    return f"no price for service tier {words}; the standard price is used"
+
+
+def _in_step(plan: _Plan, input_tokens: int) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
+    for above, rates, flags in plan.steps:
         if input_tokens > above:
-            return rates
-    return plan.standard
+            return rates, flags
+    return plan.standard, plan.card_flags
 
 
 def _plan(card: RateCard) -> _Plan:
     own = card.rates
-    priced = tuple(at for at, one in enumerate(own) if one is not None)
+    priced = tuple(
+        at for at, one in enumerate(own) if one is not None and KINDS[at] not in ADD_ON_KINDS
+    )
     is_by_piece = all(_TOKENS_END <= at != _REQUESTS for at in priced)
     plan = _Plan(
         standard=_pairs(effective_rates(card, own)),
         steps=tuple(
-            (step.threshold - step.is_inclusive, _pairs(effective_rates(card, step.rates)))
+            (
+                step.threshold - step.is_inclusive,
+                _pairs(effective_rates(card, step.rates)),
+                card_flags(card) if step.caution is None else (*card_flags(card), step.caution),
+            )
             for step in reversed(card.steps)
         ),
         notes=tuple(
-            f"{kind} follows {card.inherited[kind]}" if kind in card.inherited else None
+            f"{kind} follows {card.inherited[kind]}"
+            if kind in card.inherited
+            else card.notes.get(kind)
             for kind in KINDS
         ),
         card_flags=card_flags(card),
