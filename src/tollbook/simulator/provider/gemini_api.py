@@ -179,7 +179,8 @@ def _tokens_by_modality(contents: object) -> dict[str, int]:
         for part in parts if isinstance(parts, list) else [content]:
             data: Any = part.get("inlineData") if isinstance(part, dict) else None
             if isinstance(data, dict):
-                kind = str(data.get("mimeType")).partition("/")[0]
+                media_type = data.get("mimeType") or data.get("mime_type")
+                kind = str(media_type).partition("/")[0]
                 counts[kind if kind in counts else "image"] += _TOKENS_A_FILE.get(kind, 258)
             else:
                 counts["text"] += count_tokens(part)
