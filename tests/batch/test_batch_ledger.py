@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +11,6 @@ from tests.batch.batch_kit import HOUR_NS, LINE_USD, BatchWorld, tenant
 
 from tollbook import ids
 from tollbook.call import BatchOwners, CallClosed, Identity, Metering, Status
-
-if TYPE_CHECKING:
-    import pytest as _pytest
 
 W = BatchWorld
 
@@ -134,19 +130,15 @@ def _all_frames(world: W) -> list[Any]:
 @settings(max_examples=12)
 @given(order=st.permutations(range(9)), steps=st.integers(1, 4))
 def test_any_order_of_frames_ends_in_the_same_sums(
-    tmp_path_factory: _pytest.TempPathFactory, order: list[int], steps: int
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], steps: int
 ) -> None:
     world = BatchWorld(tmp_path_factory.mktemp("order"))
     try:
         frames = _all_frames(world)
         shuffled = [frames[at] for at in order]
         size = -(-len(shuffled) // steps)
-        for part in (
-            itertools.batched(shuffled, size)
-            if hasattr(itertools, "batched")
-            else [shuffled[at : at + size] for at in range(0, len(shuffled), size)]
-        ):
-            world.write(*part)
+        for at in range(0, len(shuffled), size):
+            world.write(*shuffled[at : at + size])
         assert world.owned() == {
             "a": ("globex", 1, LINE_USD),
             "b": ("initech", 1, LINE_USD),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from tollbook.cli.batches import write_batches
 from tollbook.cli.options import (
     chosen_format,
     format_option,
@@ -43,13 +44,24 @@ _FOREVER: Final = "2200-01-01T00:00:00Z"
 @range_options
 @click.option("--limit", metavar="N", help="Calls in a page, at most 1000.  [default: 50]")
 @click.option("--before", metavar="ENTRY_ID", help="Go on before this entry id.")
+@click.option(
+    "--batch", "lists_batches", is_flag=True, help="List batches and what has come of them instead."
+)
 @format_option
 @place_options
 def calls(
-    output_format: str | None, config_path: Path | None, data_dir: Path | None, **question: Any
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
+    *,
+    lists_batches: bool,
+    **question: Any,
 ) -> None:
     """List calls as known now, newest booked first."""
     at = place(config_path, data_dir)
+    if lists_batches:
+        write_batches(at, pairs_of(question), chosen_format(output_format))
+        return
     with open_source(at.config, at.data_dir) as source:
         answer = source.ask("calls", pairs_of(question))
     chosen = chosen_format(output_format)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook import clock
+from tollbook.reports.batches import BatchesReport, batches_query, run_batches
 from tollbook.reports.calls import (
     CallsReport,
     calls_query,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tollbook.reports.params import Pairs
     from tollbook.reports.reader import Reader
 
-READS: Final = ("spend", "rollup", "calls", "tail")
+READS: Final = ("spend", "rollup", "calls", "tail", "batches")
 
 
 class Answers:
@@ -64,6 +65,10 @@ class Answers:
             return {"rows": [], "after": latest_entry_id(self.reader)}
         rows = fetch_calls(self.reader, query)
         return {"rows": rows, "after": rows[-1]["entry_id"] if rows else query.after}
+
+    def batches(self, pairs: Pairs) -> BatchesReport:
+        """Answer with batches and what came of them; raises as :meth:`spend`."""
+        return run_batches(self.reader, batches_query(pairs, clock.utc_now()))
 
     def explain(self, wanted: str) -> Explanation:
         """Explain one call.

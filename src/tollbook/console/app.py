@@ -18,6 +18,7 @@ from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read
 from tollbook.console.gate import Gate
 from tollbook.console.negotiate import read_pairs, table
 from tollbook.console.problems import HANDLERS
+from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
@@ -137,6 +138,16 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, where, limit, before, format
         return table(request, answers.calls(read_pairs(request)))
 
+    @get("/batches", sync_to_thread=True)
+    def batches(
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, state: _Text = None,
+        provider: _Text = None, limit: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+    ) -> Response[BatchesReport]:  # fmt: skip
+        """List batches, newest first: what was submitted, booked and is still waited for."""
+        del since, until, period, tz, state, provider, limit, format
+        return table(request, answers.batches(read_pairs(request)))
+
     @get("/tail", sync_to_thread=True)
     def tail(
         request: _Asked, after: _Text = None, since: _Text = None, until: _Text = None,
@@ -151,7 +162,8 @@ def _reads(answers: Answers) -> Router:
         """Explain one call: identity, usage, price, arithmetic and entries."""
         return Response(answers.explain(call_id), headers=_NO_STORE)
 
-    return Router("/api/v1", route_handlers=[spend, rollup, calls, tail, explain], tags=["reports"])
+    handlers = [spend, rollup, calls, batches, tail, explain]
+    return Router("/api/v1", route_handlers=handlers, tags=["reports"])
 
 
 def _operations(operations: Operations) -> Router:
