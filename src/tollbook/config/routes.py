@@ -18,7 +18,7 @@ ModelPattern = Annotated[
 ]
 
 RETRY_ON: Final[list[Cause | int]] = ["connect", "timeout", "disconnect", "status"]
-FALLBACK_ON: Final[list[Cause | int]] = [*RETRY_ON, 401, 403, 404]
+FALLBACK_ON: Final[list[Cause | int]] = [*RETRY_ON, 401, 402, 403, 404, 429]
 
 
 class RouteTarget(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -81,6 +81,6 @@ class ModelRoute(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     fallbacks: list[RouteTarget] = []
     """Further targets, tried once each in this order when the first ones failed."""
     fallback_on: list[Cause | HttpErrorStatus] = field(default_factory=lambda: list(FALLBACK_ON))
-    """Failures after which the fallbacks are tried."""
+    """Failures after which targets not yet tried, then the fallbacks, are tried."""
     breaker: Breaker = field(default_factory=Breaker)
     """See the next section."""

@@ -25,7 +25,8 @@ class Attempts:
     """What one request has tried; times are seconds of one monotonic clock.
 
     Retries stay among the route's targets: one that has not been tried goes first, without a wait,
-    then those that failed, after one. Fallbacks follow, each once.
+    then those that failed, after one. Fallbacks follow, each once. A failure that is worth a
+    fallback but no retry leads to targets that have not been tried only.
 
     Args:
         plan: the route.
@@ -85,7 +86,14 @@ class Attempts:
                 self._retries_left -= 1
                 self._waited_s += following.wait_s
                 return following
-        return self._fallback(now) if policy.fallback_on.match(failed) else None
+        if not policy.fallback_on.match(failed):
+            return None
+        if self._retries_left > 0:
+            untried = self._untried(now)
+            if untried is not None:
+                self._retries_left -= 1
+                return untried
+        return self._fallback(now)
 
     def instead(self, target: Target, now: float) -> Target | None:
         """Return where to send after a wait: the target, or another if it may not be used now."""
@@ -98,10 +106,10 @@ class Attempts:
         return None if fallback is None else fallback.target
 
     def _retry(self, now: float) -> Next | None:
+        untried = self._untried(now)
+        if untried is not None:
+            return untried
         open_to = [target for target in self._order if target.breaker.allows(now)]
-        for target in open_to:
-            if target.label not in self._tried:
-                return Next(target, 0.0)
         policy = self._plan.policy
         left_s = policy.max_wait_s - self._waited_s
         best: Next | None = None
@@ -118,6 +126,12 @@ class Attempts:
             if wait_s <= left_s and (best is None or wait_s < best.wait_s):
                 best = Next(target, wait_s)
         return best
+
+    def _untried(self, now: float) -> Next | None:
+        for target in self._order:
+            if target.label not in self._tried and target.breaker.allows(now):
+                return Next(target, 0.0)
+        return None
 
     def _fallback(self, now: float) -> Next | None:
         self._retries_left = 0
