@@ -62,9 +62,14 @@ class _Sink:
 class _Transport:
     """The little of a transport that connections use."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: Any) -> None:
         self.written = bytearray()
+        self.protocol = protocol
         self._is_closing = False
+        protocol.connection_made(self)
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
 
     def write(self, data: bytes) -> None:
         if not self._is_closing:
@@ -105,13 +110,12 @@ class _Pool:
 
     def __init__(self, wheel: Any) -> None:
         self.wheel = wheel
-        self.live: list[tuple[UpstreamConnection, _Transport]] = []
+        self.live: list[_Transport] = []
 
     def acquire(self, waiter: Any, *, must_be_fresh: bool = False) -> None:
         del must_be_fresh
-        connection, transport = UpstreamConnection(cast("Any", self)), _Transport()
-        connection.connection_made(cast("Any", transport))
-        self.live.append((connection, transport))
+        connection = UpstreamConnection(cast("Any", self))
+        self.live.append(_Transport(connection))
         waiter.connected(connection)
 
     def leave(self, waiter: Any) -> None:
@@ -172,13 +176,13 @@ class HttpTarget:
         self._check_frames()
 
     async def _run(self, sizes: bytes, sent: bytes, answer: bytes) -> None:
-        client, transport = ClientConnection(self._service), _Transport()
-        client.connection_made(cast("Any", transport))
+        client = _Transport(ClientConnection(self._service))
         for piece in _pieces(sent, sizes[:2]):
-            client.data_received(piece)
+            if not client.is_closing():
+                client.protocol.data_received(piece)
             await asyncio.sleep(0)
         await self._answer(_pieces(answer, sizes[2:]))
-        client.connection_lost(None)
+        client.protocol.connection_lost(None)
         for _ in range(_TURNS):
             await asyncio.sleep(0)
             await self._answer(iter(()))
@@ -195,16 +199,16 @@ class HttpTarget:
                 pool.live.clear()
             if not waiting:
                 return
-            for connection, transport in waiting:
-                if transport.written:
-                    _check_request(bytes(transport.written))
+            for provider in waiting:
+                if provider.written:
+                    _check_request(bytes(provider.written))
                 for piece in whole:
-                    if not transport.is_closing():
-                        connection.data_received(piece)
+                    if not provider.is_closing():
+                        provider.protocol.data_received(piece)
                         await asyncio.sleep(0)
-                if not transport.is_closing():
-                    connection.eof_received()
-                connection.connection_lost(None)
+                if not provider.is_closing():
+                    provider.protocol.eof_received()
+                provider.protocol.connection_lost(None)
                 await asyncio.sleep(0)
 
     def _check_frames(self) -> None:
@@ -228,14 +232,13 @@ def _check_request(data: bytes) -> None:
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     try:
         parser.receive_data(data)
-        seen = 0
         while True:
             event = parser.next_event()
             if event is h11.NEED_DATA:
                 return  # the client did not send all of it
-            if isinstance(event, h11.Request):
-                seen += 1
-            if isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
+            if isinstance(event, h11.Request) and any(n == b"upgrade" for n, _ in event.headers):
+                return  # what follows an upgrade is no HTTP
+            if isinstance(event, h11.EndOfMessage):
                 break
         rest, _ = parser.trailing_data
     except h11.RemoteProtocolError as error:

@@ -116,7 +116,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._is_complete:
-                self._hand_over(user)
+                if self.is_final_head:
+                    self._hand_over(user)
                 self.fail(_cause(error))
                 return
             self.keep_alive = False  # junk behind a complete response
@@ -189,6 +190,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note the end of a final response."""
+        if not self.is_final_head and self._parts:
+            raise ProtocolError("an interim response has a body")
         if self.is_final_head and not self._is_complete:
             self._is_complete = True
             self._parts_of_answer = len(self._parts)
