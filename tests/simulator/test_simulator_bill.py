@@ -117,7 +117,7 @@ def test_prices_are_the_public_ones(name: str) -> None:
         listed = genai_prices.calc_price(
             usage,
             model.snapshot,
-            provider_id=model.provider,
+            provider_id={"bedrock": "aws"}.get(model.provider, model.provider),
             genai_request_timestamp=datetime(2026, 11, 20, tzinfo=UTC),
         )
         mine = price(model, Quantities(**{kind: 100_000}))[kind]

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from tollbook.simulator.billing import BILL_KINDS, Model, Quantities
-from tollbook.simulator.catalog import anthropic, cohere, google, ollama, openai, openai_realtime
+from tollbook.simulator.catalog import (
+    anthropic,
+    bedrock,
+    cohere,
+    google,
+    ollama,
+    openai,
+    openai_realtime,
+)
 
 __all__ = ["BILL_KINDS", "MODELS", "Model", "Quantities", "find_model", "price"]
 
@@ -17,6 +25,7 @@ _MODELS: Final = (
     *openai_realtime.MODELS,
     *openai.MODELS,
     *anthropic.MODELS,
+    *bedrock.MODELS,
     *google.MODELS,
     *cohere.MODELS,
     *ollama.MODELS,

@@ -32,6 +32,8 @@ class Incoming(NamedTuple):
     shape: Shape
     cache: PromptCache
     query: str = ""
+    raw_body: bytes = b""  # as sent, for APIs that check a signature over it
+    full_path: str = ""
 
 
 class Api(Protocol):

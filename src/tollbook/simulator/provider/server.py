@@ -16,6 +16,7 @@ from tollbook.simulator.provider import checks
 from tollbook.simulator.provider.answers import Answer, Generation, RefusedError, Shape
 from tollbook.simulator.provider.anthropic_api import AnthropicApi
 from tollbook.simulator.provider.api import Api, Incoming
+from tollbook.simulator.provider.bedrock_api import BedrockApi
 from tollbook.simulator.provider.cohere_api import CohereApi
 from tollbook.simulator.provider.delivery import Deed, Delivery, applicable, remaining_of
 from tollbook.simulator.provider.gemini_api import GeminiApi
@@ -42,6 +43,7 @@ _SHAPE_KINDS: Final = ("usage_absent", "usage_split", "huge_chunk")
 APIS: Final[dict[str, Callable[[], Api]]] = {
     "/gemini": GeminiApi,
     "/vertex": GeminiApi,
+    "/bedrock": BedrockApi,
     "/cohere": CohereApi,
     "/ollama": OllamaApi,
 }
@@ -156,12 +158,15 @@ class ProviderServer:
                 _shape(fault),
                 self._cache,
                 request.query,
+                request.body,
+                request.path,
             )
             answer: Answer = api.answer(incoming)
         except RefusedError as refused:
             answer = api.error(_in_words_of(api, refused), provider_request_id)
         fault = applicable(fault, answer)
         headers = self._headers(api, provider_request_id, answer.generation, fault)
+        headers += answer.headers
         deed = Deed(attempt_id, provider_request_id, self._log, fault, self._on_end)
         Delivery(exchange, answer, headers, deed).start()
 
