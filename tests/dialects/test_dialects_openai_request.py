@@ -40,13 +40,31 @@ def read(
         ("POST", "/v1/embeddings", "embeddings", Metering.METERED),
         ("GET", "/v1/models", "models", Metering.FREE),
         ("GET", "/v1/models/gpt-4o", "models", Metering.FREE),
-        ("GET", "/v1/responses/resp_1", "other", Metering.UNMETERED),
+        ("GET", "/v1/responses/resp_1", "retrieval", Metering.FREE),
+        ("GET", "/v1/chat/completions/chatcmpl-1", "retrieval", Metering.FREE),
+        ("GET", "/v1/responses/resp_1/input_items", "other", Metering.UNMETERED),
+        ("POST", "/v1/responses/compact", "responses", Metering.METERED),
+        ("POST", "/v1/responses/input_tokens", "count_tokens", Metering.FREE),
         ("GET", "/v1/responses", "other", Metering.UNMETERED),
         ("GET", "/v1/chat/completions", "other", Metering.UNMETERED),
         ("POST", "/v1/chat/completions/id", "other", Metering.UNMETERED),
         ("POST", "/v1/responses/resp_1/cancel", "other", Metering.UNMETERED),
         ("DELETE", "/v1/models/ft-1", "other", Metering.UNMETERED),
-        ("POST", "/v1/images/generations", "other", Metering.UNMETERED),
+        ("POST", "/v1/images/generations", "image", Metering.METERED),
+        ("POST", "/v1/images/edits", "image", Metering.METERED),
+        ("POST", "/v1/images/variations", "image", Metering.METERED),
+        ("POST", "/api/v1/images", "image", Metering.METERED),
+        ("POST", "/v1/audio/speech", "speech", Metering.METERED),
+        ("POST", "/v1/audio/transcriptions", "transcription", Metering.METERED),
+        ("POST", "/v1/audio/translations", "translation", Metering.METERED),
+        ("POST", "/v1/rerank", "rerank", Metering.METERED),
+        ("POST", "/v1/moderations", "moderation", Metering.FREE),
+        ("POST", "/v1/agents/completions", "chat", Metering.METERED),
+        ("POST", "/v1/fim/completions", "text_completion", Metering.METERED),
+        ("POST", "/serving-endpoints/llama/invocations", "chat", Metering.METERED),
+        ("POST", "/v1/vector_stores", "other", Metering.UNMETERED),
+        ("POST", "/v1/threads/t_1/runs", "other", Metering.UNMETERED),
+        ("POST", "/v1/videos", "other", Metering.UNMETERED),
         ("POST", "/", "other", Metering.UNMETERED),
         ("GET", "", "other", Metering.UNMETERED),
     ],
@@ -59,7 +77,7 @@ def test_routes(method: str, path: str, operation: str, metering: Metering) -> N
 
 def test_an_unknown_dialect_is_one_line_that_names_the_known() -> None:
     with pytest.raises(UnknownDialectError, match="openai, anthropic"):
-        dialect_named("gemini")
+        dialect_named("esperanto")
 
 
 def test_facts_of_a_plain_request() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tollbook.dialects.counts import Reading
 
 CHARS_PER_TOKEN: Final = 4
+_NO_OUTPUT: Final = frozenset({"embeddings", "rerank"})
 NOT_MEASURED: Final = Measured(None, UsageSource.NONE)
 
 
@@ -41,7 +42,7 @@ def measure_with(read: Callable[[tuple[bytes, ...]], Reading], call: Call) -> Me
     if closed.usage:
         kinds, problems, lacks, tier, region, further, cost_pico = read(closed.usage)
         if kinds is not None:
-            if lacks and opened.operation == "embeddings":
+            if lacks and opened.operation in _NO_OUTPUT:
                 lacks = tuple([side for side in lacks if side != "output"])  # it has none
             source = UsageSource.REPORTED
             if lacks or not closed.usage_complete:

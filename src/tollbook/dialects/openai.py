@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tollbook.call import Call, Metering
-from tollbook.dialects.base import (
-    Header,
-    Measured,
-    RequestFacts,
-    ResponseMeter,
-    Route,
-    SocketMeter,
-)
-from tollbook.dialects.batch_routes import openai_batch_route
 from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.http_head import (
     attempt_of,
     bearer_token,
     is_event_stream,
-    plain_path,
     response_header,
     text_header,
 )
+from tollbook.dialects.openai_measure import as_response, with_search
+from tollbook.dialects.openai_media import OPERATIONS as MEDIA_OPERATIONS
+from tollbook.dialects.openai_media import measure_media
+from tollbook.dialects.openai_media_meter import media_meter
+from tollbook.dialects.openai_media_request import read_media_request
+from tollbook.dialects.openai_paths import openai_route
 from tollbook.dialects.openai_plain import read_openai_answer
 from tollbook.dialects.openai_realtime import RealtimeMeter
 from tollbook.dialects.openai_request import read_openai_request
@@ -41,21 +37,15 @@ from tollbook.dialects.tags_openai import with_openai_tags
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tollbook.dialects.base import NativeTags
-
-_METERED: Final = {
-    "completions": Route("text_completion", Metering.METERED, inspects_body=True),
-    "responses": Route("responses", Metering.METERED, inspects_body=True),
-    "embeddings": Route("embeddings", Metering.METERED, inspects_body=True),
-}
-_CHAT: Final = Route("chat", Metering.METERED, inspects_body=True)
-_MODELS: Final = Route("models", Metering.FREE, inspects_body=False)
-_OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
-_SOCKETS: Final = {
-    "realtime": Route(REALTIME, Metering.UNMETERED, inspects_body=False, is_socket=True),
-    "responses": Route("other", Metering.UNMETERED, inspects_body=False, is_socket=True),
-}
-"""Unmetered in themselves: billed are the responses within. A plain GET is like any other."""
+    from tollbook.dialects.base import (
+        Header,
+        Measured,
+        NativeTags,
+        RequestFacts,
+        ResponseMeter,
+        Route,
+        SocketMeter,
+    )
 
 
 class OpenAI(DialectDefaults):
@@ -64,21 +54,8 @@ class OpenAI(DialectDefaults):
     name = "openai"
 
     def route(self, method: str, path: str) -> Route:
-        """Classify by the end of the path, for servers put these endpoints under any prefix.
-
-        Only the request that generates is metered: ``GET /responses/{id}`` shows the usage of an
-        earlier call again.
-        """
-        head, _, last = plain_path(path).rpartition("/")
-        if method == "POST":
-            if last == "completions" and head.endswith("/chat"):
-                return _CHAT
-            return _METERED.get(last) or openai_batch_route(method, head, last) or _OTHER
-        if method == "GET":
-            if last == "models" or head.endswith("/models"):
-                return _MODELS
-            return _SOCKETS.get(last) or openai_batch_route(method, head, last) or _OTHER
-        return _OTHER
+        """Classify by the end of the path."""
+        return openai_route(method, path)
 
     def read_credential(self, headers: Sequence[Header]) -> str | None:
         """Return the bearer token, or the ``api-key`` of servers that take that."""
@@ -96,6 +73,8 @@ class OpenAI(DialectDefaults):
         self, route: Route, body: bytes, *, inject_stream_usage: bool, user_is: str
     ) -> RequestFacts:
         """Read a metered request."""
+        if route.operation in MEDIA_OPERATIONS:
+            return read_media_request(route, body, user_is)
         return read_openai_request(
             route, body, inject_stream_usage=inject_stream_usage, user_is=user_is
         )
@@ -107,6 +86,8 @@ class OpenAI(DialectDefaults):
         if route.metering is not Metering.METERED:
             return SilentMeter()
         is_stream = is_event_stream(headers)
+        if route.operation in MEDIA_OPERATIONS:
+            return media_meter(route, facts, status, is_stream=is_stream)
         if not is_stream:
             plain = PlainMeter(read_openai_answer, is_error=status >= 400)  # noqa: PLR2004 -- HTTP
             if not facts.is_stream:
@@ -137,9 +118,15 @@ class OpenAI(DialectDefaults):
 
     def measure(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""
-        if call.opened.operation in REALTIME_OPERATIONS:
+        operation = call.opened.operation
+        if operation in REALTIME_OPERATIONS:
             return measure_realtime(call)
-        return measure_with(read_openai_usage, call)
+        if operation in MEDIA_OPERATIONS:
+            return measure_media(call)
+        measured = measure_with(read_openai_usage, call)
+        if operation == "responses":
+            return as_response(call, measured)
+        return with_search(call, measured) if operation == "chat" else measured
 
     def socket_meter(self, route: Route) -> SocketMeter | None:
         """Return the meter of a Realtime session or of Responses over a WebSocket."""

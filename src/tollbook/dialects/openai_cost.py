@@ -89,6 +89,6 @@ def _usd(costs: _Costs) -> Decimal | None:
 
 def _pico(usd: Decimal) -> int:
     """Round half to even: providers send binary fractions with all their digits."""
-    if usd.as_tuple().exponent < _MIN_EXPONENT:  # type: ignore[operator] -- finite, by its range
-        return 0
+    if usd.adjusted() < _MIN_EXPONENT:
+        return 0  # a number of a million digits is not worked out
     return round(Fraction(usd) * PICO_PER_USD)

@@ -17,6 +17,7 @@ IMAGE_GENERATION: Final = "image_generation"
 TOKENS_BY_SIZE: Final = (
     "the image tokens of a tool are not in the usage: taken from the size and quality of the images"
 )
+NOTHING: Final = Kinds()
 _MS_PER_S: Final = 1000
 
 
@@ -45,9 +46,12 @@ def fees_only(usage: Usage) -> Kinds | None:
     """Return the kinds of a usage without a count of tokens, None where it counts nothing."""
     if usage.seconds is not None:
         return Kinds(audio_ms=milliseconds(usage.seconds))
-    units = usage.billed_units
+    units, seen = usage.billed_units, usage.tollbook_seen
     if units is None:
-        return None
+        has_tools = seen is not None and (
+            seen.web_searches or seen.file_searches or seen.code_containers or seen.image_tokens
+        )
+        return NOTHING if has_tools else None
     return Kinds(
         units.input_tokens or 0,
         visible_output_tokens=units.output_tokens or 0,

@@ -16,6 +16,7 @@ from tollbook.dialects.answer_json import (
 )
 from tollbook.dialects.base import Metered
 from tollbook.dialects.errors import error_type_of
+from tollbook.dialects.openai_tools import tools_seen
 from tollbook.dialects.surrogates import without_lone_surrogates
 
 
@@ -27,6 +28,7 @@ class _Body(Struct, gc=False):
     type: Any = None
     usage: Raw = Raw()
     tool_usage: Raw = Raw()
+    meta: Raw = Raw()  # Cohere's rerank behind servers that speak like OpenAI otherwise
     error: Raw = Raw()
     choices: Raw = Raw()
     output: Raw = Raw()
@@ -73,6 +75,10 @@ def _metered(read: _Body, body: bytes) -> Metered:
     if complete:
         tools = bytes(read.tool_usage)
         objects = (usage, tools) if tools.startswith(b"{") else (usage,)
+        if read.output:
+            objects += tools_seen(body)
+    elif b'"billed_units"' in bytes(read.meta):
+        objects, complete = (bytes(read.meta),), True
     return Metered(
         usage=objects,
         usage_complete=complete,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts, Route
+from tollbook.dialects.openai_paths import RERANK
 from tollbook.dialects.request_body import (
     BodyReader,
     as_count,
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 TAKES_STREAM_OPTIONS: Final = frozenset({"chat", "text_completion"})
 """The Responses API always reports usage and refuses the option."""
 
+_BACKGROUND: Final[dict[str, str | int]] = {"background": 1}
+
 
 class _Body(Struct, gc=False):
     model: str | None = None
     stream: bool | None = None
     stream_options: Raw = Raw()
+    background: bool | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     max_output_tokens: int | None = None
@@ -44,6 +48,8 @@ class _Body(Struct, gc=False):
     functions: Raw = Raw()
     response_format: Raw = Raw()
     text: Raw = Raw()
+    query: Raw = Raw()
+    documents: Raw = Raw()
 
 
 _read = BodyReader(
@@ -51,6 +57,7 @@ _read = BodyReader(
     {
         "model": str,
         "stream": bool,
+        "background": bool,
         "max_tokens": int,
         "max_completion_tokens": int,
         "max_output_tokens": int,
@@ -87,11 +94,14 @@ def read_openai_request(
             read.max_completion_tokens or read.max_output_tokens or read.max_tokens
         ),
         input_chars=text_length(
-            (
+            (read.query, read.documents)
+            if route.operation == RERANK
+            else (
                 read.messages, read.input, read.prompt, read.instructions, read.tools,
                 read.functions, read.response_format, read.text,
             )
         ),
         claims=claims,
         hides_usage=hides_usage,
+        asked=_BACKGROUND if read.background else None,
     )  # fmt: skip

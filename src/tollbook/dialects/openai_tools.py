@@ -21,6 +21,11 @@ from tollbook.dialects.answer_json import short_text
 from tollbook.dialects.openai_shape import Seen, SeenBeside
 
 _MARKS: Final = (b'search_call"', b'interpreter_call"', b'image_generation_call"')
+_FEES: Final = frozenset({
+    "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call",
+})  # fmt: skip
+TOLLBOOK_SEEN: Final = b'{"tollbook_seen"'
+"""How the object that is kept beside the usage begins."""
 _FREE_ACTIONS: Final = frozenset({"open_page", "find_in_page", "find"})
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-1"
 _SIDES: Final = {"1024x1024": 0, "1024x1536": 1, "1536x1024": 2}
@@ -55,6 +60,11 @@ class _Answer(Struct, gc=False):
 
 _decode = msgspec.json.Decoder(_Answer).decode
 _encode = msgspec.json.Encoder().encode
+
+
+def is_tool_call(item: Item) -> bool:
+    """Whether a fee is due for an output item."""
+    return isinstance(item.type, str) and item.type in _FEES
 
 
 def image_tokens(size: object, quality: object) -> int:

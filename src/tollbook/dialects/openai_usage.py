@@ -13,7 +13,7 @@ import msgspec
 
 from tollbook.dialects.counts import Reading, decode_loosely, merge
 from tollbook.dialects.openai_cost import reported_cost
-from tollbook.dialects.openai_fees import add_fees, fees_only, has_fees, parts_of
+from tollbook.dialects.openai_fees import NOTHING, add_fees, fees_only, has_fees, parts_of
 from tollbook.dialects.openai_fit import fit_cache, fit_parts, fit_total, sides
 from tollbook.dialects.openai_shape import InputDetails, OutputDetails, Usage
 from tollbook.usage import Kinds
@@ -72,7 +72,9 @@ def kinds_of(usage: Usage) -> tuple[Kinds | None, tuple[str, ...], tuple[str, ..
     """Return kinds of tokens, problems, and which of input and output has no count."""
     given, out, lacks = sides(usage)
     if given is None:
-        return fees_only(usage), _NONE, _NONE
+        kinds = fees_only(usage)
+        # Tools were called before a stream broke off: the tokens are to be estimated.
+        return kinds, _NONE, ("input", "output") if kinds == NOTHING else _NONE
     total = usage.total_tokens
     is_chat = bool(usage.prompt_tokens) or usage.input_tokens_details is None
     details = usage.prompt_tokens_details if is_chat else usage.input_tokens_details

@@ -1,0 +1,42 @@
+"""What a call of the OpenAI API is billed for beside what its usage says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from tollbook.call import UsageSource
+from tollbook.dialects.openai_fees import TOKENS_BY_SIZE
+
+if TYPE_CHECKING:
+    from tollbook.call import Call
+    from tollbook.dialects.base import Measured
+
+_SEARCH_MODEL: Final = "-search-"
+BACKGROUND: Final = (
+    "a response in the background: its usage comes with a later retrieval, so this is an estimate"
+)
+
+
+def with_search(call: Call, measured: Measured) -> Measured:
+    """Return the usage of a chat completion with its web search.
+
+    Search models (``gpt-4o-search-preview``, ``gpt-5-search-api``) search once for every request,
+    and the usage does not count it (OpenAI, Pricing, Web search).
+    """
+    model = call.closed.model_actual or call.opened.model_requested
+    kinds = measured.kinds
+    if model is None or _SEARCH_MODEL not in model or kinds is None or kinds.web_search_requests:
+        return measured
+    return replace(measured, kinds=kinds._replace(web_search_requests=1))
+
+
+def as_response(call: Call, measured: Measured) -> Measured:
+    """Return the usage of a response, flagged where it is not yet known or in part inferred."""
+    if measured.further and TOKENS_BY_SIZE in measured.problems:
+        return replace(measured, source=UsageSource.ESTIMATED)
+    asked = call.opened.asked
+    if asked and asked.get("background") and not call.closed.usage:
+        return replace(measured, problems=(*measured.problems, BACKGROUND))
+    return measured
