@@ -147,6 +147,10 @@ class HttpTarget:
             self._pools.append(pool)
         self._service.report = self._report  # type: ignore[method-assign] -- faults are to be seen
 
+    def close(self) -> None:
+        """Close the loop."""
+        self._loop.close()
+
     async def _make(self) -> Service:
         return Service(
             Config(), spool=cast("Any", self._sink), keys=NoKeys(), dialect_named=dialect_named,

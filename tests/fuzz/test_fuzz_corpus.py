@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from fuzz import meter_target
 from fuzz.http_target import HttpTarget
+
+from fuzz import meter_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CORPUS = Path(__file__).resolve().parents[2] / "fuzz" / "corpus"
 
 
 @pytest.fixture(scope="module")
-def gateway() -> HttpTarget:
+def gateway() -> Iterator[HttpTarget]:
     """Return a gateway in memory."""
-    return HttpTarget()
+    with contextlib.closing(HttpTarget()) as target:
+        yield target
 
 
 @pytest.mark.parametrize("path", sorted((CORPUS / "http").iterdir()), ids=lambda path: path.name)
