@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
+from tollbook.capture.gateway.credentials.aws import region_of_host
 from tollbook.capture.gateway.credentials.build import has_own_key, plain_key, signer_for
 from tollbook.capture.gateway.credentials.fixed import fixed_lines, replaced_with_key
 from tollbook.capture.gateway.dialer import Dialer, tls_context
@@ -52,6 +53,8 @@ class Upstream:
         host, port = url.hostname or "", url.port or (443 if is_tls else 80)
         self.path_prefix = url.path.rstrip("/").encode("ascii")
         self.host = url.netloc.rpartition("@")[2].encode("idna")
+        self.region = settings.aws_region or region_of_host(host)
+        """Where it serves, if its address says so; prices differ by region."""
         self.host_line = b" HTTP/1.1\r\nhost: %b\r\n" % self.host
         tls = tls_context(name, settings.ca_file) if is_tls else None
         self.dialer = Dialer(loop, host, port, tls, settings.connect_timeout_s)
@@ -85,6 +88,8 @@ class Upstream:
             route = self.dialect.route(method, path.decode("ascii"))
             if self.signer is not None and self.signer.signs_body and not route.inspects_body:
                 route = structs.replace(route, inspects_body=True)  # a signature covers the body
+            if route.region is None and self.region is not None:
+                route = structs.replace(route, region=self.region)
             if len(self._routes) < _MAX_CACHED_ROUTES:
                 self._routes[key] = route
         return route
