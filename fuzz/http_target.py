@@ -145,7 +145,7 @@ class HttpTarget:
             pool = _Pool(self._service.wheel)
             upstream.pool = cast("Any", pool)
             self._pools.append(pool)
-        self._service.report = self._report  # type: ignore[method-assign] -- faults are to be seen
+        vars(self._service)["report"] = self._report  # faults are to be seen, not logged
 
     def close(self) -> None:
         """Close the loop."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from fuzz.http_target import MARK, BrokenPromiseError
 from tollbook.call import Call, CallClosed, CallOpened, Evidence, Identity, Metering, Status
-from tollbook.config.schema import Provider
 from tollbook.dialects.registry import dialect_named
 
 if TYPE_CHECKING:
@@ -82,11 +81,3 @@ def _measure(
     for kinds in (measured.kinds, *(part.kinds for part in measured.further)):
         if kinds is not None and min(kinds) < 0:
             raise BrokenPromiseError(f"{dialect.name} {path}: {kinds}")
-
-
-def providers() -> dict[str, Provider]:
-    """Return one provider for each dialect, for a gateway under test."""
-    return {
-        name: Provider(dialect=name, base_url="http://127.0.0.1:9")  # type: ignore[arg-type] -- names of the schema
-        for name in PATHS
-    }
