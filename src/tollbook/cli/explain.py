@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 _LINES = ("kind", "quantity", "rate", "product", "cost_usd", "step", "note")
 _ENTRIES = (
-    "entry_id", "batch_id", "kind", "replaces", "tenant_id", "cost_usd", "price_card_id",
+    "entry_id", "batch_id", "kind", "part", "replaces", "tenant_id", "cost_usd", "price_card_id",
     "booked_at", "reason",
 )  # fmt: skip
-_NARROW = ("batch_id", "booked_at", "tenant_id")
+_NARROW = ("batch_id", "part", "booked_at", "tenant_id")
 """What a narrow terminal does without, the first first."""
 _WHAT = (
-    "provider", "operation", "model_requested", "model_actual", "service_tier", "status",
-    "http_status", "error_type", "attempt", "metering", "provider_response_id",
+    "provider", "operation", "model_requested", "model_actual", "service_tier", "region", "route",
+    "status", "http_status", "error_type", "attempt", "operation_id", "retry_of", "fallback_from",
+    "cached_from", "provider_batch_id", "custom_id", "asked", "metering", "provider_response_id",
     "provider_request_id", "trace_id",
 )  # fmt: skip
 
@@ -122,12 +123,29 @@ def _tell_usage(answer: dict[str, Any]) -> None:
 
 
 def _tell_price(answer: dict[str, Any]) -> None:
-    price = answer["price"]
-    _facts(f"Price ({price['state']})", price["card"] or {"card": price["card_id"]})
+    _tell_one_price("Price", answer["price"], answer["currency"])
+    for part in answer["parts"]:
+        click.echo(f"\nPart {part['part']}: {cell('', part['label'])} by {cell('', part['model'])}")
+        for name, quantity in (part["kinds"] or {}).items():
+            click.echo(f"  {name}: {quantity:,}")
+        _tell_one_price(f"Price of part {part['part']}", part["price"], answer["currency"])
+    if answer["reported_cost_usd"] is not None:
+        click.echo("\nThe provider's own figure")
+        click.echo(f"  reported: {money(answer['reported_cost_usd'])} USD")
+        difference = answer["ours_less_reported_usd"]
+        click.echo(f"  by the cards less reported: {money(difference)} USD")
+
+
+def _tell_one_price(title: str, price: dict[str, Any], currency: str) -> None:
+    _facts(f"{title} ({price['state']})", price["card"] or {"card": price["card_id"]})
+    if price["tier"] is not None:
+        click.echo(f"  tier: {cell('', price['tier'])}")
     for flag in price["flags"]:
         click.echo(f"  note: {cell('', flag)}")
     if price["lines"]:
         print_table(price["lines"], _LINES)
         click.echo(f"  {price['rounding']}")
         click.echo(f"  sum of the lines: {money(price['lines_sum_usd'])} USD")
-    click.echo(f"  booked: {money(price['cost_usd'])} {answer['currency']}")
+    if price["saved_usd"] is not None:
+        click.echo(f"  saved by the response cache: {money(price['saved_usd'])} USD")
+    click.echo(f"  booked: {money(price['cost_usd'])} {currency}")

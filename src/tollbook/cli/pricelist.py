@@ -23,18 +23,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tollbook.config import Config
+    from tollbook.prices.card import Step
 
 CARD_COLUMNS: Final = (
-    "card_id", "provider", "model", "service_tier", "source", "effective_from", "effective_until",
-    "reason",
+    "card_id", "provider", "model", "service_tier", "region", "source", "effective_from",
+    "effective_until", "reason",
 )  # fmt: skip
 RATE_COLUMNS: Final = ("kind", "usd", "per", "step", "follows")
 _CARDS_MAX: Final = 10_000
 
 
 def card_rows(
-    config: Config, source: str, provider: str, model: str, tier: str | None, at: datetime
-) -> list[dict[str, Any]]:
+    config: Config, source: str, provider: str, model: str, tier: str | None,
+    region: str | None, at: datetime,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Return the card that prices a model at a time, as a list of one, or of none.
 
     Raises:
@@ -45,7 +47,7 @@ def card_rows(
         known = ", ".join(sorted(config.providers))
         raise QueryError("--provider", f"{provider[:64]!r} is not in the settings ({known})")
     at_ns = int(at.timestamp()) * clock.NS_PER_S
-    card = price_book_of(config, source).resolve(provider, model, at_ns, tier)
+    card = price_book_of(config, source).resolve(provider, model, at_ns, tier, region)
     return [] if card is None else [_described(card)]
 
 
@@ -94,8 +96,12 @@ def rate_rows(card_row: dict[str, Any]) -> list[dict[str, Any]]:
                     "kind": kind,
                     "usd": shown.usd_per_million(),
                     "per": "million tokens" if kind in TOKEN_KINDS else words,
-                    "step": None if step is None else f"over {step.threshold} input tokens",
+                    "step": None if step is None else _step_words(step),
                     "follows": card.inherited.get(kind),
                 }
             )
     return rows
+
+
+def _step_words(step: Step) -> str:
+    return f"{'from' if step.is_inclusive else 'over'} {step.threshold} input tokens"

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tollbook.cli.options import Place
     from tollbook.reports.params import Pairs
 
-_UNPRICED: Final = ("provider", "model", "service_tier", "calls", "input_tokens", "output_tokens")
+_UNPRICED: Final = ("provider", "model", "price_tier", "calls", "input_tokens", "output_tokens")
 _CHANGES: Final = (
     "tenant", "provider", "model", "calls", "before_usd", "after_usd", "change_usd",
     "unpriced_before", "unpriced_after",
@@ -55,14 +55,15 @@ def prices() -> None:
 @prices.command(short_help="Show what a model costs.")
 @click.option("--provider", metavar="NAME", help="A provider of the settings.")
 @click.option("--model", metavar="NAME", help="A model; without it, the cards used so far.")
-@click.option("--tier", metavar="NAME", help="Service tier.  [default: standard]")
+@click.option("--tier", metavar="WORDS", help="Such as batch or batch+fast.  [default: standard]")
+@click.option("--region", metavar="NAME", help="Where it is served.  [default: the provider's]")
 @click.option("--at", metavar="TIME", default="now", show_default=True, help=TIMES_HELP)
 @click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of --at.")
 @format_option
 @place_options
 def show(
-    provider: str | None, model: str | None, tier: str | None, at: str, tz: str,
-    output_format: str | None, config_path: Path | None, data_dir: Path | None,
+    provider: str | None, model: str | None, tier: str | None, region: str | None, at: str,
+    tz: str, output_format: str | None, config_path: Path | None, data_dir: Path | None,
 ) -> None:  # fmt: skip
     """Show the card that prices a model at a time, or all cards that calls were priced with."""
     where = place(config_path, data_dir)
@@ -73,7 +74,7 @@ def show(
         cards = used_cards(where.data_dir)
     else:
         cards = card_rows(
-            where.config, str(config_path or DEFAULT_FILE), provider, model, tier, moment
+            where.config, str(config_path or DEFAULT_FILE), provider, model, tier, region, moment
         )
     chosen = chosen_format(output_format)
     if chosen == "json":
@@ -110,7 +111,7 @@ def check(
     where = place(config_path, data_dir)
     price_book_of(where.config, str(config_path or DEFAULT_FILE))
     asked = [
-        *pairs_of(question), ("by", "provider,model,service_tier"),
+        *pairs_of(question), ("by", "provider,model,price_tier"),
         ("where", "price_state=unpriced"), ("measures", ",".join(_UNPRICED[3:])),
     ]  # fmt: skip
     rows: list[dict[str, Any]] = []

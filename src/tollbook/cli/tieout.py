@@ -91,10 +91,9 @@ def by_model_and_kind(rows: Iterable[Mapping[str, Any]], bill: Bill) -> TieOut:
     ledger: _Amounts = {}
     for row in rows:
         for kind in KINDS:
-            tokens, cost = row[kind] or 0, row[f"{kind}_cost_usd"]
-            if tokens or cost:
-                key = (row["provider"], row["model"], kind)
-                ledger[key] = (tokens, pico_from_usd(cost or 0))
+            amount = (row[kind] or 0, pico_from_usd(row[f"{kind}_cost_usd"] or 0))
+            if any(amount):
+                ledger[row["provider"], row["model"], kind] = amount
     billed: _Amounts = {
         (provider, model, LEDGER_KIND[kind]): (amount.quantity, amount.pico)
         for (provider, model, kind), amount in bill.by("provider", "model", "kind").items()

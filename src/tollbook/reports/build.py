@@ -35,13 +35,14 @@ def columns(query: SpendQuery) -> tuple[str, ...]:
         *_dimension_names(query),
         *STATES,
         *measure_columns(query),
+        measures.UNPRICED_PARTS,
     )
 
 
 def measure_columns(query: SpendQuery) -> tuple[str, ...]:
-    """Return the summed columns: those of ``entries``, then calls of known cost and errors."""
-    extra = (measures.ERRORS,) if measures.ERRORS in query.measures else ()
-    return (*measures.base_columns(query.measures), measures.KNOWN_CALLS, *extra)
+    """Return the summed columns: those of ``entries``, then counts of certain calls."""
+    counts = (name for name in (measures.ERRORS, measures.OPERATIONS) if name in query.measures)
+    return (*measures.base_columns(query.measures), measures.KNOWN_CALLS, *counts)
 
 
 def _dimension_names(query: SpendQuery) -> tuple[str, ...]:
@@ -76,6 +77,8 @@ def _sums(query: SpendQuery, rows: Any) -> dict[str, Any]:
     sums[measures.KNOWN_CALLS] = rows.calls.sum(where=rows.cost_usd.notnull())
     if measures.ERRORS in query.measures:
         sums[measures.ERRORS] = rows.calls.sum(where=rows.status == "error")
+    if measures.OPERATIONS in query.measures:
+        sums[measures.OPERATIONS] = rows.calls.sum(where=rows.retry_of.isnull())
     return sums
 
 
@@ -83,12 +86,17 @@ def _states(query: SpendQuery, rows: Any) -> Any:
     unattributed = (rows.tenant_id.isnull() | (rows.tenant_id == dimensions.UNKNOWN)).fill_null(
         True
     )
+    # Parts count no call: of those without a price the number is told beside.
+    sign = (rows.kind == "reversal").ifelse(-1, 1)
     grouped = rows.group_by(
         unattributed=unattributed,
         price_state=rows.price_state,
         usage_source=rows.usage_source,
         status=rows.status,
-    ).aggregate(**_sums(query, rows))
+    ).aggregate(
+        **_sums(query, rows),
+        **{measures.UNPRICED_PARTS: sign.sum(where=(rows.part > 0) & rows.cost_usd.isnull())},
+    )
     return _shaped(query, STATE, grouped)
 
 
@@ -169,4 +177,5 @@ def _shaped(query: SpendQuery, part: int, rows: Any) -> Any:
             column(name, "decimal(38, 12)" if measures.is_money(name) else "int64")
             for name in measure_columns(query)
         ),
+        column(measures.UNPRICED_PARTS, "int64"),
     )

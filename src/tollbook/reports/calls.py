@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from tollbook.reports.table import entries, in_range, matching, to_sql
 from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tollbook.reports.reader import Reader
 
@@ -30,11 +30,16 @@ _ENTRY_ID_MAX: Final = 2**63 - 1
 _TEXT: Final = (
     "call_id", "user_id", "feature", "agent_run_id", "environment", "api_key_id", "provider",
     "operation", "model_requested", "model_actual", "status", "http_status", "error_type",
-    "usage_source", "price_state", "provider_response_id", "request_id", "trace_id",
+    "usage_source", "price_state", "price_tier", "region", "route", "provider_response_id",
+    "request_id", "trace_id", "operation_id", "retry_of", "fallback_from", "cached_from",
+    "provider_batch_id", "custom_id",
 )  # fmt: skip
+_MONEY: Final = ("cost_usd", "reported_cost_usd", "saved_cost_usd")
+_SUMMED: Final = (*INPUT_KINDS, *OUTPUT_KINDS, *_MONEY)
+"""What a call and its further parts have together."""
 _FETCHED: Final = (
-    "entry_id", "called_at", "tenant_id", *_TEXT, *INPUT_KINDS, *OUTPUT_KINDS, "cost_usd",
-    "duration_ns", "time_to_first_token_ns",
+    "entry_id", "called_at", "tenant_id", *_TEXT, *_SUMMED, "duration_ns",
+    "time_to_first_token_ns",
 )  # fmt: skip
 
 
@@ -130,7 +135,9 @@ def run_calls(reader: Reader, query: CallsQuery) -> CallsReport:
 
 
 def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
-    """Return the rows of a page alone.
+    """Return the rows of a page alone: one for each call, its further parts added up with it.
+
+    Filters are held against the call itself.
 
     Raises:
         QueryTimeoutError: it took too long.
@@ -144,12 +151,42 @@ def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
     reversed_ids = everything.filter(everything.kind == "reversal").select(
         reversed_id=everything.replaces
     )
-    rows = rows.filter(rows.kind == "charge")
+    rows = rows.filter(rows.kind == "charge", rows.part.fill_null(0) == 0)
     rows = rows.anti_join(reversed_ids, rows.entry_id == reversed_ids.reversed_id)
     oldest_first = query.after is not None
     rows = rows.order_by(rows.entry_id.asc() if oldest_first else rows.entry_id.desc())
     page = rows.limit(query.limit).select(*_FETCHED)
-    return [_row(dict(zip(_FETCHED, row, strict=True))) for row in reader.fetch(to_sql(page))]
+    found = [dict(zip(_FETCHED, row, strict=True)) for row in reader.fetch(to_sql(page))]
+    parts = _parts(reader, [row["call_id"] for row in found])
+    return [_row(row, parts.get(row["call_id"])) for row in found]
+
+
+class _Parts(NamedTuple):
+    """The further parts of a call, added up."""
+
+    number: int
+    without_cost: int
+    sums: dict[str, Any]
+
+
+def _parts(reader: Reader, call_ids: Sequence[UUID]) -> dict[UUID, _Parts]:
+    """Return the parts of those calls that have any."""
+    if not call_ids:
+        return {}
+    table = entries()
+    rows = table.filter(table.part > 0, table.call_id.isin(list(call_ids)))
+    sign = (rows.kind == "reversal").ifelse(-1, 1)
+    summed = rows.group_by("call_id").aggregate(
+        count=sign.sum(),
+        without_cost=sign.sum(where=rows.cost_usd.isnull()),
+        **{name: rows[name].sum() for name in _SUMMED},
+    )
+    names = ("call_id", "count", "without_cost", *_SUMMED)
+    answers = [dict(zip(names, row, strict=True)) for row in reader.fetch(to_sql(summed))]
+    return {
+        one["call_id"]: _Parts(int(one["count"]), int(one["without_cost"] or 0), one)
+        for one in answers
+    }
 
 
 def latest_entry_id(reader: Reader) -> int:
@@ -157,21 +194,38 @@ def latest_entry_id(reader: Reader) -> int:
     return int(reader.fetch("SELECT coalesce(max(entry_id), 0) FROM entries")[0][0])
 
 
-def _row(entry: dict[str, Any]) -> dict[str, Any]:
-    cost = entry["cost_usd"]
+def _row(entry: dict[str, Any], parts: _Parts | None) -> dict[str, Any]:
+    if parts is not None:
+        entry = _with_parts(entry, parts)
     named = {name: plain(entry[name]) for name in _TEXT}
     return {
         "entry_id": entry["entry_id"],
         "called_at": plain(entry["called_at"]),
         "tenant": entry["tenant_id"] or UNKNOWN,
         **named,
+        "parts": 1 + (0 if parts is None else parts.number),
         "input_tokens": _total(entry, INPUT_KINDS),
         "output_tokens": _total(entry, OUTPUT_KINDS),
         "cache_read_tokens": entry["cache_read_tokens"],
-        "cost_usd": None if cost is None else usd_text(pico_from_usd(cost)),
+        **{name: plain(entry[name]) for name in _MONEY},
         "duration_ms": _milliseconds(entry["duration_ns"]),
         "time_to_first_token_ms": _milliseconds(entry["time_to_first_token_ns"]),
     }
+
+
+def _with_parts(entry: dict[str, Any], parts: _Parts) -> dict[str, Any]:
+    whole = entry | {
+        name: _plus(entry[name], parts.sums[name]) for name in _SUMMED
+    }  # fmt: skip
+    if entry["cost_usd"] is None or parts.without_cost:
+        whole["cost_usd"] = None  # some of it is unknown
+    return whole
+
+
+def _plus(one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def _total(entry: dict[str, Any], kinds: tuple[str, ...]) -> int | None:

@@ -26,15 +26,29 @@ COLUMNS: Final = MappingProxyType(
         "model_requested": "model_requested",
         "operation": "operation",
         "service_tier": "service_tier",
+        "price_tier": "price_tier",
+        "region": "region",
+        "route": "route",
+        "fallback_from": "fallback_from",
+        "batch_id": "provider_batch_id",
+        "custom_id": "custom_id",
+        "part": "part_label",
         "api_key": "api_key_id",
         "status": "status",
         "usage_source": "usage_source",
         "price_state": "price_state",
         "price_card": "price_card_id",
+        "cost_source": "cost_source",
         "kind": "kind",
     }
 )
 """Dimension to column of ``entries``."""
+
+IS_BATCH: Final = "is_batch"
+"""Whether a call was a line of a batch: ``true`` or ``false``."""
+
+OPERATION_ID: Final = "operation_id"
+"""The call that the user made; retries and fallbacks of it bear the same."""
 
 TIMES: Final = ("hour", "day", "week", "month")
 """Local calendar buckets in the query's zone; weeks start on Monday (ISO 8601)."""
@@ -45,7 +59,10 @@ MODEL: Final = "model"
 TAG_PREFIX: Final = "tag:"
 TAG_NAME_MAX: Final = 128
 
-NAMES: Final = (*COLUMNS, MODEL, *TIMES, "tag:NAME")
+_MADE: Final = frozenset([MODEL, IS_BATCH, OPERATION_ID])
+"""Dimensions that are made of several columns."""
+
+NAMES: Final = (*COLUMNS, MODEL, IS_BATCH, OPERATION_ID, *TIMES, "tag:NAME")
 
 
 def is_tag(name: str) -> bool:
@@ -61,7 +78,7 @@ def is_tag(name: str) -> bool:
 
 def is_dimension(name: str) -> bool:
     """Whether rows can be grouped by it."""
-    return name in COLUMNS or name == MODEL or name in TIMES or is_tag(name)
+    return name in COLUMNS or name in _MADE or name in TIMES or is_tag(name)
 
 
 def is_filter(name: str) -> bool:

@@ -32,7 +32,9 @@ ENTRIES_MAX: Final = 1_000
 _ID_MAX: Final = 256
 _WHAT: Final = (
     "provider", "dialect", "operation", "metering", "method", "path", "model_requested",
-    "model_actual", "service_tier", "is_stream", "status", "http_status", "error_type", "attempt",
+    "model_actual", "service_tier", "region", "route", "operation_id", "retry_of", "fallback_from",
+    "cached_from", "provider_batch_id", "custom_id", "asked", "is_stream", "status", "http_status",
+    "error_type", "attempt",
     "provider_request_id", "provider_response_id", "idempotency_key", "trace_id", "parent_span_id",
     "request_bytes", "response_bytes", "input_chars", "output_chars", "output_events",
     "max_output_tokens", "usage_complete", "is_billable",
@@ -60,14 +62,31 @@ class Price(Struct, frozen=True, kw_only=True):
     """The card and the arithmetic; ``lines`` add up to ``cost_usd``."""
 
     state: str
+    tier: str | None
+    """What the price was chosen by beside the model, such as ``batch``."""
     card_id: str | None
     card: CardSummary | None
     flags: list[str]
     lines: list[ExplainLine]
     lines_sum_usd: str | None
+    """What the card makes of the usage."""
     cost_usd: str | None
     """As booked; None is unknown."""
+    cost_source: str | None
+    """``card``, or ``provider`` where its own figure is the cost."""
+    saved_usd: str | None
+    """What an answer from the response cache would have cost."""
     rounding: str = ROUNDING
+
+
+class PartLine(Struct, frozen=True, kw_only=True):
+    """A share of the call that another model or another price made."""
+
+    part: int
+    label: str | None
+    model: str | None
+    kinds: dict[str, int] | None
+    price: Price
 
 
 class EntryLine(Struct, frozen=True, kw_only=True):
@@ -77,6 +96,7 @@ class EntryLine(Struct, frozen=True, kw_only=True):
     batch_id: int
     batch_hash: str | None
     kind: str
+    part: int | None
     replaces: int | None
     reason: str | None
     calls: int
@@ -105,6 +125,12 @@ class Explanation(Struct, frozen=True, kw_only=True):
     input_tokens: int | None
     output_tokens: int | None
     price: Price
+    parts: list[PartLine]
+    """What the kinds and the price above leave out, since it is priced for itself."""
+    reported_cost_usd: str | None
+    """What the provider itself says that the call cost."""
+    ours_less_reported_usd: str | None
+    """What the cards make of the usage, all parts, less what the provider says."""
     components: dict[str, str]
     entries: list[EntryLine]
     net_cost_usd: str | None
@@ -126,10 +152,12 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         raise CallNotFoundError(wanted)
     ids = list(dict.fromkeys(str(row["call_id"]) for row in rows))
     rows = [row for row in rows if str(row["call_id"]) == ids[0]]
-    now = _in_force(rows)
+    now, *further = _in_force(rows)
     detail = _json(now["identity_detail"]) or {}
     sources = detail.get("sources", {})
-    kinds = None if now[KINDS[0]] is None else Kinds(*(now[kind] for kind in KINDS))
+    kinds = _kinds(now)
+    whole = _price(now, kinds, load_card)
+    parts = [_part(row, load_card) for row in further]
     return Explanation(
         call_id=ids[0],
         called_at=plain(now["called_at"]),
@@ -154,14 +182,19 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         kinds=_kind_counts(now, kinds),
         input_tokens=_total(kinds, INPUT_KINDS),
         output_tokens=_total(kinds, OUTPUT_KINDS),
-        price=_price(now, kinds, load_card),
+        price=whole,
+        parts=parts,
+        reported_cost_usd=plain(now["reported_cost_usd"]),
+        ours_less_reported_usd=_difference(
+            now["reported_cost_usd"], [whole, *(part.price for part in parts)]
+        ),
         components={
             kind: usd_text(pico_from_usd(now[column]))
             for kind, column in zip(KINDS, COST_COLUMNS, strict=True)
             if now[column]
         },
         entries=[_entry(row) for row in rows],
-        net_cost_usd=_net(rows, now),
+        net_cost_usd=_net(rows, [now, *further]),
         evidence={
             "spool_writer": now["spool_writer"],
             "spool_segment": now["spool_segment"],
@@ -190,11 +223,42 @@ def _entries_of(reader: Reader, wanted: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _in_force(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the charge that nothing has reversed, or the last entry where all are reversed."""
+def _in_force(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the charges that nothing has reversed, the call's own first, then its parts.
+
+    Where all are reversed, the last entry stands for the call.
+    """
     gone = {row["replaces"] for row in rows if row["kind"] == "reversal"}
     charges = [row for row in rows if row["kind"] == "charge" and row["entry_id"] not in gone]
-    return charges[-1] if charges else rows[-1]
+    latest = {row["part"] or 0: row for row in charges}
+    own = latest.pop(0, rows[-1])
+    return [own, *(latest[part] for part in sorted(latest))]
+
+
+def _kinds(row: dict[str, Any]) -> Kinds | None:
+    return None if row[KINDS[0]] is None else Kinds(*(row[kind] for kind in KINDS))
+
+
+def _part(row: dict[str, Any], load_card: LoadCard) -> PartLine:
+    kinds = _kinds(row)
+    return PartLine(
+        part=row["part"],
+        label=row["part_label"],
+        model=row["model_actual"] or row["model_requested"],
+        kinds=None
+        if kinds is None
+        else {kind: n for kind, n in zip(KINDS, kinds, strict=True) if n},
+        price=_price(row, kinds, load_card),
+    )
+
+
+def _difference(reported: Any, prices: list[Price]) -> str | None:
+    """Return our sum less the provider's; None where one of them is not known."""
+    sums = [price.lines_sum_usd for price in prices]
+    if reported is None or None in sums:
+        return None
+    ours = sum(pico_from_usd(one) for one in sums if one is not None)
+    return usd_text(ours - pico_from_usd(reported))
 
 
 def _json(text: str | None) -> Any:
@@ -234,12 +298,15 @@ def _price(now: dict[str, Any], kinds: Kinds | None, load_card: LoadCard) -> Pri
     costs = [pico_from_usd(line.cost_usd) for line in lines if line.cost_usd is not None]
     return Price(
         state=now["price_state"],
+        tier=now["price_tier"],
         card_id=card_id,
         card=None if card is None else describe(card),
         flags=_json(now["price_flags"]) or [],
         lines=lines,
         lines_sum_usd=usd_text(sum(costs)) if costs else None,
         cost_usd=plain(cost),
+        cost_source=now["cost_source"],
+        saved_usd=plain(now["saved_cost_usd"]),
     )
 
 
@@ -247,7 +314,7 @@ def _entry(row: dict[str, Any]) -> EntryLine:
     return EntryLine(**{name: plain(row[name]) for name in EntryLine.__struct_fields__})
 
 
-def _net(rows: list[dict[str, Any]], now: dict[str, Any]) -> str | None:
-    if now["cost_usd"] is None:
+def _net(rows: list[dict[str, Any]], in_force: list[dict[str, Any]]) -> str | None:
+    if any(row["cost_usd"] is None for row in in_force):
         return None
     return usd_text(sum(pico_from_usd(row["cost_usd"]) for row in rows if row["cost_usd"]))

@@ -15,6 +15,13 @@ CALLS: Final = "calls"
 KNOWN_CALLS: Final = "known_calls"
 """Calls whose cost is known; fetched always, so that unknown is not shown as zero."""
 ERRORS: Final = "errors"
+OPERATIONS: Final = "operations"
+"""Calls that are no further attempt of another: what users asked for."""
+UNPRICED_PARTS: Final = "unpriced_parts"
+"""Parts of calls whose cost is unknown; fetched with the states, so that none is overlooked."""
+
+FIGURES: Final = ("reported_cost_usd", "saved_cost_usd")
+"""What providers say that calls cost; what answers from the response cache would have cost."""
 
 TOKEN_SUMS: Final = MappingProxyType(
     {
@@ -29,7 +36,7 @@ TOKEN_SUMS: Final = MappingProxyType(
 COMPONENTS: Final = MappingProxyType({f"{kind}_cost_usd": kind for kind in KINDS})
 """Cost of one kind; the components of a call add up to its cost."""
 
-NAMES: Final = (CALLS, ERRORS, *TOKEN_SUMS, COST, *COMPONENTS)
+NAMES: Final = (CALLS, OPERATIONS, ERRORS, *TOKEN_SUMS, COST, *FIGURES, *COMPONENTS)
 DEFAULT: Final = (
     CALLS,
     "input_tokens",
@@ -42,7 +49,7 @@ DEFAULT: Final = (
 
 def is_money(name: str) -> bool:
     """Whether a measure is an amount of dollars."""
-    return name == COST or name in COMPONENTS
+    return name == COST or name in COMPONENTS or name in FIGURES
 
 
 def base_columns(measures: Sequence[str]) -> tuple[str, ...]:
@@ -51,7 +58,7 @@ def base_columns(measures: Sequence[str]) -> tuple[str, ...]:
     for name in measures:
         if name in TOKEN_SUMS:
             needed.update(TOKEN_SUMS[name])
-        elif name in COMPONENTS:
+        elif name in COMPONENTS or name in FIGURES:
             needed.add(name)
-    order = (CALLS, *KINDS, COST, *COMPONENTS)
+    order = (CALLS, *KINDS, COST, *FIGURES, *COMPONENTS)
     return tuple(column for column in order if column in needed)

@@ -36,7 +36,10 @@ Sums = dict[str, int | None]
 
 
 class Share(Struct, frozen=True):
-    """Calls in one state and their dollars; None where none of them has a known cost."""
+    """Calls in one state and their dollars; None where none of them has a known cost.
+
+    A part of a call whose price is not known counts like a call.
+    """
 
     calls: int
     cost_usd: str | None
@@ -80,7 +83,8 @@ def run_spend(reader: Reader, query: SpendQuery) -> SpendReport:
     names = columns(query)
     answer = [dict(zip(names, row, strict=True)) for row in reader.fetch(spend_sql(query))]
     summed = measure_columns(query)
-    states = [(row, _sums(row, summed)) for row in answer if row["part"] not in (GROUP, OTHER)]
+    with_parts = (*summed, measures.UNPRICED_PARTS)
+    states = [(row, _sums(row, with_parts)) for row in answer if row["part"] not in (GROUP, OTHER)]
     total = add(sums for _, sums in states)
     rows = []
     if query.by:
@@ -137,7 +141,12 @@ def _row(query: SpendQuery, row: dict[str, Any], sums: Sums) -> dict[str, Any]:
         named[name] = None if row["part"] == OTHER else label(query, name, row[f"d{at}"])
     if row["part"] == OTHER:
         named |= {"is_other": True, "groups": row["place"]}
-    return named | _measured(query, sums)
+    measured = _measured(query, sums)
+    if measures.COST in measured and not sums.get(measures.CALLS):
+        # Parts of calls count no call; where none of them has a price, their cost is unknown.
+        cost = sums.get(measures.COST)
+        measured[measures.COST] = None if cost is None else usd_text(cost)
+    return named | measured
 
 
 def label(query: SpendQuery, name: str, value: Any) -> str | None:
@@ -159,9 +168,13 @@ def _measured(query: SpendQuery, sums: Sums) -> dict[str, Any]:
 def _measure(name: str, sums: Sums) -> int | str | None:
     if name == measures.COST:
         return cost_text(sums)
+    if name in measures.FIGURES:
+        value = sums.get(name)
+        return None if value is None else usd_text(value)
     if name in measures.COMPONENTS:
         value = sums.get(name)
-        return None if value is None or not sums.get(measures.CALLS) else usd_text(value)
+        is_nothing = not value and not sums.get(measures.CALLS)
+        return None if value is None or is_nothing else usd_text(value)
     if name in measures.TOKEN_SUMS:
         parts = [sums.get(kind) for kind in measures.TOKEN_SUMS[name]]
         known = [part for part in parts if part is not None]
@@ -186,7 +199,8 @@ def _completeness(
             for row, sums in states
             if all(row[name] == value for name, value in wanted.items())
         )
-        return Share(total.get(measures.CALLS) or 0, cost_text(total))
+        parts = total.get(measures.UNPRICED_PARTS) or 0
+        return Share((total.get(measures.CALLS) or 0) + parts, cost_text(total))
 
     assert STATES == ("unattributed", "price_state", "usage_source", "status")
     complete_until = freshness.complete_until

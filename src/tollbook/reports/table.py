@@ -88,6 +88,10 @@ def dimension(table: Any, name: str) -> Any:
     """Return the text column of a dimension that is not a time."""
     if name == dimensions.MODEL:
         return table.model_actual.fill_null(table.model_requested)
+    if name == dimensions.IS_BATCH:
+        return table.provider_batch_id.notnull().ifelse("true", "false")
+    if name == dimensions.OPERATION_ID:
+        return table.operation_id.fill_null(table.call_id).cast("string")
     if name.startswith(dimensions.TAG_PREFIX):
         tag = name.removeprefix(dimensions.TAG_PREFIX)
         return table.tags.cast("json")[f'$."{tag}"'].unwrap_as("string")
