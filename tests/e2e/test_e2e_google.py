@@ -75,7 +75,7 @@ class Google:
             vertexai=True,
             project="proj",
             location="europe-west4",
-            credentials=Credentials(token=self.key),  # type: ignore[no-untyped-call] -- google-auth has no types
+            credentials=Credentials(token=self.key),  # type: ignore[no-untyped-call]  # google-auth has no types
             http_options=types.HttpOptions(base_url=f"{house.url}/vertex"),
         )
 

@@ -64,7 +64,7 @@ class Gemini(HostingDialect):
     def split_query_credential(self, target: bytes) -> tuple[bytes, str | None]:
         """Return the target without ``key`` (and ``access_token``), and the key that it held."""
         path, _, query = target.partition(b"?")
-        if b"key=" not in query and b"access_token=" not in query:
+        if b"key=" not in query and b"access_token=" not in query and b"%" not in query:
             return target, None
         kept, key = [], None
         for pair in query.split(b"&"):
