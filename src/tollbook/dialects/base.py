@@ -56,6 +56,8 @@ class Route(Struct, frozen=True):
     """A WebSocket: metered by :meth:`Dialect.socket_meter`."""
     watch: Watch | None = None
     """What the request has to do with batches; read by the dialect's ``BatchReader``."""
+    takes_stream_options: bool = True
+    """Whether streams may be asked for usage; False for API versions that refuse to be."""
 
 
 class RequestFacts(Struct, frozen=True):
@@ -243,6 +245,9 @@ class Dialect(Protocol):
 
         The key leaves in a header instead; one in a header goes first.
         """
+
+    def with_query(self, route: Route, query: bytes) -> Route:
+        """Return the route of a request with a query (without ``?``), where it tells more."""
 
     def with_model(self, route: Route, target: bytes, body: bytes, model: str) -> Rewritten | None:
         """Return the request asking for another model, None where that cannot be written.

@@ -25,6 +25,10 @@ class DialectDefaults:
         """Return the target as it is: keys come in headers."""
         return target, None
 
+    def with_query(self, route: Route, query: bytes) -> Route:  # noqa: ARG002 -- nothing in it
+        """Return the route as it is: the path tells everything."""
+        return route
+
     def with_model(self, route: Route, target: bytes, body: bytes, model: str) -> Rewritten | None:
         """Replace the ``model`` member of a JSON body, at its place."""
         changed = with_model(body, model) if route.inspects_body else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.anthropic import Anthropic
+from tollbook.dialects.azure import Azure
 from tollbook.dialects.bedrock import Bedrock
 from tollbook.dialects.cohere import Cohere
 from tollbook.dialects.gemini import Gemini
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _DIALECTS: Final[dict[str, Dialect]] = {
     "openai": OpenAI(),
     "anthropic": Anthropic(),
+    "azure": Azure(),
     "gemini": Gemini(),
     "bedrock": Bedrock(),
     "cohere": Cohere(),
