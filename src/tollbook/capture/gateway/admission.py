@@ -122,10 +122,13 @@ class Admission:
         """Return what becomes of a request at a provider; ``target`` is without its prefix."""
         path = target
         in_query = None
+        query = b""
         if b"?" in target:
             target, in_query = upstream.dialect.split_query_credential(target)
-            path = target.partition(b"?")[0]
+            path, _, query = target.partition(b"?")
         route = upstream.route(method, path)
+        if query:
+            route = upstream.dialect.with_query(route, query)
         secret = upstream.dialect.read_credential(headers)
         found = self._callers.admit(in_query if secret is None else secret, upstream, headers)
         caller, refusal = (found, None) if isinstance(found, Caller) else (None, found)
