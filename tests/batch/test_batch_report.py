@@ -73,7 +73,7 @@ def test_states_that_are_not_the_usual(world: BatchWorld, asked: Asked) -> None:
         "batch_2": ("empty", "unknown", None),
         "batch_3": ("open", "unknown", "HTTP 500"),
     }
-    assert [row["batch_id"] for row in asked.rows(state="open,settled")] == ["batch_3", "batch_1"]
+    assert [row["batch_id"] for row in asked.rows(states="open,settled")] == ["batch_3", "batch_1"]
     assert asked.rows(provider="anthropic") == []
     assert len(asked.rows(limit="1")) == 1
 
@@ -88,7 +88,7 @@ def test_the_owner_may_be_that_of_the_file(world: BatchWorld, asked: Asked) -> N
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"state": "done"}, "--state: 'done' is not one of open, waiting"),
+        ({"states": "done"}, "--states: 'done' is not one of open, waiting"),
         ({"limit": "0"}, "--limit"),
         ({"where": "tenant=a"}, "where"),
         ({"color": "red"}, "color"),

@@ -141,11 +141,11 @@ def _reads(answers: Answers) -> Router:
     @get("/batches", sync_to_thread=True)
     def batches(
         request: _Asked, since: _Text = None, until: _Text = None,
-        period: _Text = None, tz: _Text = None, state: _Text = None,
+        period: _Text = None, tz: _Text = None, states: _Text = None,
         provider: _Text = None, limit: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[BatchesReport]:  # fmt: skip
         """List batches, newest first: what was submitted, booked and is still waited for."""
-        del since, until, period, tz, state, provider, limit, format
+        del since, until, period, tz, states, provider, limit, format
         return table(request, answers.batches(read_pairs(request)))
 
     @get("/tail", sync_to_thread=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tollbook.reports.reader import Reader
 
-PARAMS: Final = ("since", "until", "period", "tz", "state", "provider", "limit")
+PARAMS: Final = ("since", "until", "period", "tz", "states", "provider", "limit")
 STATES: Final = ("open", "waiting", "booked", "settled", "empty")
 LIMIT_MAX: Final = 1_000
 _LIMIT_DEFAULT: Final = 100
@@ -110,12 +110,12 @@ def batches_query(pairs: Iterable[tuple[str, str]], now: datetime) -> BatchesQue
     """
     given, where = gather(pairs, PARAMS)
     if where:
-        raise QueryError("--where", "batches have no filters; use state or provider")
+        raise QueryError("--where", "batches have no filters; use states or provider")
     period = parse_range(given, now)
-    states = tuple(one for one in given.get("state", "").split(",") if one)
+    states = tuple(one for one in given.get("states", "").split(",") if one)
     for one in states:
         if one not in STATES:
-            raise QueryError("--state", f"{one[:64]!r} is not one of {', '.join(STATES)}")
+            raise QueryError("--states", f"{one[:64]!r} is not one of {', '.join(STATES)}")
     limit = parse_limit(given.get("limit"), _LIMIT_DEFAULT)
     if not 1 <= limit <= LIMIT_MAX:
         raise QueryError("--limit", f"{limit} is not between 1 and {LIMIT_MAX}")
