@@ -34,6 +34,11 @@ class UnknownDialectError(TollbookError):
         super().__init__(f"dialect {name!r} is unknown; expected one of {', '.join(_DIALECTS)}")
 
 
+def dialect_names() -> tuple[str, ...]:
+    """Return the names of all dialects."""
+    return tuple(_DIALECTS)
+
+
 def dialect_named(name: str) -> Dialect:
     """Return the dialect of that name; dialects hold no state and are shared.
 
