@@ -47,8 +47,8 @@ def test_paths_that_are_metered(
     path: str,
     operation: str,
     model: str | None,
-    is_stream: bool | None,
-    region: str | None,  # noqa: FBT001 -- pytest
+    is_stream: bool | None,  # noqa: FBT001 -- pytest
+    region: str | None,
 ) -> None:
     route = DIALECT.route("POST", path)
     assert (route.operation, route.model, route.is_stream) == (operation, model, is_stream)

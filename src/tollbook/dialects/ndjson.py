@@ -61,6 +61,13 @@ class LineMeter(StreamMeter):
         super().__init__(**settings)
         self._splitter = LineSplitter(MAX_EVENT_BYTES)
 
+    def flush(self) -> bytes:
+        """Read the last line, whose end need not come."""
+        rest = self._splitter.rest()
+        if rest:
+            self._see(rest)
+        return b""
+
     def _read_event(self, event: bytes) -> bool:
         if type(event) is Fragment:
             return False
