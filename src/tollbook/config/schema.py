@@ -17,6 +17,7 @@ from tollbook.config.credentials import (
     KeySource,
     check_provider,
 )
+from tollbook.config.known_providers import KNOWN_PROVIDERS
 from tollbook.config.routes import ModelRoute, Retries
 from tollbook.config.tagging import Tags
 
@@ -310,10 +311,13 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 def default_providers() -> dict[Name, Provider]:
-    """Return the two providers that need no configuration."""
+    """Return the providers that need no configuration but their key."""
     return {
         "openai": Provider(
-            dialect="openai", base_url="https://api.openai.com", api_key_env="OPENAI_API_KEY"
+            dialect="openai",
+            base_url="https://api.openai.com",
+            api_key_env="OPENAI_API_KEY",
+            default=True,
         ),
         "anthropic": Provider(
             dialect="anthropic",
@@ -326,6 +330,16 @@ def default_providers() -> dict[Name, Provider]:
             api_key_env="AWS_BEARER_TOKEN_BEDROCK",
             list_prices="aws",
         ),
+        **{
+            one.name: Provider(
+                dialect="openai",
+                base_url=one.base_url,
+                api_key_env=one.api_key_env,
+                list_prices=one.list_prices,
+                inject_stream_usage=one.inject_stream_usage,
+            )
+            for one in KNOWN_PROVIDERS
+        },
     }
 
 
