@@ -25,6 +25,7 @@ from tollbook.cli.up import base_url, program
 from tollbook.config import Config, load_config
 from tollbook.console.client import ApiSource, running_ledger
 from tollbook.errors import CheckFailedError, TollbookError
+from tollbook.prices.listprices import list_provider_ids
 from tollbook.simulator.process import Simulator, start_in_subprocess
 from tollbook.simulator.traffic import Mix, Plan, make_plan
 from tollbook.simulator.truth import read_truth
@@ -177,10 +178,11 @@ def _live_providers() -> str:
 dialect = "{provider.dialect}"
 base_url = "{provider.base_url}"
 api_key_env = "{provider.api_key_env}"
-list_prices = "{name}"
+list_prices = "{provider.list_prices or name}"
 """
         for name, provider in Config().providers.items()
         if provider.api_key_env in os.environ
+        and (provider.list_prices or name) in list_provider_ids()
     )
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollbook.capture.gateway.credentials.build import aws_reader, readers_for, uses_aws
+from tollbook.capture.gateway.credentials.build import (
+    aws_reader,
+    readers_for,
+    unset_variables,
+    uses_aws,
+)
 from tollbook.capture.gateway.credentials.readers import Missing
 from tollbook.cli.checkup import Finding
+from tollbook.config.known_providers import KNOWN_NAMES
+from tollbook.config.schema import default_providers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +29,16 @@ def check_keys(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     return [
         finding
         for name, provider in sorted(config.providers.items())
+        if not _is_unused(name, provider, environ)
         for finding in _check(f"provider {name}", provider, environ)
     ]
+
+
+def _is_unused(name: str, provider: Provider, environ: Mapping[str, str]) -> bool:
+    """Whether a provider that needs no configuration has none, and no key either."""
+    if name not in KNOWN_NAMES or provider != default_providers()[name]:
+        return False
+    return provider.api_key_env is None or bool(unset_variables(provider, environ))
 
 
 def _check(check: str, provider: Provider, environ: Mapping[str, str]) -> list[Finding]:

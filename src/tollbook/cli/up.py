@@ -15,6 +15,8 @@ import click
 from tollbook.capture.gateway.credentials.build import unset_variables
 from tollbook.cli.options import place_options
 from tollbook.config import load_config
+from tollbook.config.known_providers import KNOWN_NAMES
+from tollbook.config.schema import default_providers
 from tollbook.supervisor.preflight import DataDirectory
 from tollbook.supervisor.run import Supervisor, stop_on_signals
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from tollbook.config import Config
 
-_CLIENT_BASE_PATHS = {"openai": "/v1", "anthropic": ""}
+_CLIENT_BASE_PATHS = {"openai": "/v1"}
 """What an official SDK wants after the provider prefix in its base URL."""
 
 
@@ -57,7 +59,7 @@ def up(config_path: Path | None, data_dir: Path | None) -> None:
 def base_url(config: Config, provider: str) -> str:
     """Return the base URL that an official SDK of the provider's dialect is given."""
     host = "127.0.0.1" if config.gateway.host in {"0.0.0.0", "::"} else config.gateway.host  # noqa: S104 -- compared, not bound
-    path = _CLIENT_BASE_PATHS[config.providers[provider].dialect]
+    path = _CLIENT_BASE_PATHS.get(config.providers[provider].dialect, "")
     return f"http://{host}:{config.gateway.port}/{provider}{path}"
 
 
@@ -86,10 +88,17 @@ def greeting(
         "",
     ]
     width = max(map(len, [*config.providers, "API"])) + 2
+    known, unused = default_providers(), []
     for name, provider in sorted(config.providers.items()):
         problem = unset_variables(provider, environ)
+        if name in KNOWN_NAMES and provider == known[name]:
+            if problem or provider.api_key_env is None:
+                unused.append(name)
+                continue
         state = f"   ({problem}: only callers' own keys work)" if problem else ""
         lines.append(f"  {name:{width}}{base_url(config, name)}{state}")
+    if unused:
+        lines.append(f"  also, with callers' own keys: {', '.join(unused)}")
     lines += [
         f"  {'API':{width}}http://{config.console.host}:{config.console.port}/api/v1",
         "",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE = "tollbook.toml"
 ENV_PREFIX = "TOLLBOOK_"
+_COMPLETED = ("dialect", "base_url", "api_key_env", "list_prices", "inject_stream_usage")
+"""What a section for a known provider need not repeat."""
 _MAX_FILE_BYTES = 1024 * 1024
 
 
@@ -76,8 +78,18 @@ def _name_unset_provider_parts(raw: dict[str, Any]) -> None:
     for name, provider in defaults.items():
         parts = given.setdefault(name, {})
         if isinstance(parts, dict):
-            for part in ("dialect", "base_url", "api_key_env"):
+            for part in _COMPLETED:
                 parts.setdefault(part, getattr(provider, part))
+            if provider.default and not _names_default(given, provider.dialect):
+                parts.setdefault("default", True)
+
+
+def _names_default(given: dict[str, Any], dialect: str) -> bool:
+    """Whether a provider that speaks a dialect is the default by its own settings."""
+    return any(
+        isinstance(parts, dict) and parts.get("default") and parts.get("dialect") == dialect
+        for parts in given.values()
+    )
 
 
 def _write_out_dates(raw: dict[str, Any]) -> None:
