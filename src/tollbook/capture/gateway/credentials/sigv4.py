@@ -112,7 +112,7 @@ def _canonical_path(target: bytes) -> str:
             del kept[-1:]
         elif segment not in {"", "."}:
             kept.append(segment)
-    ends_open = path.endswith(("/", "/.", "/..")) and kept
+    ends_open = path.endswith("/") and kept
     return quote("/" + "/".join(kept) + ("/" if ends_open else ""), safe="/~", encoding="latin-1")
 
 
