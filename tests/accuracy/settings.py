@@ -44,6 +44,37 @@ dialect = "anthropic"
 base_url = "http://127.0.0.1:{port}"
 list_prices = "anthropic"
 client_disconnect = "abort"
+[providers.gem]
+dialect = "gemini"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "google"
+[providers.co]
+dialect = "cohere"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "cohere"
+[providers.voy]
+dialect = "openai"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "voyageai"
+[providers.router]
+dialect = "openai"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "openrouter"
+reported_cost = "use"
+[providers.bed]
+dialect = "bedrock"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "aws"
+auth = "key"
+api_key_env = "SIM_KEY"
+[providers.anthro]
+dialect = "anthropic"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "anthropic"
+[providers.oai]
+dialect = "openai"
+base_url = "http://127.0.0.1:{port}"
+list_prices = "openai"
 """
 _OWN_CARD = """
 [[prices]]

@@ -21,7 +21,6 @@ from tests.accuracy.bodies import (
     chunk,
     completion,
     final,
-    message,
     message_stream,
     usage,
 )
@@ -282,19 +281,6 @@ REDIRECT = case(
 def test_X_a_redirect_is_not_billed(book: Book) -> None:
     row = book.check(REDIRECT, "0", source="none")
     assert row["price_state"] == "not_billed"
-
-
-GEO = case(
-    "X-inference-geo",
-    [json_answer(message({"input_tokens": 10, "output_tokens": 10, "inference_geo": "us"}))],
-    path=ANTHROPIC,
-    provider="claude",
-    body=MESSAGE,
-)
-
-
-def test_X_a_surcharge_that_no_list_price_has_is_said(book: Book) -> None:
-    assert "inference_geo" in book.one(GEO)["usage_problems"]
 
 
 EMPTY = case("X-200-empty", [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
