@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ENDPOINT: Final = "/v1/messages"
 _COLLECTION: Final = "/messages/batches"
 _MAX_LISTED: Final = 1000
+_RESULTS_URL: Final = re.compile(
+    rb'("results_url"\s*:\s*)"(https?://[^"\\]{0,512}/messages/batches/[^"\\/]{1,256}/results)"'
+)
 
 
 class _Params(Struct, gc=False):
@@ -110,6 +114,22 @@ class AnthropicBatches:
             return []
         found = (_facts(one) for one in listed[:_MAX_LISTED])
         return [one for one in found if one is not None]
+
+    def shown_body(self, body: bytes, collection: str) -> bytes:
+        """Return the answer with each ``results_url`` as a path on the server that was asked.
+
+        The official SDKs follow it: an absolute one would lead past the gateway, with a key that
+        the provider does not know. They resolve a path against their base URL. White space fills
+        it up to the length it had (RFC 8259 section 2 allows it after a value).
+        """
+
+        def as_path(match: re.Match[bytes]) -> bytes:
+            tail = match[2].rpartition(b"/messages/batches/")[2]
+            path = b'"%b/%b"' % (collection.encode(), tail)
+            room = len(match[0]) - len(match[1])
+            return match[1] + path.ljust(room) if len(path) <= room else match[0]
+
+        return _RESULTS_URL.sub(as_path, body)
 
     def state_path(self, collection: str, batch_id: str) -> str:
         """Return where a batch is asked for."""

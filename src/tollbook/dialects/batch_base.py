@@ -111,6 +111,9 @@ class BatchReader(Protocol):
     def read_batches(self, body: bytes, path: str = "") -> list[BatchFacts]:
         """Return the batches that an answer describes: one, or a list of them."""
 
+    def shown_body(self, body: bytes, collection: str) -> bytes:
+        """Return an answer about batches as the client gets it, of the same length."""
+
     def state_path(self, collection: str, batch_id: str) -> str:
         """Return where a batch is asked for."""
 

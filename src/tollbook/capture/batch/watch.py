@@ -104,7 +104,7 @@ class BatchWatch:
                     scanner = self._reader.result_scanner(is_known=False)
                     self._meter = ResultMeter(self, scanner, source_id)
             else:
-                self._meter = StateMeter()
+                self._meter = StateMeter(self._reader, self._collection)
         return self._meter
 
     def response_complete(self, *, is_whole: bool) -> None:
@@ -116,6 +116,10 @@ class BatchWatch:
         elif meter is not None:
             self._state(meter.body())
 
+    @property
+    def _collection(self) -> str:
+        return self._reader.collection(self._opened.path) or ""
+
     def _state(self, body: bytes) -> None:
         opened, turn = self._opened, self._batches.turn
         if self._what is Watch.UPLOAD:
@@ -126,7 +130,7 @@ class BatchWatch:
                     scanner.lines, scanner.problem,
                 ))  # fmt: skip
             return
-        collection = self._reader.collection(opened.path) or ""
+        collection = self._collection
         is_submission = self._what is Watch.SUBMIT
         for facts in self._reader.read_batches(body, opened.path):
             turn.append(seen_frame(
@@ -151,25 +155,28 @@ class BatchWatch:
 
 
 class StateMeter:
-    """Keeps a small JSON answer; a larger one passes unread."""
+    """Keeps a small JSON answer until it is whole; a larger one passes unread."""
 
-    __slots__ = ("_chunks", "_size_bytes", "has_content")
+    __slots__ = ("_chunks", "_collection", "_reader", "_size_bytes", "has_content")
 
-    def __init__(self) -> None:
+    def __init__(self, reader: BatchReader, collection: str) -> None:
         self.has_content = False
+        self._reader, self._collection = reader, collection
         self._chunks: list[bytes] = []
         self._size_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Keep and pass the chunk."""
+        """Keep the chunk; beyond 16 MiB pass it, and what was kept."""
         self._size_bytes += len(chunk)
         if self._size_bytes <= _MAX_STATE_BYTES:
             self._chunks.append(chunk)
-        return chunk
+            return b""
+        held, self._chunks = self._chunks, []
+        return b"".join([*held, chunk])
 
     def flush(self) -> bytes:
-        """Return nothing: nothing is held back."""
-        return b""
+        """Return the answer as the client gets it."""
+        return self._reader.shown_body(b"".join(self._chunks), self._collection)
 
     def result(self) -> Metered:
         """Return that nothing was billed."""

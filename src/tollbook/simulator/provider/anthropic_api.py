@@ -13,6 +13,7 @@ from tollbook.simulator.pricelist import MODELS
 from tollbook.simulator.provider import anthropic_messages, checks
 from tollbook.simulator.provider.answers import Answer, Header, Plain, RefusedError
 from tollbook.simulator.provider.api import Extent, Incoming, bearer_key, generate
+from tollbook.simulator.provider.batch_anthropic import AnthropicBatches
 from tollbook.simulator.provider.sizing import count_tokens
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class AnthropicApi:
     """Answers requests as Anthropic does."""
 
     name = NAME
+
+    def __init__(self) -> None:
+        self._batches = AnthropicBatches(self.error)
 
     def credential(self, headers: dict[str, str]) -> str | None:
         """Return the key: ``x-api-key``, or a bearer token as newer SDKs send it."""
@@ -80,6 +84,9 @@ class AnthropicApi:
         """Answer a request; raises RefusedError."""
         if not incoming.headers.get("anthropic-version"):
             raise RefusedError(400, _INVALID, "anthropic-version: header is required")
+        of_batch = self._batches.answer(incoming, self.answer)
+        if of_batch is not None:
+            return of_batch
         match incoming.method, incoming.path:
             case "POST", "/v1/messages":
                 return _messages(incoming)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tollbook.simulator.pricelist import Model
     from tollbook.simulator.provider.answers import Answer, Header
     from tollbook.simulator.provider.checks import Json
+    from tollbook.simulator.truth import TruthLog
 
 _MIN_EVENTS = 1
 _DEFAULT_EVENTS = 8
@@ -34,6 +35,7 @@ class Incoming(NamedTuple):
     query: str = ""
     raw_body: bytes = b""  # as sent, for APIs that check a signature over it
     full_path: str = ""
+    log: TruthLog | None = None  # for what one request has done later, as a batch does
 
 
 class Api(Protocol):

@@ -16,6 +16,7 @@ from tollbook.simulator.pricelist import MODELS, find_model
 from tollbook.simulator.provider import checks, openai_chat, openai_responses
 from tollbook.simulator.provider.answers import Answer, Header, Plain, RefusedError
 from tollbook.simulator.provider.api import Extent, Incoming, bearer_key, generate
+from tollbook.simulator.provider.batch_openai import OpenAiBatches
 from tollbook.simulator.provider.sizing import count_tokens
 from tollbook.simulator.provider.text import text_of
 
@@ -40,6 +41,7 @@ class OpenAiApi:
 
     def __init__(self) -> None:
         self._stored: dict[str, bytes] = {}
+        self._batches = OpenAiBatches(self.error)
 
     def credential(self, headers: dict[str, str]) -> str | None:
         """Return the key a request presents."""
@@ -104,6 +106,9 @@ class OpenAiApi:
 
     def answer(self, incoming: Incoming) -> Answer:
         """Answer a request; raises RefusedError."""
+        of_batch = self._batches.answer(incoming, self.answer)
+        if of_batch is not None:
+            return of_batch
         if incoming.method == "POST":
             if incoming.path == "/v1/responses":
                 return self._responses(incoming)

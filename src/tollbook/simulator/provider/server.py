@@ -160,6 +160,7 @@ class ProviderServer:
                 request.query,
                 request.body,
                 request.path,
+                self._log,
             )
             answer: Answer = api.answer(incoming)
         except RefusedError as refused:
@@ -230,7 +231,7 @@ class ProviderServer:
 
 
 def _body(request: Request) -> tuple[checks.Json, RefusedError | None]:
-    if request.method != "POST":
+    if request.method != "POST" or "multipart/" in request.headers.get("content-type", ""):
         return {}, None
     try:
         return checks.read_json(request.body), None
