@@ -91,10 +91,10 @@ def greeting(
     known, unused = default_providers(), []
     for name, provider in sorted(config.providers.items()):
         problem = unset_variables(provider, environ)
-        if name in KNOWN_NAMES and provider == known[name]:
-            if problem or provider.api_key_env is None:
-                unused.append(name)
-                continue
+        is_as_known = name in KNOWN_NAMES and provider == known[name]
+        if is_as_known and (problem or provider.api_key_env is None):
+            unused.append(name)
+            continue
         state = f"   ({problem}: only callers' own keys work)" if problem else ""
         lines.append(f"  {name:{width}}{base_url(config, name)}{state}")
     if unused:
