@@ -71,6 +71,17 @@ class Supervisor:
             )
             for number in range(config.gateway.workers)
         ]
+        self.fetchers: list[Child] = []
+        """The process that fetches results of batches, if there is to be one."""
+        if config.batch.fetch:
+            self.fetchers.append(
+                Child(
+                    Role.WORKER,
+                    "batch fetcher",
+                    ["tollbook.console.batch_process", *options],
+                    environ,
+                )
+            )
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -86,7 +97,7 @@ class Supervisor:
         check_port("the ledger's API", console.host, console.port, "console.port")
         try:
             # The ledger first: it makes the stores that the workers read their keys from.
-            for group in ([self.ledger], self.workers):
+            for group in ([self.ledger], [*self.workers, *self.fetchers]):
                 for child in group:
                     child.start()
                 for child in group:
@@ -102,7 +113,7 @@ class Supervisor:
 
     def tend(self) -> None:
         """Look at each process once: plan a restart for one that ended, start one that is due."""
-        for child in [self.ledger, *self.workers]:
+        for child in [self.ledger, *self.workers, *self.fetchers]:
             if child.is_running:
                 continue
             if child.exit_code is not None and not child.is_planned:
@@ -120,7 +131,7 @@ class Supervisor:
         """Stop the workers (they finish what is in flight), then the ledger (it reads the rest)."""
         self._stopping.set()
         grace_s = self._config.gateway.shutdown_timeout_s + 5.0
-        self._stop_all(self.workers, grace_s)
+        self._stop_all([*self.workers, *self.fetchers], grace_s)
         self._stop_all([self.ledger], _LEDGER_STOP_TIMEOUT_S)
 
     def _stop_all(self, children: list[Child], timeout_s: float) -> None:
