@@ -166,8 +166,26 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What happens to a caller's own provider key: sent on as it is, or refused with 401."""
     environment: str = "production"
     """Environment of calls that do not name one."""
+    report_cost: Literal["on_request", "always", "never"] = "on_request"
+    """Whether answers say what they cost: to callers that send ``x-tollbook-report: cost``, to all,
+    to none."""
     strict: bool = False
     """Refuse requests while the spool cannot be written, instead of metering in memory."""
+
+
+class ResponseCacheSettings(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[response_cache]``: answers given again to an equal request of the same tenant."""
+
+    enabled: bool = False
+    """Whether there is one; in memory, one for each worker."""
+    requests: Literal["on_request", "all"] = "on_request"
+    """Which requests use it: those with ``x-tollbook-cache: use``, or all that are metered."""
+    per: Literal["tenant", "user"] = "tenant"
+    """Who shares answers. Without a known tenant (or user) nothing is kept."""
+    ttl_s: Seconds = 3600.0
+    """How long an answer may be given again."""
+    max_bytes: Annotated[int, Meta(ge=65_536)] = 64 * 1024 * 1024
+    """Memory for answers in one worker; no answer may take more than an eighth."""
 
 
 class MissingTenant(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -349,6 +367,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     gateway: Gateway = field(default_factory=Gateway)
     providers: dict[Name, Provider] = field(default_factory=default_providers)
     routes: dict[Name, ModelRoute] = {}
+    response_cache: ResponseCacheSettings = field(default_factory=ResponseCacheSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     store: Store = field(default_factory=Store)
     spool: Spool = field(default_factory=Spool)

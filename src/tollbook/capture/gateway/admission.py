@@ -15,6 +15,7 @@ from tollbook.call import CallOpened, Metering
 from tollbook.capture.gateway.callers import Caller, Refusal
 from tollbook.capture.gateway.headers import CREDENTIAL, ENCODING, FORWARD, IDENTITY
 from tollbook.capture.gateway.notices import notice
+from tollbook.capture.gateway.wishes import wishes_of
 from tollbook.dialects.base import RequestFacts
 from tollbook.identity import (
     claims_from_headers,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.provider import Upstream
     from tollbook.capture.gateway.routing.plan import Plan
     from tollbook.capture.gateway.routing.router import DialectRoutes, Router
+    from tollbook.capture.gateway.wishes import Wishes
     from tollbook.config import Config
     from tollbook.dialects.base import Header, Route
     from tollbook.identity import Claims, KeyBinding
@@ -63,6 +65,8 @@ class Admitted(NamedTuple):
     refusal: Refusal | None
     owner: Owner | None = None
     """Remembered with a head that has been read before."""
+    wishes: Wishes | None = None
+    """What is asked of the gateway itself."""
     routing: Plan | DialectRoutes | None = None
     """What chooses the target once the body is here; None where there is no choice, nor a retry."""
 
@@ -90,6 +94,7 @@ class Admission:
         self._upstreams = upstreams
         self._router = router
         self._callers = callers
+        self._config = config
         self._gateway = config.gateway
         self._identity = config.identity
 
@@ -177,6 +182,7 @@ class Admission:
             identity,
             idempotency_key,
             refusal,
+            wishes=wishes_of(headers, self._config) if route.inspects_body else None,
             routing=self._router.retries_of(upstream, route),
         )
 

@@ -60,6 +60,9 @@ class Answer:
         "has_content", "is_event_stream", "meter", "status", "table",
     )  # fmt: skip
 
+    is_wished = False
+    """Whether it is a :class:`tollbook.capture.gateway.wished_answer.WishedAnswer`."""
+
     def __init__(  # noqa: C901 -- one decision after the other on framing
         self,
         status: int,

@@ -13,7 +13,6 @@ from tollbook.call import Status
 from tollbook.capture.gateway.admission import body_too_large
 from tollbook.capture.gateway.callers import Refusal
 from tollbook.capture.gateway.failures import Failure
-from tollbook.capture.gateway.outgoing import signer_of
 from tollbook.capture.gateway.provider_side import ProviderSide
 
 if TYPE_CHECKING:
@@ -185,11 +184,11 @@ class Exchange(ProviderSide):
         if not is_on_file and self._service.config.gateway.strict:
             self._fail(Failure(_OVERLOADED, is_billable=False), status=Status.REJECTED)
             return
-        signer = signer_of(self._admitted)
-        if signer is None:
-            self._admitted.upstream.pool.acquire(self)
+        wishes = self._admitted.wishes
+        if wishes is None:
+            self._send_on()
         else:
-            signer.when_ready(self._key_ready)
+            self._grant(wishes)
 
     def _over_limit(self, limit: int) -> None:
         self._body = []

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tollbook.dialects.base import Header
 
 CALL_ID: Final = b"x-tollbook-call-id"
+CACHE: Final = b"x-tollbook-cache"
+"""With which a client asks for the response cache, and is told what came of it."""
+_WISHES: Final = frozenset({CACHE, b"x-tollbook-report"})
+"""Meant for the gateway itself; no identity."""
 ATTEMPTS: Final = b"x-tollbook-attempts"
 
 _HOP_BY_HOP: Final = frozenset(
@@ -60,7 +64,7 @@ class RequestHeaderRules:
 
     def of(self, name: bytes) -> int:
         """Return the treatment of a header (name in lower case)."""
-        if name in _NOT_UPSTREAM or name.startswith(b"x-forwarded-"):
+        if name in _NOT_UPSTREAM or name in _WISHES or name.startswith(b"x-forwarded-"):
             rule = DROP
         elif self._is_credential(name):
             rule = CREDENTIAL

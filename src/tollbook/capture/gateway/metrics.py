@@ -16,6 +16,7 @@ class Metrics:
     """What happened in this worker since it began."""
 
     __slots__ = (
+        "cache",
         "connections",
         "draining",
         "drains",
@@ -38,6 +39,8 @@ class Metrics:
         self.open_streams = 0
         self.draining = 0
         self.retries = 0
+        self.cache: dict[str, int] = {}
+        """Requests that wanted the response cache, by what became of that."""
         self.unread_messages = 0
         """Messages of WebSockets that passed without being read."""
         self.connections = 0
@@ -81,6 +84,11 @@ class Metrics:
             "tollbook_gateway_drains_total", "counter",
             "Answers read on after the client hung up.",
             {f'{{outcome="{outcome}"}}': n for outcome, n in sorted(self.drains.items())},
+        )  # fmt: skip
+        family(
+            "tollbook_gateway_response_cache_total", "counter",
+            "Requests that wanted the response cache.",
+            {f'{{outcome="{outcome}"}}': n for outcome, n in sorted(self.cache.items())},
         )  # fmt: skip
         for name, kind, help_text, value in (
             ("in_flight", "gauge", "Calls now open.", self.in_flight),

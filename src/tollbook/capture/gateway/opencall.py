@@ -9,6 +9,7 @@ from tollbook.call import CallOpened, Status
 from tollbook.capture.gateway.admission import NO_FACTS, Admitted
 from tollbook.capture.gateway.closing import close_frame
 from tollbook.capture.gateway.failures import Failure, failure_reply
+from tollbook.capture.gateway.outgoing import signer_of
 
 if TYPE_CHECKING:
     from tollbook.capture.batch.watch import BatchWatch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.pool import Waiter
     from tollbook.capture.gateway.service import Service
     from tollbook.capture.gateway.upstream import UpstreamConnection
+    from tollbook.capture.gateway.wished_answer import Keeping, WishedAnswer
     from tollbook.dialects.base import Header, RequestFacts
 
 
@@ -29,7 +31,7 @@ class OpenCall:
     __slots__ = (
         "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
         "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_is_body_complete",
-        "_is_closed", "_is_draining", "_is_released", "_opened", "_refusal", "_replay",
+        "_is_closed", "_is_draining", "_is_released", "_keeping", "_opened", "_refusal", "_replay",
         "_reply_status", "_service", "_signed", "_started_ns", "_upstream", "_watch", "bucket",
         "deadline", "headers", "is_head", "is_http_10", "is_waiting", "keep_alive", "method",
         "wait_until",
@@ -76,6 +78,7 @@ class OpenCall:
         self._watch: BatchWatch | None = None
         self._replay: bytes | None = None
         self._signed: Signed | None = None
+        self._keeping: Keeping | None = None
         self._held = b""
         self._reply_status = 0
         self._has_retried = self._is_closed = self._is_draining = self._is_released = False
@@ -84,6 +87,14 @@ class OpenCall:
         self.wait_until = 0.0
         self.deadline = 0.0
         self.bucket = 0
+
+    def _send_on(self) -> None:
+        """Get a connection, and before it a key where that is not at hand."""
+        signer = signer_of(self._admitted)
+        if signer is None:
+            self._admitted.upstream.pool.acquire(cast("Waiter", self))
+        else:
+            signer.when_ready(self._key_ready)
 
     def _key_ready(self, refusal: Refusal | None) -> None:
         """Go on: the provider's key is there, or it is known why there is none."""
@@ -158,18 +169,19 @@ class OpenCall:
             metrics.open_streams -= 1
         http_status = self._reply_status if answer is None else answer.status
         metrics.request(opened.provider, opened.operation, http_status)
-        service.turn.append(
-            close_frame(
-                opened,
-                answer,
-                self._admitted.upstream.dialect,
-                status=status,
-                http_status=http_status or None,
-                error_type=error_type,
-                first_token_ns=self._first_token_ns,
-                started_ns=self._started_ns,
-                is_billable=is_billable,
-                model_sent=self._model_sent,
-            )
+        closed = close_frame(
+            opened,
+            answer,
+            self._admitted.upstream.dialect,
+            status=status,
+            http_status=http_status or None,
+            error_type=error_type,
+            first_token_ns=self._first_token_ns,
+            started_ns=self._started_ns,
+            is_billable=is_billable,
+            model_sent=self._model_sent,
         )
+        if answer is not None and answer.is_wished:
+            closed = cast("WishedAnswer", answer).ended(opened, closed)
+        service.turn.append(closed)
         service.turn.schedule()

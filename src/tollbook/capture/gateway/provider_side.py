@@ -9,8 +9,8 @@ from tollbook.call import Metering, Status
 from tollbook.capture.gateway.answer import Answer
 from tollbook.capture.gateway.closing import is_billable
 from tollbook.capture.gateway.failures import connect_failure, upstream_failure
-from tollbook.capture.gateway.opencall import OpenCall
 from tollbook.capture.gateway.outgoing import chunk, request_bytes, signed, without_body
+from tollbook.capture.gateway.wishing import Wishing
 
 if TYPE_CHECKING:
     from tollbook.capture.gateway.upstream import UpstreamConnection
@@ -23,7 +23,7 @@ _STALE_NS: Final = clock.NS_PER_S
 """A kept connection that fails this soon was most likely closed before the request came."""
 
 
-class ProviderSide(OpenCall):
+class ProviderSide(Wishing):
     """A call as its provider sees it: sent, answered, broken off."""
 
     __slots__ = ()
@@ -100,17 +100,21 @@ class ProviderSide(OpenCall):
         admitted, service = self._admitted, self._service
         self._replay = None
         keeps = self.keep_alive and self._is_body_complete and not service.is_draining
-        self._answer = answer = Answer(
-            status,
-            headers,
-            call_id=self._call_id,
-            is_head=self.is_head,
-            is_http_10=self.is_http_10,
-            keep_alive=keeps,
-            hides_usage=self._facts.hides_usage,
-            stream_types=admitted.upstream.dialect.stream_types,
-            lines=self._head_lines,
-        )
+        if admitted.wishes is None:
+            answer = Answer(
+                status,
+                headers,
+                call_id=self._call_id,
+                is_head=self.is_head,
+                is_http_10=self.is_http_10,
+                keep_alive=keeps,
+                hides_usage=self._facts.hides_usage,
+                stream_types=admitted.upstream.dialect.stream_types,
+                lines=self._head_lines,
+            )
+        else:
+            answer = self._wished_answer(admitted.wishes, status, headers, keep_alive=keeps)
+        self._answer = answer
         self.keep_alive = not answer.closes
         if self._signed is not None:
             self._signed.answered(status, answer.table)
@@ -181,7 +185,6 @@ class ProviderSide(OpenCall):
         if is_cut_stream:
             self._broken(answer, "upstream_broken")
             return
-        self._held = answer.take(is_complete=True)
         if self._is_draining:
             self._drained("complete")
             self._close(Status.CANCELLED)
@@ -193,6 +196,7 @@ class ProviderSide(OpenCall):
             error_type=metered.error_type or (f"http_{answer.status}" if is_error else None),
             is_billable=is_billable(answer.status, metered),
         )
+        self._held = answer.take(is_complete=True)
         self._service.turn.then(self._release_close)
 
     def upstream_failed(self, error: Exception | None, *, is_timeout: bool) -> None:

@@ -10,10 +10,12 @@ from tollbook.capture.batch.watch import Batches
 from tollbook.capture.gateway.admission import Admission
 from tollbook.capture.gateway.callers import Callers
 from tollbook.capture.gateway.client import ClientConnection
+from tollbook.capture.gateway.cost_report import NoCosts
 from tollbook.capture.gateway.known_heads import KnownHeads
 from tollbook.capture.gateway.metrics import Metrics
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.provider import Upstream
+from tollbook.capture.gateway.response_cache import ResponseCache
 from tollbook.capture.gateway.routing.router import Router
 from tollbook.capture.gateway.routing.target_metrics import target_metrics
 from tollbook.capture.gateway.tagging import pseudonym_secret
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tollbook.capture.gateway.client_state import ClientState
+    from tollbook.capture.gateway.cost_report import Costs
     from tollbook.capture.gateway.exchange import Exchange
     from tollbook.capture.gateway.ports import FrameSink, Keys
     from tollbook.capture.gateway.routing.strategy import PriceOf
@@ -53,6 +56,7 @@ class Service:
         worker: int = 0,
         wheel: Wheel | None = None,
         price_of: PriceOf | None = None,
+        costs: Costs | None = None,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.config = config
@@ -62,6 +66,9 @@ class Service:
         self.batches = Batches(config, self.turn)
         self.wheel = wheel or Wheel(loop)
         self.metrics = Metrics()
+        self.costs = costs or NoCosts()
+        self.response_cache = ResponseCache(config.response_cache)
+        self.metrics.cache = self.response_cache.outcomes
         self.known_heads = KnownHeads(config.gateway.max_inspected_body_bytes)
         self.exchanges: set[Exchange] = set()
         self.clients: set[ClientState] = set()

@@ -104,6 +104,10 @@ class AttemptExchange(Exchange):
         self._attempts = Attempts(plan, plan.ordered(opened, random, now), random)
         return self._attempts.first(now) or circuit_open(plan, now)
 
+    def _body_asked(self) -> bytes:
+        """Return the body as it came: targets may have been asked for another model."""
+        return self._request
+
     def _read(self, admitted: Admitted) -> tuple[CallOpened, RequestFacts, Refusal | None]:
         return self._service.admission.at_body(
             admitted,
