@@ -35,17 +35,17 @@ port = {console}
 [ledger]
 poll_interval_s = 0.1
 [providers.openai]
-base_url = "http://127.0.0.1:{upstream}"
+base_url = "{upstream}"
 [providers.anthropic]
-base_url = "http://127.0.0.1:{upstream}"
+base_url = "{upstream}"
 """
 _LITELLM_CONFIG = """
 model_list:
   - model_name: "claude-*"
-    litellm_params: {{model: "anthropic/claude-*", api_base: "http://127.0.0.1:{upstream}",
+    litellm_params: {{model: "anthropic/claude-*", api_base: "{upstream}",
                       api_key: sk-x}}
   - model_name: "*"
-    litellm_params: {{model: "openai/*", api_base: "http://127.0.0.1:{upstream}/v1", api_key: sk-x}}
+    litellm_params: {{model: "openai/*", api_base: "{upstream}/v1", api_key: sk-x}}
 litellm_settings: {{callbacks: peer_litellm_book.book, num_retries: 0}}
 """
 
@@ -79,8 +79,8 @@ def installed() -> list[str]:
 
 
 @contextmanager
-def running_peer(name: str, processes: Processes, work: Path, upstream: int) -> Iterator[Peer]:
-    """Run one gateway in front of a provider until the block ends.
+def running_peer(name: str, processes: Processes, work: Path, upstream: str) -> Iterator[Peer]:
+    """Run one gateway in front of a provider, given by its URL, until the block ends.
 
     Raises:
         BenchError: it did not start.
@@ -108,7 +108,7 @@ def wait_for_books(name: str) -> None:
 
 
 def _tollbook(
-    processes: Processes, work: Path, upstream: int
+    processes: Processes, work: Path, upstream: str
 ) -> tuple[subprocess.Popen[bytes], Peer]:
     port = free_port()
     config = work / "tollbook.toml"
@@ -123,7 +123,7 @@ def _tollbook(
 
 
 def _litellm(
-    processes: Processes, work: Path, upstream: int
+    processes: Processes, work: Path, upstream: str
 ) -> tuple[subprocess.Popen[bytes], Peer]:
     port = free_port()
     (work / "config.yaml").write_text(_LITELLM_CONFIG.format(upstream=upstream))
@@ -147,7 +147,7 @@ def _litellm(
 
 
 def _portkey(
-    processes: Processes, work: Path, upstream: int
+    processes: Processes, work: Path, upstream: str
 ) -> tuple[subprocess.Popen[bytes], Peer]:
     del work
     port = free_port()
@@ -160,7 +160,7 @@ def _portkey(
     headers = {
         "authorization": "Bearer sk-x",
         "x-portkey-provider": "openai",
-        "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1",
+        "x-portkey-custom-host": f"{upstream}/v1",
     }
     return process, Peer("portkey", port, process.pid, {"openai": "", "anthropic": ""}, headers)
 
@@ -184,7 +184,7 @@ def _booked_by_tollbook(work: Path) -> dict[str, Booked]:
     return {
         row["tenant"]: Booked(
             row["calls"],
-            row["input_tokens"] + row["output_tokens"],
+            (row["input_tokens"] or 0) + (row["output_tokens"] or 0),
             int(Decimal(row["cost_usd"] or 0) * 10**9),
         )
         for row in json.loads(done.stdout)["rows"]

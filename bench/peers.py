@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench import machine
-from bench.answers import request_body
+from bench.answers import request_body, request_headers
 from bench.figures import Figure, figure
 from bench.peer_gateways import Booked, booked_by, installed, running_peer, wait_for_books
 from bench.peer_traffic import CASES, MisbehavingProvider, play
@@ -64,7 +64,7 @@ def _speed(name: str, work: Path) -> list[Figure]:
     with Processes() as processes:
         upstream = processes.start_python(["bench.upstream"], core=machine.LOAD_CORE)
         port = int(first_line(upstream, "the canned provider"))
-        with running_peer(name, processes, work, port) as peer:
+        with running_peer(name, processes, work, f"http://127.0.0.1:{port}/plain") as peer:
             requests = work / "requests"
             _write_requests(requests, peer)
             run_wrk(processes, peer.port, requests, connections=_CONNECTIONS, duration_s=2)
@@ -93,7 +93,7 @@ def _write_requests(path: Path, peer: Peer) -> None:
 def _write_lines(path: Path, url_path: str, headers: dict[str, str]) -> None:
     """Write one request in the form that wrk.lua reads."""
     body = request_body(1024, is_stream=False)
-    fields = {"content-type": "application/json", **headers}
+    fields = {**request_headers(1), **headers}
     with path.open("wb") as file:
         file.write(f"{url_path} {len(fields)} {len(body)}\n".encode())
         for name, value in fields.items():
@@ -108,7 +108,7 @@ def _memory(pid: int) -> int:
 
 def _accuracy(name: str, work: Path) -> dict[str, Booked]:
     with MisbehavingProvider() as provider, Processes() as processes:
-        with running_peer(name, processes, work, provider.port) as peer:
+        with running_peer(name, processes, work, f"http://127.0.0.1:{provider.port}") as peer:
             asyncio.run(play(peer.port, peer.prefixes, peer.headers))
             wait_for_books(name)
         return booked_by(name, work)
