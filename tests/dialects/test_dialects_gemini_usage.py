@@ -391,3 +391,23 @@ def test_a_part_fits_into_the_whole(part: tuple[int, ...], whole: tuple[int, ...
 
 def test_no_details_are_all_text() -> None:
     assert split_of(None, 7, "prompt", []) == split_of([], 7, "prompt", []) == Split(7)
+
+
+def test_a_stream_that_broke_off_has_the_counts_of_its_last_chunk() -> None:
+    path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
+    opened = CallOpened(
+        bytes(16), 0, Identity(), "p", "gemini", "generate_content", Metering.METERED, "POST", path,
+        input_chars=80,
+    )  # fmt: skip
+
+    def measured(usage: bytes) -> Any:
+        closed = CallClosed(bytes(16), 0, Status.ERROR, usage=(usage,), output_chars=400)
+        return dialect_named("gemini").measure(Call(opened, closed, Evidence("w", 1, 0, "v")))
+
+    counted = measured(
+        b'{"promptTokenCount":9,"candidatesTokenCount":30,"thoughtsTokenCount":5,"totalTokenCount":44}'
+    )
+    assert counted.kinds == Kinds(9, visible_output_tokens=30, reasoning_tokens=5)
+    assert counted.source == "estimated"
+    uncounted = measured(b'{"promptTokenCount":9,"totalTokenCount":9}')
+    assert uncounted.kinds == Kinds(9, visible_output_tokens=100)

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote, unquote_to_bytes
 
+from msgspec import structs
+
 from tollbook.call import Call, Metering, UsageSource
 from tollbook.dialects.anthropic import Anthropic
 from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Rewritten, Route
@@ -45,6 +47,7 @@ _OAUTH: Final = ("ya29.", "eyJ")
 """How access tokens of Google, and signed ones, begin; all else is an API key."""
 _model_in = re.compile(rb"(?<=/models/)[^/:?%]+(?=(?::|%3[aA])\w+(?:\?|$))")
 _MAX_KEY_CHARS: Final = 4096
+_COUNTED: Final = b'"candidatesTokenCount"'
 
 
 class Gemini(HostingDialect):
@@ -126,10 +129,15 @@ class Gemini(HostingDialect):
 
     def measure_own(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""
-        model = call.closed.model_actual or call.opened.model_requested
+        closed = call.closed
+        model = closed.model_actual or call.opened.model_requested
+        if not closed.usage_complete and any(_COUNTED in raw for raw in closed.usage):
+            # Each chunk counts all before it: better than the length of the text.
+            closed = structs.replace(closed, output_chars=0, output_events=0)
+            call = structs.replace(call, closed=closed)
         measured = measure_with(partial(read_gemini_usage, model=model), call)
         asked = call.opened.asked
-        if measured.source is UsageSource.ESTIMATED and asked and not call.closed.usage:
+        if measured.source is UsageSource.ESTIMATED and asked and not closed.usage:
             images = asked.get("images")
             if isinstance(images, int):
                 why = "the answer could not be read: as many images as were asked for"
