@@ -81,7 +81,7 @@ def _parts(
 def batch_of(slices: Sequence[pa.RecordBatch]) -> Batch:
     """Return slices as one batch, with the columns that any of them has."""
     names = list(dict.fromkeys(name for one in slices for name in one.schema.names))
-    whole = [one if one.num_columns == len(names) else _filled(one, names) for one in slices]
+    whole = [one if one.schema.names == names else _filled(one, names) for one in slices]
     table = pa.Table.from_batches(whole).combine_chunks()
     return Batch(dict(zip(table.column_names, table.columns, strict=True)), table.num_rows)
 

@@ -177,24 +177,26 @@ class _Pricing:
         resolved: list[RateCard] = []
         card_of: list[int] = []
         add, resolve = card_of.append, self._resolve
+        add_tier, add_region = self._tiers.append, self._regions.append
         for at, (call, measured) in enumerate(zip(self._calls, self._measured, strict=True)):
             opened, closed = call.opened, call.closed
-            tier = tier_text(call, measured)
-            region = measured.region or opened.region
-            self._tiers.append(tier)
-            self._regions.append(region)
+            tier, region = measured.tier or closed.service_tier, measured.region or opened.region
+            if opened.batch_id is not None:
+                tier = tier_text(call, measured)
+            add_tier(tier)
+            add_region(region)
             card = None
             if (
                 measured.kinds is not None
-                and opened.metering is Metering.METERED
                 and closed.is_billable
+                and opened.metering is Metering.METERED
                 and closed.status is not Status.REJECTED
                 and not measured.further
-                and closed.cached_from is None
                 and (
                     measured.reported_cost_pico is None
                     or opened.provider not in self._uses_reported
                 )
+                and closed.cached_from is None
             ):
                 card = resolve(
                     opened.provider, closed.model_actual or opened.model_requested,

@@ -57,30 +57,19 @@ class BooksShelf:
 
 
 class UsedCards:
-    """A price book that notes which of its cards the shelf has not got yet."""
+    """The cards of a price book that the shelf has not got yet."""
 
     def __init__(self, price_book: PriceBook, shelf: CardShelf) -> None:
-        self._resolve = price_book.resolve
+        self.resolve = price_book.resolve
+        """Finds the card in force. The price book's own method: it is asked for every call."""
         self.uses_reported = price_book.uses_reported
-        self._shelf = shelf
+        self._price_book, self._shelf = price_book, shelf
         self._kept: set[str] = set()
-        self._new: dict[str, RateCard] = {}
-
-    def resolve(
-        self, provider: str, model: str | None, at_ns: int, tier: str | None,
-        region: str | None = None,
-    ) -> RateCard | None:  # fmt: skip
-        """Return the card in force, as the price book does."""
-        card = self._resolve(provider, model, at_ns, tier, region)
-        if card is not None and card.card_id not in self._kept:
-            self._new[card.card_id] = card
-        return card
 
     def keep(self, card_ids: Iterable[str | None]) -> None:
         """Put those of these cards on the shelf that are not there; call before committing."""
-        new = [self._new[one] for one in set(card_ids) if one is not None and one in self._new]
+        wanted = {one for one in card_ids if one is not None} - self._kept
+        new = [card for one in wanted if (card := self._price_book.card(one)) is not None]
         if new:
             self._shelf.remember(new)
-            for card in new:
-                self._kept.add(card.card_id)
-                del self._new[card.card_id]
+            self._kept |= {card.card_id for card in new}

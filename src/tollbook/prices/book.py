@@ -66,7 +66,7 @@ class PriceBook:
         self._contracts = read_contracts(config_prices, source, self._providers)
         self._list = ListPrices()
         self._answers: dict[_Key, tuple[int, int, RateCard | None]] = {}
-        self._seen: set[str] = set()
+        self._cards: dict[str, RateCard] = {}
         self._new: list[RateCard] = []
         self.uses_reported = frozenset(
             name for name, one in self._providers.items() if one.uses_reported
@@ -114,10 +114,14 @@ class PriceBook:
             self._answers.clear()
         card = resolved.card
         self._answers[provider, model, tier, region] = (resolved.from_ns, resolved.until_ns, card)
-        if card is not None and card.card_id not in self._seen:
-            self._seen.add(card.card_id)
+        if card is not None and card.card_id not in self._cards:
+            self._cards[card.card_id] = card
             self._new.append(card)
         return card
+
+    def card(self, card_id: str) -> RateCard | None:
+        """Return a card that was resolved before, by its id."""
+        return self._cards.get(card_id)
 
     def cards_used(self) -> list[RateCard]:
         """Return the cards resolved for the first time since last asked, to keep in the books."""
