@@ -1,4 +1,4 @@
-"""Providers that speak the OpenAI API, known by name: a key in its usual variable is all they need.
+"""Providers known by name: a key in its usual variable is all they need.
 
 ``base_url`` is without what their clients add: the OpenAI client is given ``/NAME/v1`` (Groq's
 own client adds ``/openai/v1``).
@@ -6,7 +6,7 @@ own client adds ``/openai/v1``).
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 
 class KnownProvider(NamedTuple):
@@ -20,6 +20,8 @@ class KnownProvider(NamedTuple):
     """Its id in genai-prices, None where that has none."""
     inject_stream_usage: bool = True
     """False where streams always report usage, or ``stream_options`` is refused."""
+    dialect: Literal["openai", "gemini", "cohere", "ollama"] = "openai"
+    """Which API it speaks; most speak that of OpenAI."""
 
 
 KNOWN_PROVIDERS: Final = (
@@ -41,6 +43,16 @@ KNOWN_PROVIDERS: Final = (
     KnownProvider("huggingface", "https://router.huggingface.co", "HF_TOKEN", None),
     KnownProvider("voyage", "https://api.voyageai.com", "VOYAGE_API_KEY", "voyageai"),
     KnownProvider("jina", "https://api.jina.ai", "JINA_API_KEY", None),
+    KnownProvider(
+        "gemini",
+        "https://generativelanguage.googleapis.com",
+        "GEMINI_API_KEY",
+        "google",
+        dialect="gemini",
+    ),
+    KnownProvider("vertex", "https://aiplatform.googleapis.com", None, "google", dialect="gemini"),
+    KnownProvider("cohere", "https://api.cohere.com", "CO_API_KEY", "cohere", dialect="cohere"),
+    KnownProvider("ollama", "http://127.0.0.1:11434", None, None, dialect="ollama"),
     KnownProvider("vllm", "http://127.0.0.1:8000", None, None),
 )
 KNOWN_NAMES: Final = frozenset(one.name for one in KNOWN_PROVIDERS)

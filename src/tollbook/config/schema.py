@@ -72,7 +72,7 @@ class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     a token of Google's application default credentials; ``aws`` signs with AWS credentials, the
     default of dialect bedrock where no key is set."""
     google_credentials_file: str | None = None
-    """Service account or workload identity file; unset: application default credentials."""
+    """File of a service account; unset: application default credentials."""
     aws_region: str | None = None
     """Region to sign for; unset: that of base_url, else that of the AWS configuration."""
     aws_profile: str | None = None
@@ -350,7 +350,7 @@ def default_providers() -> dict[Name, Provider]:
         ),
         **{
             one.name: Provider(
-                dialect="openai",
+                dialect=one.dialect,
                 base_url=one.base_url,
                 api_key_env=one.api_key_env,
                 list_prices=one.list_prices,
