@@ -50,7 +50,7 @@ class LineResults:
                 self._is_known = True
                 found, self._waiting = [*self._waiting, *found], []
             if line is None:
-                custom_id = custom_id_in(piece.data) or f"line-{self.lines}"
+                custom_id = custom_id_in(piece.data) or f"(line {self.lines})"
                 line = ResultLine(custom_id, problem=_UNREADABLE)
             if self._is_known:
                 found.append(line)
