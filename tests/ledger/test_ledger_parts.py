@@ -271,3 +271,14 @@ def test_attempts_batches_and_what_was_asked_are_kept(world: W) -> None:
         "batch",
     ]  # fmt: skip
     assert world.verify().findings == ()
+
+
+def test_i1_a_booked_period_reads_the_same_after_prices_changed(world: W) -> None:
+    _ingest(world, _book(), input_tokens=1_000_000, output_tokens=0)
+    before = world.rows("SELECT * FROM entries")
+    _ingest(world, _book(dearer="50"), input_tokens=1, output_tokens=0)
+    world.price_book = world.prices("9", "9")
+    world.reopen()
+    world.drain()
+    assert world.rows("SELECT * FROM entries ORDER BY entry_id LIMIT 1") == before
+    assert world.verify().findings == ()

@@ -306,8 +306,10 @@ def _prices(asked: _Asked, at: datetime) -> _Prices:
     standard = _given(asked.model.get_prices(at))
     prices, cautions = dict(standard), []
     taken: dict[str, set[str]] = {}
+    has_price: set[str] = set()
     for variant in asked.active(at):
         words = {value.lower() for value in variant.when.values()}
+        has_price |= words
         for key, price in _given(variant.prices).items():
             if key not in taken:
                 taken[key], prices[key] = words, price
@@ -321,7 +323,7 @@ def _prices(asked: _Asked, at: datetime) -> _Prices:
         if not prices.keys().isdisjoint(keys)
     }
     rows = {kind: row for kind, row in extra.items() if kind not in own or row.words}
-    has_price = set().union(*taken.values(), *(row.words for row in rows.values()))
+    has_price = has_price.union(*(row.words for row in rows.values()))
     missing = [word for word in asked.words if word not in has_price]
     if missing and len(missing) < len(asked.words):
         cautions.append(no_tier_price("+".join(missing)))

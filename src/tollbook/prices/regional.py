@@ -127,9 +127,10 @@ def _is_worldwide(found: str | None) -> bool:
 
 
 def _vertex(model: str, region: str) -> Scope:  # noqa: ARG001 -- the same in all regions
-    if _VERTEX_DEARER.fullmatch(model):
+    name = model.rpartition("/")[2]
+    if _VERTEX_DEARER.fullmatch(name):
         return Scope(model, _TEN_PERCENT, f"{_VERTEX_SOURCE}: regional and multi-region endpoints")
-    return Scope(model, is_known=_VERTEX_ALIKE.fullmatch(model) is not None)
+    return Scope(model, is_known=_VERTEX_ALIKE.fullmatch(name) is not None)
 
 
 def _anthropic(model: str, region: str) -> Scope:
