@@ -29,10 +29,10 @@ CHAT = "/openai/v1/chat/completions"
 KEYS = {"OPENAI": "sk-provider", "TAG_SECRET": SECRET}
 IDENTITY = {"identity": {"pseudonym_secret_env": "TAG_SECRET"}}
 WHO = (
-    "x-tollbook-feature: Search\r\nx-tollbook-workflow: nightly-9\r\nx-tollbook-agent-run: run-9\r\n"
+    "x-tollbook-feature: Search\r\nx-tollbook-workflow: nightly-9\r\nx-tollbook-agent-run: r-9\r\n"
     "baggage: user.id=user-9\r\n"
 )
-NAMES = ("acme", "u-7", "user-9", "search", "Search", "nightly-9", "run-9", "tb-")
+NAMES = ("acme", "u-7", "user-9", "search", "Search", "nightly-9", "r-9", "tb-")
 
 
 def provider(**tags: Any) -> dict[str, dict[str, Any]]:
@@ -83,7 +83,7 @@ def test_plain_and_pseudonym() -> None:
     ).hexdigest()[:32]  # fmt: skip
     assert read["metadata"] == {
         "tollbook_tenant": "acme", "tollbook_user": user, "tollbook_workflow": "nightly-9",
-        "tollbook_run": "run-9",
+        "tollbook_run": "r-9",
     }  # fmt: skip
     assert read["safety_identifier"] == user
     assert "u-7" not in seen.body.decode()

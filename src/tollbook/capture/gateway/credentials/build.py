@@ -115,14 +115,16 @@ def signer_for(
     )
 
 
-def _lines_of(provider: Provider, dialect: Dialect) -> Callable[[str], bytes]:
-    headers_of = _bearer if provider.auth in {"entra", "google"} else dialect.credential_headers
+def headers_of_key(provider: Provider, dialect: Dialect, key: str) -> list[Header]:
+    """Return the headers that carry a key (or token) to a provider, by its settings."""
+    if provider.auth in {"entra", "google"}:
+        return [(b"authorization", b"Bearer " + key.encode())]
+    return dialect.credential_headers(key)
 
+
+def _lines_of(provider: Provider, dialect: Dialect) -> Callable[[str], bytes]:
     def lines_of(key: str) -> bytes:
-        return b"".join([b"%b: %b\r\n" % header for header in headers_of(key)])
+        headers = headers_of_key(provider, dialect, key)
+        return b"".join([b"%b: %b\r\n" % header for header in headers])
 
     return lines_of
-
-
-def _bearer(token: str) -> list[Header]:
-    return [(b"authorization", b"Bearer " + token.encode())]
