@@ -13,9 +13,11 @@ from tollbook.simulator.catalog import (
     anthropic,
     bedrock,
     cohere,
+    compatible,
     google,
     ollama,
     openai,
+    openai_media,
     openai_realtime,
 )
 
@@ -24,6 +26,8 @@ __all__ = ["BILL_KINDS", "MODELS", "Model", "Quantities", "find_model", "price"]
 _MODELS: Final = (
     *openai_realtime.MODELS,
     *openai.MODELS,
+    *openai_media.MODELS,
+    *compatible.MODELS,
     *anthropic.MODELS,
     *bedrock.MODELS,
     *google.MODELS,

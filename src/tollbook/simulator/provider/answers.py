@@ -38,7 +38,7 @@ class Generation(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """A JSON answer."""
+    """An answer in one piece."""
 
     status: int
     body: bytes
@@ -46,6 +46,7 @@ class Plain(NamedTuple):
     generation: Generation | None = None  # None: nothing was generated, nothing is billed
     response_id: str | None = None
     has_usage: bool = False
+    media_type: bytes = b"application/json"
 
 
 class Event(NamedTuple):

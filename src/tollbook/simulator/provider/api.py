@@ -33,6 +33,7 @@ class Incoming(NamedTuple):
     shape: Shape
     cache: PromptCache
     query: str = ""
+    provider: str = "openai"  # whose models may be asked for
     raw_body: bytes = b""  # as sent, for APIs that check a signature over it
     full_path: str = ""
     log: TruthLog | None = None  # for what one request has done later, as a batch does

@@ -102,7 +102,7 @@ def need_model(provider: str, body: Json, api: str) -> Model:
         raise RefusedError(400, _INVALID, "you must provide a model parameter", "model")
     model = find_model(provider, name)
     if model is None:
-        if provider == "openai":
+        if provider != "anthropic":
             raise RefusedError(
                 404,
                 _INVALID,

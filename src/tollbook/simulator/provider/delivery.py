@@ -24,7 +24,6 @@ _EVENTS_PER_TURN = 4
 _BREAK_PAUSE_S = 0.02  # lets what was sent arrive before a reset throws away what is on its way
 _FRAGMENT_BYTES = 7
 _GZIP_WBITS = 31  # zlib's largest window, with gzip's header and trailer
-_JSON = (b"content-type", b"application/json")
 
 
 class _Compressor(Protocol):
@@ -119,7 +118,9 @@ class Delivery:
         if self._compressor is not None:
             body = self._compressor.compress(answer.body) + self._compressor.flush()
             answer = answer._replace(body=body)
-        head = exchange.start(answer.status, [_JSON, *self._headers], len(answer.body))
+        head = exchange.start(
+            answer.status, [(b"content-type", answer.media_type), *self._headers], len(answer.body)
+        )
         if fault is not None and fault.kind == "truncated" and answer.generation is not None:
             self._end("cut", answer.status, billed=answer.generation.quantities)
             exchange.write(head + answer.body[: len(answer.body) // 2])

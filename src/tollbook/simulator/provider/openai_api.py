@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tollbook.simulator.pricelist import MODELS, find_model
-from tollbook.simulator.provider import checks, openai_chat, openai_responses
+from tollbook.simulator.provider import checks, openai_chat, openai_media, openai_responses
 from tollbook.simulator.provider.answers import Answer, Header, Plain, RefusedError
 from tollbook.simulator.provider.api import Extent, Incoming, bearer_key, generate
 from tollbook.simulator.provider.batch_openai import OpenAiBatches
@@ -125,11 +125,11 @@ class OpenAiApi:
     def _fetch(self, path: str) -> bytes | None:
         """Return what a GET of a path answers with, None where there is no such path."""
         if path == "/v1/models":
-            data = [_model(name) for name, model in MODELS.items() if model.provider == NAME]
+            data = [_model(name) for name, model in MODELS.items() if model.provider == self.name]
             return _encode({"object": "list", "data": data})
         folder, _, name = path.rpartition("/")
         if folder == "/v1/models":
-            if find_model(NAME, name) is None:
+            if find_model(self.name, name) is None:
                 message = f"The model '{name}' does not exist"
                 raise RefusedError(404, _INVALID, message, "model", "model_not_found")
             return _encode(_model(name))
@@ -141,7 +141,7 @@ class OpenAiApi:
 
     def _responses(self, incoming: Incoming) -> Answer:
         body = incoming.body
-        model = checks.need_model(NAME, body, "responses")
+        model = checks.need_model(incoming.provider, body, "responses")
         items = body.get("input")
         if isinstance(items, str):
             items = [items]
@@ -217,7 +217,7 @@ def _asks_usage(body: Json) -> bool:
 
 def _chat(incoming: Incoming) -> Answer:
     body = incoming.body
-    model = checks.need_model(NAME, body, "chat")
+    model = checks.need_model(incoming.provider, body, "chat")
     messages = checks.need_messages(body, _ROLES)
     checks.check_metadata(body)
     include_usage = _asks_usage(body)
@@ -241,7 +241,7 @@ def _chat(incoming: Incoming) -> Answer:
 
 def _completions(incoming: Incoming) -> Answer:
     body = incoming.body
-    model = checks.need_model(NAME, body, "completions")
+    model = checks.need_model(incoming.provider, body, "completions")
     prompt = body.get("prompt")
     if not isinstance(prompt, str | list) or not prompt:
         raise RefusedError(400, _INVALID, "Missing required parameter: 'prompt'.", "prompt")
@@ -277,7 +277,7 @@ def _vector(seed: int, dimensions: int) -> bytes:
 
 def _embeddings(incoming: Incoming) -> Plain:
     body = incoming.body
-    model = checks.need_model(NAME, body, "embeddings")
+    model = checks.need_model(incoming.provider, body, "embeddings")
     inputs = _embedding_inputs(body)
     form = body.get("encoding_format", "float")
     if form not in ("float", "base64"):
@@ -329,4 +329,10 @@ _POST: Final[dict[str, Callable[[Incoming], Answer]]] = {
     "/v1/completions": _completions,
     "/v1/embeddings": _embeddings,
     "/v1/moderations": _moderations,
+    "/v1/images/generations": openai_media.images,
+    "/v1/images/edits": openai_media.images,
+    "/v1/images/variations": openai_media.images,
+    "/v1/audio/speech": openai_media.speech,
+    "/v1/audio/transcriptions": openai_media.transcripts,
+    "/v1/audio/translations": openai_media.transcripts,
 }

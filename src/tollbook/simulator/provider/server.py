@@ -16,13 +16,24 @@ from tollbook.simulator.provider import checks
 from tollbook.simulator.provider.answers import Answer, Generation, RefusedError, Shape
 from tollbook.simulator.provider.anthropic_api import AnthropicApi
 from tollbook.simulator.provider.api import Api, Incoming
+from tollbook.simulator.provider.azure_api import AzureApi
 from tollbook.simulator.provider.bedrock_api import BedrockApi
 from tollbook.simulator.provider.cohere_api import CohereApi
+from tollbook.simulator.provider.compatible_api import (
+    DeepSeekApi,
+    GroqApi,
+    MistralApi,
+    OpenRouterApi,
+    PerplexityApi,
+    VoyageApi,
+    XaiApi,
+)
 from tollbook.simulator.provider.delivery import Deed, Delivery, applicable, remaining_of
 from tollbook.simulator.provider.gemini_api import GeminiApi
 from tollbook.simulator.provider.http import Connection, Exchange, Request
 from tollbook.simulator.provider.ollama_api import OllamaApi
 from tollbook.simulator.provider.openai_api import OpenAiApi
+from tollbook.simulator.provider.openai_media import read_form
 from tollbook.simulator.provider.realtime_door import Door, open_socket
 from tollbook.simulator.provider.sizing import PromptCache
 from tollbook.simulator.truth import Received, TruthLog
@@ -41,6 +52,14 @@ _SHAPE_KINDS: Final = ("usage_absent", "usage_split", "huge_chunk")
 
 
 APIS: Final[dict[str, Callable[[], Api]]] = {
+    "/azure": AzureApi,
+    "/mistral": MistralApi,
+    "/groq": GroqApi,
+    "/deepseek": DeepSeekApi,
+    "/xai": XaiApi,
+    "/openrouter": OpenRouterApi,
+    "/perplexity": PerplexityApi,
+    "/voyage": VoyageApi,
     "/gemini": GeminiApi,
     "/vertex": GeminiApi,
     "/bedrock": BedrockApi,
@@ -158,6 +177,7 @@ class ProviderServer:
                 _shape(fault),
                 self._cache,
                 request.query,
+                api.name,
                 request.body,
                 request.path,
                 self._log,
@@ -231,8 +251,11 @@ class ProviderServer:
 
 
 def _body(request: Request) -> tuple[checks.Json, RefusedError | None]:
-    if request.method != "POST" or "multipart/" in request.headers.get("content-type", ""):
+    if request.method != "POST":
         return {}, None
+    media_type = request.headers.get("content-type", "")
+    if "multipart/" in media_type:
+        return read_form(media_type, request.body), None
     try:
         return checks.read_json(request.body), None
     except RefusedError as error:
