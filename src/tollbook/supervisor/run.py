@@ -66,7 +66,7 @@ class Supervisor:
             Child(
                 Role.WORKER,
                 f"gateway worker {number}",
-                ["tollbook.capture.gateway.worker", *options, "--worker", str(number)],
+                ["tollbook.supervisor.gateway", *options, "--worker", str(number)],
                 environ,
             )
             for number in range(config.gateway.workers)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from tollbook.capture.gateway.cost_report import Costs
+
 if TYPE_CHECKING:
     from tollbook.call import Frame
+    from tollbook.capture.gateway.routing.strategy import ListPrice
     from tollbook.identity.claims import KeyBinding
 
 VIRTUAL_KEY_PREFIX = "tb_"
@@ -51,6 +54,13 @@ class KeyProblemView(Protocol):
 
     @property
     def reason(self) -> str: ...  # noqa: D102 -- the name says it
+
+
+class Prices(Costs, Protocol):
+    """What calls cost; see :class:`tollbook.supervisor.gateway_prices.GatewayPrices`."""
+
+    def list_price(self, provider: str, model: str) -> ListPrice | None:
+        """Return what a model costs now, None where that is not known."""
 
 
 class Keys(Protocol):

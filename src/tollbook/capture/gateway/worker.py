@@ -25,7 +25,9 @@ from tollbook.errors import TollbookError
 from tollbook.spool.writer import SpoolWriter, new_writer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tollbook.capture.gateway.ports import Prices
 
 _STDIN: Final = 0
 
@@ -70,6 +72,7 @@ def run_worker(
     *,
     environ: Mapping[str, str],
     exit_on_stdin_eof: bool = False,
+    prices: Prices | None = None,
 ) -> int:
     """Serve until told to stop (SIGTERM, SIGINT, end of standard input); return the exit code.
 
@@ -97,6 +100,8 @@ def run_worker(
             dialect_named=dialect_named,
             environ=environ,
             worker=worker,
+            price_of=None if prices is None else prices.list_price,
+            costs=prices,
         )
         await service.listen(sock)
         host, port = sock.getsockname()[:2]
@@ -120,8 +125,18 @@ def _read_stdin(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> Non
         stopping.set()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the settings and run one worker; exit code 2 with one line for what is wrong."""
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    prices_of: Callable[[Config, Path | None], Prices] | None = None,
+) -> int:
+    """Read the settings and run one worker; exit code 2 with one line for what is wrong.
+
+    Args:
+        arguments: of the command line.
+        prices_of: makes the worker's prices of the settings and their file; None for a worker
+            that cannot tell what calls cost.
+    """
     parser = argparse.ArgumentParser(prog="tollbook.capture.gateway.worker", description=__doc__)
     parser.add_argument("--config", type=Path, help="settings file; default: tollbook.toml here")
     parser.add_argument("--data", type=Path, help="data directory; overrides store.dir")
@@ -142,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.worker,
             environ=environ,
             exit_on_stdin_eof=options.exit_on_stdin_eof,
+            prices=None if prices_of is None else prices_of(config, options.config),
         )
     except TollbookError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 -- for the person who started it
