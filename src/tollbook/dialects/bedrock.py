@@ -12,11 +12,11 @@ import msgspec
 
 from tollbook.call import Call, Metering
 from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Rewritten, Route
+from tollbook.dialects.bedrock_invoke_stream import BedrockStreamMeter
 from tollbook.dialects.bedrock_measure import measure_bedrock
 from tollbook.dialects.bedrock_model import model_in, operation_of, read_model_path, says_nothing
 from tollbook.dialects.bedrock_plain import read_bedrock_answer, read_bedrock_error, tier_in
 from tollbook.dialects.bedrock_request import read_bedrock_request
-from tollbook.dialects.bedrock_stream import BedrockStreamMeter
 from tollbook.dialects.defaults import DialectDefaults
 from tollbook.dialects.http_head import (
     MAX_ATTEMPT,

@@ -6,9 +6,9 @@ single counts beside the text. Beside these AWS counts itself, in ``x-amzn-bedro
 headers and in ``amazon-bedrock-invocationMetrics`` of streams; both are kept as evidence.
 
 Where the two differ the body's own count is used. It is what the model's maker documents as billed
-and what ``converse`` reports for the same model; the metrics leave out the frame of tool calls
-(in four recorded streams of Claude they are 8 to 33 % below the body, never above it). What the
-body does not count is taken from the evidence: Cohere and embeddings report in headers only.
+and what ``converse`` reports for the same model; the metrics seem to leave out the frame of tool
+calls (in four recorded streams of Claude they are 8 to 33 % below the body, never above it). What
+the body does not count is taken from the evidence: Cohere and embeddings report in headers only.
 """
 
 from __future__ import annotations
