@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import structs
 
+from tollbook.call import Metering
 from tollbook.dialects.base import Route
 from tollbook.dialects.defaults import DialectDefaults
 
@@ -44,18 +45,21 @@ def hosted(
     is_stream: bool | None = None,
     region: str | None = None,
 ) -> HostedRoute:
-    """Return another dialect's route with what this provider's path says besides."""
-    return HostedRoute(
-        guest.operation,
-        guest.metering,
-        inspects_body=guest.inspects_body,
-        model=guest.model if model is None else model,
-        is_stream=guest.is_stream if is_stream is None else is_stream,
-        region=guest.region if region is None else region,
-        is_socket=guest.is_socket,
-        api=api,
-        guest=guest,
-    )
+    """Return another dialect's route with what this provider's path says besides.
+
+    Batches are read by dialect, and here it is the provider's: what has to do with a batch of the
+    other API passes, of unknown cost.
+    """
+    fields = structs.asdict(guest) | {"api": api, "guest": guest}
+    if guest.watch is not None:
+        fields |= {"metering": Metering.UNMETERED, "inspects_body": False, "watch": None}
+    if model is not None:
+        fields["model"] = model
+    if is_stream is not None:
+        fields["is_stream"] = is_stream
+    if region is not None:
+        fields["region"] = region
+    return HostedRoute(**fields)
 
 
 class HostingDialect(DialectDefaults):
