@@ -183,6 +183,33 @@ def test_a_rate_limited_key_leaves_calls_to_the_other() -> None:
     run(main())
 
 
+def test_a_route_repeats_a_refused_call_with_the_next_key() -> None:
+    async def main() -> None:
+        server = Judge(first="401 Unauthorized")
+        keys = [{"env": "A", "weight": 100}, {"env": "B"}]
+        providers = {"openai": {"dialect": "openai", "api_keys": keys}}
+        route = {
+            "models": ["*"], "targets": [{"provider": "openai"}], "retries": 1,
+            "retry_on": [401], "backoff_base_s": 0.01,
+        }  # fmt: skip
+        async with gateway_for(
+            providers,
+            server=server,
+            environ={"A": ONE, "B": TWO},
+            settings={"routes": {"r": route}},
+        ) as gateway:
+            ring = gateway.service.upstreams[b"openai"].signer
+            assert ring is not None
+            await until(lambda: all(state.fingerprint for state in ring.states()))
+            response = await gateway.ask(ask(path="/v1/chat/completions"))
+            assert response.status == 200
+            assert server.keys == [ONE, TWO]
+            closed = await gateway.closed_calls(2)
+            assert [one.status.value for one in closed] == ["error", "ok"]
+
+    run(main())
+
+
 def test_a_stream_through_endpoint_gets_a_key_too(tmp_path: Path) -> None:
     (tmp_path / "k").write_text(ONE)
 

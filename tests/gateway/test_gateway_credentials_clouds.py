@@ -163,6 +163,29 @@ def test_what_is_not_metered_is_signed_with_its_body() -> None:
 
 
 @pytest.mark.usefixtures("in_environment")
+def test_tags_are_under_the_signature() -> None:
+    async def main() -> None:
+        arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/acme"
+        tags = {"tenant": "plain", "profiles": {"acme": {MODEL: arn}}}
+        providers = {"bedrock": {**BEDROCK["bedrock"], "tags": tags}}
+        async with gateway_for(providers, server=bedrock_server()) as gateway:
+            client = client_of(gateway, aws_access_key_id=ACME, aws_secret_access_key="any")
+            await converse(client)
+            await asyncio.to_thread(client.invoke_model, modelId=MODEL, body=CONVERSE)
+            in_body, in_header = gateway.provider.requests
+            for seen in (in_body, in_header):
+                verify(seen, gateway.provider.port, region="eu-west-1", token=TOKEN)
+                assert "application-inference-profile%2Facme/" in seen.line
+            assert json.loads(in_body.body)["requestMetadata"] == {"tollbook_tenant": "acme"}
+            told = in_header.header("x-amzn-bedrock-request-metadata")
+            assert told == '{"tollbook_tenant":"acme"}'
+            signed = in_header.header("authorization") or ""
+            assert "x-amzn-bedrock-request-metadata" in signed
+
+    run(main())
+
+
+@pytest.mark.usefixtures("in_environment")
 def test_a_callers_own_signature_is_refused_in_awss_shape() -> None:
     async def main() -> None:
         async with gateway_for(BEDROCK, server=bedrock_server()) as gateway:
