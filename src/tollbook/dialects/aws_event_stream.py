@@ -16,6 +16,7 @@ that does not is skipped.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -24,6 +25,9 @@ MAX_MESSAGE_BYTES: Final = 24 * 1024 * 1024
 MAX_HEADERS_BYTES: Final = 128 * 1024
 _PRELUDE_BYTES: Final = 12
 _CRC_BYTES: Final = 4
+_KNOWN_MAX: Final = 32
+_KNOWN_BYTES_MAX: Final = 512
+_unpack_prelude = Struct(">III").unpack_from
 _STRING: Final = 7
 _BYTES: Final = 6
 _FIXED_SIZES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -43,10 +47,11 @@ class AwsEvent(NamedTuple):
 class EventStreamReader:
     """Takes chunks, gives whole messages; holds no more than one of ``max_message_bytes``."""
 
-    __slots__ = ("_max_message_bytes", "_need", "_skip", "_tail", "damaged", "is_lost")
+    __slots__ = ("_known", "_max_message_bytes", "_need", "_skip", "_tail", "damaged", "is_lost")
 
     def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._max_message_bytes = max_message_bytes
+        self._known: dict[bytes, tuple[str, str]] = {}
         self._tail = bytearray()
         self._need = _PRELUDE_BYTES
         """How long the tail must be before it is worth looking at."""
@@ -103,20 +108,36 @@ class EventStreamReader:
             return min(total, left)
         end = at + total - _CRC_BYTES
         if crc32(chunk[at:end]) == int.from_bytes(chunk[end : end + _CRC_BYTES]):
-            events.append(_event(chunk[at + _PRELUDE_BYTES : end], header_bytes))
+            start = at + _PRELUDE_BYTES
+            headers = chunk[start : start + header_bytes]
+            known = self._known.get(headers) or self._learn(headers)
+            events.append(AwsEvent(known[0], known[1], chunk[start + header_bytes : end]))
         else:
             self.damaged += 1
         return total
 
+    def _learn(self, raw: bytes) -> tuple[str, str]:
+        """Return kind and name; a stream has few different headers, each on many messages."""
+        headers = read_headers(raw)
+        name = (
+            headers.get(":event-type")
+            or headers.get(":exception-type")
+            or headers.get(":error-code")
+            or ""
+        )
+        found = headers.get(":message-type", "event"), name
+        if len(self._known) < _KNOWN_MAX and len(raw) <= _KNOWN_BYTES_MAX:
+            self._known[raw] = found
+        return found
+
 
 def _prelude(chunk: bytes, at: int) -> tuple[int, int]:
     """Return the length of the headers and of the message; zeros for a wrong prelude."""
-    total = int.from_bytes(chunk[at : at + 4])
-    header_bytes = int.from_bytes(chunk[at + 4 : at + 8])
+    total, header_bytes, checksum = _unpack_prelude(chunk, at)
     if (
         header_bytes > MAX_HEADERS_BYTES
         or total < _PRELUDE_BYTES + header_bytes + _CRC_BYTES
-        or crc32(chunk[at : at + 8]) != int.from_bytes(chunk[at + 8 : at + 12])
+        or crc32(chunk[at : at + 8]) != checksum
     ):
         return 0, 0
     return header_bytes, total
@@ -146,14 +167,3 @@ def read_headers(raw: bytes) -> dict[str, str]:
         else:
             break
     return found
-
-
-def _event(content: bytes, header_bytes: int) -> AwsEvent:
-    headers = read_headers(content[:header_bytes])
-    name = (
-        headers.get(":event-type")
-        or headers.get(":exception-type")
-        or headers.get(":error-code")
-        or ""
-    )
-    return AwsEvent(headers.get(":message-type", "event"), name, content[header_bytes:])
