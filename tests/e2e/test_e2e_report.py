@@ -65,10 +65,10 @@ def test_the_cost_told_is_the_cost_booked(make_house: Callable[..., Any]) -> Non
                 extra_body=extra,
             ) as response:  # fmt: skip
                 told.append(told_in_comment(response.read().decode()))
-        raw = client.responses.with_raw_response.create(
+        response_raw = client.responses.with_raw_response.create(
             model="gpt-5", input="hi", extra_headers=REPORT
         )
-        told.append(told_in_headers(raw.headers))
+        told.append(told_in_headers(response_raw.headers))
     with httpx2.Client() as client2:
         body = {"model": "claude-sonnet-4-6", "max_tokens": 50, "messages": MESSAGES}
         for stream in (False, True):
