@@ -217,6 +217,7 @@ class BatchResult(Struct, frozen=True, array_like=True, gc=False, tag=7):
     service_tier: str | None = "batch"
     usage: tuple[bytes, ...] = ()
     problem: str | None = None
+    identity: Identity | None = None  # what its custom id alone says of the owner
 
 
 class BatchRead(Struct, frozen=True, array_like=True, gc=False, tag=8):

@@ -287,3 +287,16 @@ def test_endpoints_say_what_the_lines_were(world: W) -> None:
     assert world.rows("SELECT operation, path FROM entries ORDER BY entry_id") == [
         ("embeddings", "/v1/embeddings"), ("other", ""),
     ]  # fmt: skip
+
+
+def test_custom_ids_name_owners_also_of_batches_submitted_elsewhere(world: W) -> None:
+    named = tenant("globex", "custom_id")
+    world.write(world.result("globex:1", identity=named), world.result("x"))
+    assert {one: owner for one, (owner, *_) in world.owned().items()} == {
+        "globex:1": "globex", "x": "unknown",
+    }  # fmt: skip
+    world.write(world.submission(), world.ended())
+    assert {one: owner for one, (owner, *_) in world.owned().items()} == {
+        "globex:1": "globex", "x": "acme",
+    }  # fmt: skip
+    assert world.verify().is_clean

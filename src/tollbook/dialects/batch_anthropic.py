@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from tollbook.dialects.answer_json import is_given, short_text
 from tollbook.dialects.anthropic_plain import read_anthropic_answer
-from tollbook.dialects.batch_base import BatchFacts, InputLine, ResultLine
+from tollbook.dialects.batch_base import BatchFacts, InlineResults, InputLine, ResultLine
 from tollbook.dialects.batch_lines import ElementSplitter, custom_id_in
 from tollbook.dialects.batch_openai import time_ns
 from tollbook.dialects.batch_results import LineResults, custom_id_of
@@ -114,6 +114,10 @@ class AnthropicBatches:
             return []
         found = (_facts(one) for one in listed[:_MAX_LISTED])
         return [one for one in found if one is not None]
+
+    def read_inline(self, body: bytes) -> InlineResults | None:  # noqa: ARG002 -- results are asked for
+        """Return None: results are never in the batch."""
+        return None
 
     def shown_body(self, body: bytes, collection: str) -> bytes:
         """Return the answer with each ``results_url`` as a path on the server that was asked.

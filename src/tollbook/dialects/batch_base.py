@@ -58,6 +58,13 @@ class ResultLine(Struct, frozen=True):
     """Why nothing is known of what the line cost."""
 
 
+class InlineResults(NamedTuple):
+    """All results of a batch, where the answer about the batch has them."""
+
+    source_id: str
+    lines: list[ResultLine]
+
+
 class InputScanner(Protocol):
     """Reads an input while it passes. Never raises on what a client sent."""
 
@@ -110,6 +117,9 @@ class BatchReader(Protocol):
 
     def read_batches(self, body: bytes, path: str = "") -> list[BatchFacts]:
         """Return the batches that an answer describes: one, or a list of them."""
+
+    def read_inline(self, body: bytes) -> InlineResults | None:
+        """Return the results inside an answer about one batch, None where there are none."""
 
     def shown_body(self, body: bytes, collection: str) -> bytes:
         """Return an answer about batches as the client gets it, of the same length."""

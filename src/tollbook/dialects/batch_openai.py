@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.answer_json import is_given, short_text
-from tollbook.dialects.batch_base import BatchFacts, InputLine, ResultLine
+from tollbook.dialects.batch_base import BatchFacts, InlineResults, InputLine, ResultLine
 from tollbook.dialects.batch_lines import LineSplitter, custom_id_in
 from tollbook.dialects.batch_multipart import FilePart, boundary_of
 from tollbook.dialects.batch_results import LineResults, custom_id_of
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _NS_PER_S: Final = 1_000_000_000
 _MAX_LISTED: Final = 1000
+_MAX_INLINE: Final = 100_000
 _ENDED: Final = frozenset({
     "failed", "completed", "expired", "cancelled",
     "success", "timeout_exceeded",
@@ -95,6 +96,12 @@ class _Batch(Struct, gc=False):
     data: Raw = Raw()
 
 
+class _Inline(Struct, gc=False):
+    id: Any = None
+    output_file: Any = None
+    outputs: list[Raw] | None = None
+
+
 class _File(Struct, gc=False):
     id: Any = None
     object: Any = None
@@ -106,6 +113,7 @@ _decode_result = msgspec.json.Decoder(_Result).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
 _decode_batch = msgspec.json.Decoder(_Batch).decode
 _decode_batches = msgspec.json.Decoder(list[_Batch]).decode
+_decode_inline = msgspec.json.Decoder(_Inline).decode
 _decode_file = msgspec.json.Decoder(_File).decode
 _read_body = BodyReader(_Body, {"user": str, "safety_identifier": str}).read
 
@@ -158,6 +166,24 @@ class OpenAIBatches:
             return []
         found = (_facts(one) for one in listed[:_MAX_LISTED])
         return [one for one in found if one is not None]
+
+    def read_inline(self, body: bytes) -> InlineResults | None:
+        """Return the ``outputs`` of a Mistral job that was asked for with ``inline=true``.
+
+        Where the job has a file too, they are lines of that file, seen earlier.
+        """
+        try:
+            read = _decode_inline(body)
+        except DECODE_ERRORS:
+            return None
+        job_id, file_id = short_text(read.id), short_text(read.output_file)
+        if job_id is None or not read.outputs:
+            return None
+        lines = []
+        for at, raw in enumerate(read.outputs[:_MAX_INLINE], 1):
+            line = read_result(bytes(raw))
+            lines.append(line or ResultLine(f"(line {at})", problem="the line cannot be read"))
+        return InlineResults(file_id or job_id, lines)
 
     def shown_body(self, body: bytes, collection: str) -> bytes:  # noqa: ARG002 -- it names no address
         """Return the answer as it is."""

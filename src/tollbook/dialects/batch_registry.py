@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.batch_anthropic import AnthropicBatches
+from tollbook.dialects.batch_gemini import GeminiBatches
 from tollbook.dialects.batch_openai import OpenAIBatches
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ _READERS: Final[dict[str, BatchReader]] = {
     "openai": _OPENAI,
     "azure": _OPENAI,
     "anthropic": AnthropicBatches(),
+    "gemini": GeminiBatches(),
 }
 
 

@@ -57,3 +57,16 @@ def anthropic_batch_route(method: str, path: str) -> Route | None:
     if method != "GET":
         return None
     return RESULTS if action == "results" else STATE
+
+
+def gemini_watch(method: str, path: str) -> str | None:
+    """Return ``submit``, ``state`` or ``results`` for what has to do with batches, else None."""
+    if method == "POST":
+        if path.endswith(":batchGenerateContent"):
+            return "submit"
+        return "state" if path.endswith(":cancel") and "/batches/" in path else None
+    if method != "GET":
+        return None
+    if "/download/" in path and path.endswith(":download"):
+        return "results"
+    return "state" if path.endswith("/batches") or "/batches/" in path else None

@@ -11,12 +11,16 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from tollbook.call import Metering
 from tollbook.dialects.anthropic import Anthropic
 from tollbook.dialects.base import Route
+from tollbook.dialects.batch_routes import FILE_RESULTS, STATE, SUBMIT, gemini_watch
 from tollbook.dialects.hosted import hosted
 from tollbook.dialects.http_head import plain_path
 from tollbook.dialects.openai import OpenAI
+from tollbook.dialects.realtime_usage import REALTIME
 from tollbook.dialects.request_body import as_model
 
 GENERATE: Final = "generate_content"
@@ -39,6 +43,7 @@ _RAW: Final = {"rawPredict": None, "streamRawPredict": True}
 _MAX_PATHS: Final = 4096
 _OPENAI: Final = OpenAI()
 _ANTHROPIC: Final = Anthropic()
+_BATCHES: Final = {"submit": SUBMIT, "state": STATE, "results": FILE_RESULTS}
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
 
 
@@ -52,7 +57,7 @@ class _Place(NamedTuple):
 
 
 @lru_cache(maxsize=_MAX_PATHS)
-def route_of(method: str, path: str) -> Route:
+def route_of(method: str, path: str) -> Route:  # noqa: PLR0911 -- one return for each kind of path
     """Classify a request; the path has no query."""
     path = plain_path(path)
     region = _region(path)
@@ -61,6 +66,11 @@ def route_of(method: str, path: str) -> Route:
         _, found, rest = path.partition(mark)
         if found:
             return hosted("openai", _OPENAI.route(method, "/" + rest), region=place)
+    watch = gemini_watch(method, path)
+    if watch is not None:
+        return structs.replace(_BATCHES[watch], region=place)
+    if method == "GET" and path.endswith("BidiGenerateContent"):
+        return Route(REALTIME, Metering.METERED, inspects_body=False, region=place, is_socket=True)
     if method == "GET" and (path.endswith("/models") or "/models/" in path):
         return Route("models", Metering.FREE, inspects_body=False, region=place)
     if method != "POST":

@@ -30,6 +30,7 @@ from tollbook.ledger.batches_state import (
     save_owners,
     save_source,
     save_upload,
+    source_key,
     uploads_of,
     uuid_text,
     uuids,
@@ -57,23 +58,32 @@ class Owners:
         connection: of the transaction.
         batch: None where only the file of results is known.
         custom_ids: the lines that will be asked for.
+        source: the one that they stand in, where the batch does not name it.
     """
 
     def __init__(
-        self, connection: Connection, batch: ProviderBatch | None, custom_ids: Sequence[str]
+        self,
+        connection: Connection,
+        batch: ProviderBatch | None,
+        custom_ids: Sequence[str],
+        source: Source | None = None,
     ) -> None:
         self._base: Identity = batch_owner(None, None)
-        self._lines: dict[str, bytes] = {}
         self._known: dict[bytes, Identity] = {}
+        read_from = [] if source is None else [source_key(source.provider, source.source_id)]
         if batch is None:
+            self._lines = owners_of(connection, read_from, custom_ids)
             return
+        read_from += [source_key(batch.provider, one) for one in batch.result_ids]
         uploads = uploads_of(connection, batch)
         submitted = None if batch.identity is None else decode_identity(batch.identity)
         self._base = batch_owner(submitted, uploads[0].identity if uploads else None)
         calls = [one.call_id for one in uploads]
         if batch.call_id is not None:
             calls.append(batch.call_id)
-        self._lines = owners_of(connection, calls, custom_ids)
+        # What was submitted says more than the custom id, which is all that results repeat.
+        self._lines = owners_of(connection, read_from, custom_ids)
+        self._lines |= owners_of(connection, calls, custom_ids)
 
     @property
     def whole(self) -> Identity:
@@ -219,7 +229,9 @@ class BatchBooks:
                 "call_id": uuids([frame.call_id for frame, _ in new.values()]),
             },
         )
-        owners = Owners(connection, batch, [frame.custom_id for frame, _ in new.values()])
+        self._save_named(connection, source, [frame for frame, _ in new.values()])
+        custom_ids = [frame.custom_id for frame, _ in new.values()]
+        owners = Owners(connection, batch, custom_ids, source)
         calls = [
             line_call(frame, evidence, batch, owners.of(frame.custom_id))
             for frame, evidence in new.values()
@@ -228,6 +240,18 @@ class BatchBooks:
             first, *calls = calls
             self._supersede(connection, batch, first)
         self._append(calls)
+
+    def _save_named(
+        self, connection: Connection, source: Source, frames: Sequence[BatchResult]
+    ) -> None:
+        """Keep the owners that custom ids name, for when more is known of the batch."""
+        named = [(one.custom_id, one.identity) for one in frames if one.identity is not None]
+        if named:
+            save_owners(connection, [BatchOwners(
+                source_key(source.provider, source.source_id), frames[0].at_ns,
+                tuple(identity for _, identity in named),
+                tuple((custom_id, at) for at, (custom_id, _) in enumerate(named)),
+            )])  # fmt: skip
 
     def _not_booked(
         self, connection: Connection, source: Source, found: list[Line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -242,6 +243,11 @@ def save_owners(connection: Connection, frames: Sequence[BatchOwners]) -> None:
                 "at_us": pa.array(times, pa.int64()),
             },
         )
+
+
+def source_key(provider: str, source_id: str) -> bytes:
+    """Return what stands for a call id where an owner was read from results."""
+    return sha256(f"{provider}\n{source_id}".encode()).digest()[:16]
 
 
 def owners_of(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tollbook.config.batch import Batch
     from tollbook.config.schema import Provider
 
-_MAX_STATE_BYTES: Final = 16 * 1024 * 1024
+_MAX_STATE_BYTES: Final = 64 * 1024 * 1024
 _MAX_FETCH_S: Final = 3600.0
 """Longest that one source of results may take, however busily it trickles."""
 _OK: Final = 200

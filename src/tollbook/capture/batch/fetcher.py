@@ -17,6 +17,7 @@ from tollbook import clock
 from tollbook.call import BatchRead
 from tollbook.capture.batch.fetch_http import FetchError, ProviderClient
 from tollbook.capture.batch.frames import result_frame, seen_frame
+from tollbook.capture.batch.owners import CustomIds
 from tollbook.dialects.batch_base import BatchFacts
 from tollbook.dialects.batch_registry import batches_of
 
@@ -84,6 +85,7 @@ class Fetcher:
         stop: threading.Event,
     ) -> None:
         self._batch, self._stop = config.batch, stop
+        self._custom_ids = CustomIds(config.batch.custom_id_pattern)
         self._sink, self._waiting = sink, waiting
         self._clients: dict[str, ProviderClient] = {}
         self._readers: dict[str, BatchReader] = {}
@@ -145,6 +147,10 @@ class Fetcher:
                 raise FetchError("the provider's answer does not describe the batch")  # noqa: TRY301 -- handled as the others are
             (facts,) = found
             self._write([seen_frame(facts, one.provider, one.dialect, collection)])
+            inline = reader.read_inline(body)
+            if inline is not None and (one.provider, inline.source_id) not in self._read:
+                self._write_results(one, inline.source_id, inline.lines)
+                self._finish(one, inline.source_id, len(inline.lines))
             for source_id in facts.result_ids if facts.is_ended else ():
                 if (one.provider, source_id) not in self._read:
                     self._fetch(one, reader, reader.results_path(collection, source_id), source_id)
@@ -168,13 +174,17 @@ class Fetcher:
             if self._stop.is_set():
                 raise FetchError("the process ends; the rest is read by the next one")
         self._write_results(one, source_id, scanner.finish())
-        self._write([BatchRead(clock.unix_ns(), one.provider, source_id, scanner.lines)])
+        self._finish(one, source_id, scanner.lines)
+
+    def _finish(self, one: OpenBatch, source_id: str, lines: int) -> None:
+        self._write([BatchRead(clock.unix_ns(), one.provider, source_id, lines)])
         self._read.add((one.provider, source_id))
 
     def _write_results(self, one: OpenBatch, source_id: str, lines: Sequence[ResultLine]) -> None:
         if lines:
             self._write([
-                result_frame(line, one.provider, one.dialect, source_id) for line in lines
+                result_frame(line, one.provider, one.dialect, source_id, self._custom_ids)
+                for line in lines
             ])  # fmt: skip
 
     def _discover(self, name: str) -> None:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from tollbook import clock, ids
 from tollbook.call import BatchResult, BatchSeen
+from tollbook.capture.batch.owners import line_identity
+from tollbook.dialects.batch_base import InputLine
 
 if TYPE_CHECKING:
     from tollbook.call import Identity
+    from tollbook.capture.batch.owners import CustomIds
     from tollbook.dialects.batch_base import BatchFacts, ResultLine
 
 
@@ -44,8 +47,13 @@ def seen_frame(
     )
 
 
-def result_frame(line: ResultLine, provider: str, dialect: str, source_id: str) -> BatchResult:
-    """Return a line of results as it is handed to the ledger; never its text."""
+def result_frame(
+    line: ResultLine, provider: str, dialect: str, source_id: str, custom_ids: CustomIds
+) -> BatchResult:
+    """Return a line of results as it is handed to the ledger; never its text.
+
+    Its custom id is read again: the submission may not have passed through the gateway.
+    """
     metered = line.metered
     now_ns = clock.unix_ns()
     return BatchResult(
@@ -64,4 +72,5 @@ def result_frame(line: ResultLine, provider: str, dialect: str, source_id: str) 
         model_actual=metered.model_actual,
         usage=metered.usage if line.problem is None else (),
         problem=line.problem,
+        identity=line_identity(InputLine(line.custom_id, ()), custom_ids),
     )

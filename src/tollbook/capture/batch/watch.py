@@ -28,8 +28,8 @@ if TYPE_CHECKING:
         ResultScanner,
     )
 
-_MAX_STATE_BYTES: Final = 16 * 1024 * 1024
-"""Largest answer about batches that is read; a list of a hundred is some hundred kilobytes."""
+_MAX_STATE_BYTES: Final = 64 * 1024 * 1024
+"""Largest answer about batches that is read; Gemini's may hold the results."""
 _OK: Final = 200
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -138,12 +138,18 @@ class BatchWatch:
                 call_id=opened.call_id if is_submission else None,
                 identity=opened.identity if is_submission else None,
             ))  # fmt: skip
+        inline = self._reader.read_inline(body)
+        if inline is not None:
+            self.results(inline.lines, inline.source_id)
+            self.read_whole(inline.source_id, len(inline.lines))
 
     def results(self, lines: Sequence[ResultLine], source_id: str) -> None:
         """Hand over lines of results."""
         opened, turn = self._opened, self._batches.turn
         for line in lines:
-            turn.append(result_frame(line, opened.provider, opened.dialect, source_id))
+            turn.append(result_frame(
+                line, opened.provider, opened.dialect, source_id, self._batches.custom_ids
+            ))  # fmt: skip
         if lines:
             turn.schedule()
 
@@ -166,7 +172,7 @@ class StateMeter:
         self._size_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Keep the chunk; beyond 16 MiB pass it, and what was kept."""
+        """Keep the chunk; beyond 64 MiB pass it, and what was kept."""
         self._size_bytes += len(chunk)
         if self._size_bytes <= _MAX_STATE_BYTES:
             self._chunks.append(chunk)
