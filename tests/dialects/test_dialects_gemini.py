@@ -65,7 +65,6 @@ def test_paths_that_are_metered(
         ("POST", "/v1beta/cachedContents", "unmetered"),
         ("POST", "/upload/v1beta/files", "unmetered"),
         ("POST", "/v1beta/models/veo-3.1:predictLongRunning", "unmetered"),
-        ("POST", f"{FLASH}:batchGenerateContent", "unmetered"),
         ("POST", f"{VERTEX}/google/models/multimodalembedding@001:predict", "unmetered"),
         ("POST", f"{VERTEX}/unknown/models/m:rawPredict", "unmetered"),
         ("GET", "/v1beta/interactions/i-1", "unmetered"),
@@ -106,6 +105,12 @@ def test_paths_that_speak_another_api(
     assert (route.api, route.operation, route.model) == (api, operation, model)
     assert route.is_stream is is_stream
     assert (route.metering is Metering.FREE) == (operation == "count_tokens")
+
+
+def test_batches_of_a_hosted_api_are_not_called_free() -> None:
+    for path in ("/v1beta/openai/batches", "/v1beta/openai/files"):
+        route = DIALECT.route("POST", path)
+        assert (route.metering, route.watch, route.inspects_body) == ("unmetered", None, False)
 
 
 @pytest.mark.parametrize(

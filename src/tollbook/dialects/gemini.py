@@ -15,6 +15,7 @@ from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter
 from tollbook.dialects.estimate import measure_with
 from tollbook.dialects.gemini_errors import google_error_body
 from tollbook.dialects.gemini_interactions import InteractionStreamMeter, read_interaction
+from tollbook.dialects.gemini_live import LiveMeter
 from tollbook.dialects.gemini_paths import EMBED, GENERATE, IMAGE, INTERACTIONS, route_of
 from tollbook.dialects.gemini_plain import (
     read_gemini_answer,
@@ -24,7 +25,7 @@ from tollbook.dialects.gemini_plain import (
 from tollbook.dialects.gemini_request import read_gemini_request
 from tollbook.dialects.gemini_stream import GenerateArrayMeter, GenerateStreamMeter
 from tollbook.dialects.gemini_usage import read_gemini_usage
-from tollbook.dialects.hosted import HostingDialect
+from tollbook.dialects.hosted import HostedRoute, HostingDialect
 from tollbook.dialects.http_head import (
     attempt_of,
     bearer_token,
@@ -40,14 +41,14 @@ from tollbook.usage import Kinds
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tollbook.dialects.base import Dialect, NativeTags
+    from tollbook.dialects.base import Dialect, NativeTags, SocketMeter
 
 _KEY: Final = b"x-goog-api-key"
 _OAUTH: Final = ("ya29.", "eyJ")
 """How access tokens of Google, and signed ones, begin; all else is an API key."""
 _model_in = re.compile(rb"(?<=/models/)[^/:?%]+(?=(?::|%3[aA])\w+(?:\?|$))")
 _MAX_KEY_CHARS: Final = 4096
-_COUNTED: Final = b'"candidatesTokenCount"'
+_counts_output = re.compile(rb'"(?:candidates|response)TokenCount"').search
 
 
 class Gemini(HostingDialect):
@@ -115,6 +116,10 @@ class Gemini(HostingDialect):
             return GenerateArrayMeter()
         return PlainMeter(read_gemini_answer, is_error=is_error)
 
+    def socket_meter(self, route: Route) -> SocketMeter | None:
+        """Return a meter of the Live API."""
+        return LiveMeter() if route.is_socket and not isinstance(route, HostedRoute) else None
+
     def attempt(self, headers: Sequence[Header]) -> int:
         """Return the attempt as the official SDKs of OpenAI and Anthropic count it."""
         return attempt_of(headers)
@@ -131,7 +136,7 @@ class Gemini(HostingDialect):
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""
         closed = call.closed
         model = closed.model_actual or call.opened.model_requested
-        if not closed.usage_complete and any(_COUNTED in raw for raw in closed.usage):
+        if not closed.usage_complete and any(_counts_output(raw) for raw in closed.usage):
             # Each chunk counts all before it: better than the length of the text.
             closed = structs.replace(closed, output_chars=0, output_events=0)
             call = structs.replace(call, closed=closed)

@@ -70,7 +70,10 @@ def route_of(method: str, path: str) -> Route:  # noqa: PLR0911 -- one return fo
     if watch is not None:
         return structs.replace(_BATCHES[watch], region=place)
     if method == "GET" and path.endswith("BidiGenerateContent"):
-        return Route(REALTIME, Metering.METERED, inspects_body=False, region=place, is_socket=True)
+        # The connection itself costs nothing; its turns are calls of their own.
+        return Route(
+            REALTIME, Metering.UNMETERED, inspects_body=False, region=place, is_socket=True
+        )
     if method == "GET" and (path.endswith("/models") or "/models/" in path):
         return Route("models", Metering.FREE, inspects_body=False, region=place)
     if method != "POST":
