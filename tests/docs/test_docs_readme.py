@@ -128,7 +128,7 @@ def test_toml_in_the_pages_is_accepted(tmp_path: Path) -> None:
     """Each block of settings, by itself, is what the schema accepts."""
     blocks = [
         block
-        for page in (ROOT / "README.md", ROOT / "docs" / "reports.md")
+        for page in (ROOT / "README.md", ROOT / "docs" / "reports.md", ROOT / "docs" / "prices.md")
         for block in _BLOCK.findall(page.read_text(encoding="utf-8"))
         if re.match(r"\s*\[", block)
     ]

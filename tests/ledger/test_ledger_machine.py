@@ -1,4 +1,8 @@
-"""Whatever happens in whatever order: every written call is booked exactly once, to the pico."""
+"""Whatever happens in whatever order: every written call is booked exactly once, to the pico.
+
+Some calls have further parts, some are answers from the cache, some come with the provider's own
+figure of their cost; the number of input tokens says which.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
+from tollbook.dialects.base import Part
+from tollbook.dialects.openai import OpenAI
 from tollbook.ledger.rerate import rerate
+from tollbook.usage import Kinds
 
 W = Any
 _CRASH_AT = [
@@ -29,6 +37,21 @@ _CRASH_AT = [
     "tollbook.ledger.store.batch_hash",
     "tollbook.ledger.batch.price_calls",
 ]
+_EVERY_THIRD = 3
+_REPORTED_PICO = 12_345
+_measure = OpenAI.measure
+
+
+def _measure_with_parts(self: OpenAI, call: Any) -> Any:
+    """Read a call as the dialect does; every third number of input tokens has a part more."""
+    measured = _measure(self, call)
+    tokens = measured.kinds.uncached_input_tokens if measured.kinds else 1
+    if tokens % _EVERY_THIRD or not tokens:
+        return measured
+    part = Part(Kinds(tokens // _EVERY_THIRD, requests=1), "m-2", "pass")
+    return replace(measured, further=(part,), reported_cost_pico=_REPORTED_PICO)
+
+
 _PRICES = [("2", "8"), ("3", "8"), ("0.15", "0.6"), ("0", "0")]
 
 
@@ -51,6 +74,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.interrupted: set[bytes] = set()
         self.priced_at: dict[bytes, tuple[str, str]] = {}
         self.prices = _PRICES[0]
+        self.cached: set[bytes] = set()
 
     def teardown(self) -> None:
         self.world.close()
@@ -72,11 +96,18 @@ class LedgerMachine(RuleBasedStateMachine):
         assert writer.flush()
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), tokens=st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)))
-    def close_call(self, data: st.DataObject, tokens: tuple[int, int]) -> None:
+    @rule(
+        data=st.data(), tokens=st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)),
+        is_cached=st.sampled_from([False, False, True]),
+    )  # fmt: skip
+    def close_call(self, data: st.DataObject, tokens: tuple[int, int], *, is_cached: bool) -> None:
         at = data.draw(st.integers(0, len(self.open) - 1))
         writer, opened = self.open.pop(at)
-        writer.append(self.world.closed(opened, *tokens))
+        fields: dict[str, Any] = {}
+        if is_cached:
+            fields = {"is_billable": False, "cached_from": opened.call_id}
+            self.cached.add(opened.call_id)
+        writer.append(self.world.closed(opened, *tokens, **fields))
         assert writer.flush()
         self.done[opened.call_id] = tokens
 
@@ -143,31 +174,52 @@ class LedgerMachine(RuleBasedStateMachine):
         assert counts.keys() <= self.done.keys()
         for call_id in counts:
             self.priced_at.setdefault(call_id, self.prices)
-        ((calls, input_tokens, output_tokens, cost, parts),) = self.world.rows(
-            "SELECT sum(calls), sum(uncached_input_tokens), sum(visible_output_tokens),"
-            " CAST(sum(cost_usd) * 1000000000000 AS HUGEINT),"
-            " CAST((sum(uncached_input_tokens_cost_usd) + sum(visible_output_tokens_cost_usd))"
-            " * 1000000000000 AS HUGEINT) FROM entries"
+        ((calls, requests, input_tokens, output_tokens, reported, saved, cost, parts),) = (
+            self.world.rows(
+                "SELECT sum(calls), sum(requests), sum(uncached_input_tokens),"
+                " sum(visible_output_tokens),"
+                " CAST(sum(reported_cost_usd) * 1000000000000 AS HUGEINT),"
+                " CAST(sum(saved_cost_usd) * 1000000000000 AS HUGEINT),"
+                " CAST(sum(cost_usd) * 1000000000000 AS HUGEINT),"
+                " CAST((sum(uncached_input_tokens_cost_usd) + sum(visible_output_tokens_cost_usd))"
+                " * 1000000000000 AS HUGEINT) FROM entries"
+            )
         )
-        tokens = [self.done[call_id] for call_id in counts]
-        assert (calls or 0) == len(tokens)
-        assert (input_tokens or 0) == sum(one for one, _ in tokens)
+        billed = [call_id for call_id in counts if call_id not in self.cached]
+        tokens = [self.done[call_id] for call_id in billed]
+        assert (calls or 0) == len(counts)
+        assert (requests or 0) == len(billed)
+        assert (input_tokens or 0) == sum(one + self._part(one) for one, _ in tokens)
         assert (output_tokens or 0) == sum(one for _, one in tokens)
-        assert (cost or 0) == (parts or 0) == sum(self._pico(call_id) for call_id in counts)
+        assert (cost or 0) == (parts or 0) == sum(map(self._pico, billed))
+        assert (saved or 0) == sum(self._pico(one) for one in counts if one in self.cached)
+        several = [one for one, _ in tokens if self._part(one)]
+        assert (reported or 0) == _REPORTED_PICO * len(several)
         ((by_tenant,),) = self.world.rows(
             "SELECT sum(part) FROM (SELECT sum(calls) AS part FROM entries GROUP BY tenant_id)"
         )
-        assert (by_tenant or 0) == len(tokens)
+        assert (by_tenant or 0) == len(counts)
         return set(counts)
 
     def _pico(self, call_id: bytes) -> int:
         """Dollars per million tokens times tokens, in pico: worked out without the ledger."""
-        amounts = zip(self.done[call_id], self.priced_at[call_id], strict=True)
+        read, written = self.done[call_id]
+        amounts = zip(
+            (read + self._part(read), written), self.priced_at[call_id], strict=True
+        )  # fmt: skip
         return sum(tokens * round(float(usd) * 100) * 10_000 for tokens, usd in amounts)
+
+    @staticmethod
+    def _part(input_tokens: int) -> int:
+        """Input tokens of the further part of a call with so many."""
+        return 0 if input_tokens % _EVERY_THIRD else input_tokens // _EVERY_THIRD
 
 
 @pytest.mark.slow
-def test_every_call_exactly_once_whatever_happens(new_world: Any) -> None:
+def test_every_call_exactly_once_whatever_happens(
+    new_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenAI, "measure", _measure_with_parts)
     LedgerMachine.world_type = new_world
     run_state_machine_as_test(
         LedgerMachine,

@@ -199,15 +199,19 @@ def _completeness(
             for row, sums in states
             if all(row[name] == value for name, value in wanted.items())
         )
-        parts = total.get(measures.UNPRICED_PARTS) or 0
-        return Share((total.get(measures.CALLS) or 0) + parts, cost_text(total))
+        return Share(total.get(measures.CALLS) or 0, cost_text(total))
+
+    def unpriced() -> Share:
+        own = share(price_state="unpriced")
+        parts = sum(sums.get(measures.UNPRICED_PARTS) or 0 for _, sums in states)
+        return Share(own.calls + parts, None) if parts else own
 
     assert STATES == ("unattributed", "price_state", "usage_source", "status")
     complete_until = freshness.complete_until
     return Completeness(
         complete_until=min(complete_until, until) if complete_until else None,
         unattributed=share(unattributed=True),
-        unpriced=share(price_state="unpriced"),
+        unpriced=unpriced(),
         estimated=share(usage_source="estimated"),
         unmetered=share(price_state="unmetered"),
         interrupted=share(status="interrupted"),
