@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.gateway.kit import ANSWER, CHAT_BODY, FakeKeys, Provider, answer, run, until
 from tests.gateway.provider_kit import ACME, BOUND, gateway_for, post
+from tests.gateway.socket_kit import handshake
 
 from tollbook.books import open_books
 from tollbook.books.directory import KeyDirectory
@@ -206,6 +207,28 @@ def test_a_route_repeats_a_refused_call_with_the_next_key() -> None:
             assert server.keys == [ONE, TWO]
             closed = await gateway.closed_calls(2)
             assert [one.status.value for one in closed] == ["error", "ok"]
+
+    run(main())
+
+
+def test_a_socket_that_is_declined_benches_its_key_too() -> None:
+    async def main() -> None:
+        server = Judge(first="401 Unauthorized")
+        keys = [{"env": "A", "weight": 9}, {"env": "B"}]
+        environ = {"A": ONE, "B": TWO}
+        openai = {"dialect": "openai", "api_keys": keys}
+        async with gateway_for({"openai": openai}, server=server, environ=environ) as gateway:
+            ring = gateway.service.upstreams[b"openai"].signer
+            assert ring is not None
+            await until(lambda: all(state.fingerprint for state in ring.states()))
+            asking = handshake("/openai/v1/realtime?model=m", authorization=False)
+            asking = asking.replace(
+                b"\r\n\r\n", f"\r\nAuthorization: Bearer {ACME}\r\n\r\n".encode()
+            )
+            declined = await gateway.ask(asking)
+            assert declined.status == 401
+            await gateway.ask(asking)
+            assert server.keys == [ONE, TWO]
 
     run(main())
 

@@ -96,7 +96,7 @@ class SocketSession(SocketState):
             side.transport.abort()
             return
         self._provider = side.transport
-        credential = signed(admitted, self._facts, "GET")
+        self._signed = credential = signed(admitted, self._facts, "GET")
         pieces = [b"GET ", upstream.path_prefix, admitted.target, upstream.host_line]
         pieces += [*admitted.lines, self._facts.lines]
         if credential is not None:
@@ -114,6 +114,8 @@ class SocketSession(SocketState):
             return
         self._is_open = True
         self._http_status = _SWITCHED
+        if self._signed is not None:
+            self._signed.answered(_SWITCHED, {})
         self._service.metrics.open_streams += 1
         self._client.write(switching_protocols(headers, self._call_id))
         early, self._early = self._early, b""
@@ -131,6 +133,8 @@ class SocketSession(SocketState):
         if self._is_ended:
             return
         self._http_status = status
+        if self._signed is not None:
+            self._signed.answered(status, dict(headers))
         pieces = [STATUS_LINES[status], b"x-tollbook-call-id: ", self._call_id, b"\r\n"]
         pieces += response_fields(headers, frozenset())
         pieces.append(b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body))

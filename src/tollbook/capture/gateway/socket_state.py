@@ -15,6 +15,7 @@ from tollbook.capture.gateway.socket_frames import CLOSE_GOING_AWAY, FrameReader
 from tollbook.capture.gateway.socket_open import admit
 
 if TYPE_CHECKING:
+    from tollbook.capture.gateway.credentials.base import Signed
     from tollbook.capture.gateway.service import Service
     from tollbook.capture.gateway.socket_open import Opening
     from tollbook.dialects.base import SocketMeter
@@ -34,6 +35,7 @@ class SocketState:
         self._opening = opening
         self._upstream = opening.admitted.upstream
         self._provider: asyncio.Transport | None = None
+        self._signed: Signed | None = None
         self._opened, self._facts, self._refusal = admit(service, opening)
         self._started_ns = clock.monotonic_ns()
         self._book = SocketBook(service, self._opened)
