@@ -34,10 +34,15 @@ class RouteTarget(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     """Longest wait for a connection, where that is less than the provider's."""
     first_byte_timeout_s: Duration | None = None
     """Longest wait for the head of an answer, instead of the provider's."""
-    prefix: Annotated[
-        str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="a path such as /v1, or nothing")
-    ] = "/v1"
-    """What ``/v1`` of a request becomes at this provider."""
+    prefix: (
+        Annotated[
+            str,
+            Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="a path such as /v1, or nothing"),
+        ]
+        | None
+    ) = None
+    """What ``/v1`` of a request becomes at this provider; unset: ``/openai/v1`` at Groq's own
+    address, else ``/v1``."""
 
 
 class Breaker(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -56,8 +56,8 @@ class RoutedExchange(AttemptExchange):
 
     # from the pool
 
-    def _release_open(self, is_on_file: bool) -> None:  # noqa: FBT001 -- see Turn.then
-        super()._release_open(is_on_file)
+    def _send_on(self) -> None:
+        super()._send_on()
         self._limit_connect()
 
     def _key_ready(self, refusal: Refusal | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from tollbook.capture.gateway.routing.breaker import CircuitBreaker
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 _FAILED_AS_S: Final = 10.0
 """A failure counts in that average as an answer that took at least so long."""
+_OWN_PREFIX: Final = {"api.groq.com": "/openai/v1"}
+"""Where providers have the endpoints that others have under ``/v1``, by host."""
 _NEWEST_SHARE: Final = 0.2
 """Of the newest sample in the moving average of the time to first byte."""
 
@@ -31,7 +34,10 @@ class Target:
         self.label = f"{upstream.name}/{settings.model or '*'}"
         """Unique within its route."""
         self.weight = settings.weight
-        self.prefix = settings.prefix.encode("ascii")
+        prefix = settings.prefix
+        if prefix is None:
+            prefix = _OWN_PREFIX.get(urlsplit(upstream.settings.base_url).netloc, "/v1")
+        self.prefix = prefix.encode("ascii")
         self.first_byte_timeout_s = settings.first_byte_timeout_s
         connect_s = settings.connect_timeout_s
         if connect_s is not None and connect_s >= upstream.settings.connect_timeout_s:
