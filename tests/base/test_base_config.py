@@ -65,7 +65,10 @@ CARD = '[[prices]]\nprovider = "openai"\nmodel = "gpt-4o"\neffective_from = "202
             '[providers.eu]\ndialect = "openai"',
             "FILE: providers.eu.base_url: is missing; expected a URL such as https://host/path",
         ),
-        (EU + 'key = "x"', "FILE: providers.eu.key: no such setting; expected one of api_key_env"),
+        (
+            EU + 'key = "x"',
+            "FILE: providers.eu.key: no such setting; expected one of api_key_command",
+        ),
         (EU + 'api_key = "x"', "FILE: providers.eu.api_key: no such setting; did you mean api_key"),
         (EU + "max_connections = 0", "FILE: providers.eu.max_connections: expected a whole num"),
         (

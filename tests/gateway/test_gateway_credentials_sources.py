@@ -21,6 +21,7 @@ from tollbook.capture.gateway.credentials.readers import (
     _key_of,
     reader_of,
 )
+from tollbook.config import load_config
 from tollbook.config.credentials import KeySource, key_sources
 from tollbook.config.schema import Provider
 
@@ -234,6 +235,21 @@ def test_settings_that_cannot_be_meant(settings: dict[str, object], says: str) -
     base = {"dialect": "openai", "base_url": "http://x", "api_key_env": "A"}
     with pytest.raises(msgspec.ValidationError, match=says):
         msgspec.convert({**base, **settings}, Provider)
+
+
+def test_lists_and_tables_may_come_from_variables() -> None:
+    config = load_config(
+        None,
+        {
+            "TOLLBOOK_PROVIDERS__OPENAI__API_KEY_COMMAND": '["vault", "read"]',
+            "TOLLBOOK_PROVIDERS__OPENAI__HEADERS": '{"OpenAI-Project" = "proj"}',
+            "TOLLBOOK_PROVIDERS__OPENAI__TAGS__TENANT": "plain",
+        },
+    )
+    openai = config.providers["openai"]
+    assert openai.api_key_command == ["vault", "read"]
+    assert openai.headers == {"OpenAI-Project": "proj"}
+    assert openai.tags.tenant == "plain"
 
 
 def test_nothing_is_logged_by_reading(caplog: pytest.LogCaptureFixture) -> None:

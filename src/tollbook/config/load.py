@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE = "tollbook.toml"
 ENV_PREFIX = "TOLLBOOK_"
+_LISTS = {"prices": "price cards", "budgets": "budgets"}
 _COMPLETED = ("dialect", "base_url", "api_key_env", "list_prices", "inject_stream_usage")
 """What a section for a known provider need not repeat."""
 _MAX_FILE_BYTES = 1024 * 1024
@@ -109,8 +110,8 @@ def _settings_in(environ: Mapping[str, str]) -> list[tuple[str, list[str], str]]
             path = variable[len(ENV_PREFIX) :].lower().split("__")
             if path[0] not in sections:
                 raise ConfigError(variable, path[0], no_such(path[0], sections))
-            if path[0] == "prices":
-                raise ConfigError(variable, "prices", f"price cards belong in {DEFAULT_FILE}")
+            if path[0] in _LISTS:
+                raise ConfigError(variable, path[0], f"{_LISTS[path[0]]} belong in {DEFAULT_FILE}")
             found.append((variable, path, text))
     return found
 
@@ -132,9 +133,9 @@ def _with_setting(raw: dict[str, Any], path: list[str], text: str, variable: str
 
 
 def _typed(text: str) -> object:
-    """Read a variable's text as TOML would (numbers, booleans), else as a string."""
+    """Read a variable's text as TOML would (numbers, booleans, lists, tables), else as text."""
     try:
         value = tomllib.loads(f"value = {text}", parse_float=Decimal)["value"]
     except tomllib.TOMLDecodeError:
         return text
-    return value if isinstance(value, (int, bool, Decimal)) else text
+    return value if isinstance(value, (int, bool, Decimal, list, dict)) else text
