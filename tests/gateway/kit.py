@@ -323,6 +323,7 @@ async def running(
     tls: ssl.SSLContext | None = None,
     base_url: str | None = None,
     identity: dict[str, Any] | None = None,
+    cache: dict[str, Any] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve on a free port; provider ``openai`` is the scriptable one."""
     provider = provider or Provider()
@@ -340,6 +341,7 @@ async def running(
                 "gateway": {"shutdown_timeout_s": 1.0, **(settings or {})},
                 "providers": {"openai": openai, "claude": {**openai, "dialect": "anthropic"}},
                 "identity": identity or {},
+                "response_cache": cache or {},
             },
             Config,
         )

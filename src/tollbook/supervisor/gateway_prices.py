@@ -121,7 +121,9 @@ def _told(charge: Charge) -> Cost:
         saved_pico=None if None in saved else sum(one or 0 for one in saved),
         usage=()
         if total is None
-        else tuple((kind, n) for kind, n in zip(KINDS, total, strict=True) if n),
+        else tuple(
+            (kind, n) for kind, n in zip(KINDS, total, strict=True) if n and kind != "requests"
+        ),
         usage_source=charge.source.value,
         price_card=charge.card_id,
     )

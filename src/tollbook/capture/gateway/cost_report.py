@@ -33,7 +33,7 @@ class Cost(NamedTuple):
     saved_pico: int | None = None
     """What an answer from the response cache would have cost."""
     usage: tuple[tuple[str, int], ...] = ()
-    """The kinds that are not zero, by name."""
+    """The kinds that are not zero, by name, but for the one request that every call is."""
     usage_source: str = "none"
     price_card: str | None = None
 
