@@ -72,7 +72,7 @@ def reported_cost(objects: tuple[bytes, ...]) -> ReportedCost:
 
 
 def _usd(costs: _Costs) -> Decimal | None:
-    if costs.cost_in_usd_ticks is not None:
+    if costs.cost_in_usd_ticks:  # hosts that bill otherwise (Azure) leave it at zero
         return Decimal(costs.cost_in_usd_ticks).scaleb(-10)
     raw = bytes(costs.cost)
     if not raw or raw == b"null":

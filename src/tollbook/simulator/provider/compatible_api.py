@@ -66,6 +66,7 @@ class CompatibleApi(OpenAiApi):
         body: Any = msgspec.json.decode(plain.body)
         if body.get("usage"):
             body["usage"] = self.usage(body["usage"], generation)
+        body.setdefault("id", f"sim-{generation.seed:024x}")
         return plain._replace(body=_encode(body))
 
     def _event(self, event: Event, generation: Generation) -> Event:
