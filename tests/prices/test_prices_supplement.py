@@ -47,6 +47,8 @@ def card(provider: str, model: str, tier: str | None = None) -> RateCard:
         ("cohere", "rerank-v3.5", None, Kinds(search_units=500), "1"),
         ("aws", "cohere.rerank-v3-5:0", None, Kinds(search_units=1), "0.002"),
         ("aws", "amazon.rerank-v1:0", None, Kinds(search_units=1), "0.001"),
+        ("aws", "amazon.nova-canvas-v1:0", "premium+1024x1024", Kinds(images=2), "0.12"),
+        ("aws", "amazon.titan-image-generator-v2:0", "512x512", Kinds(images=1), "0.008"),
         ("voyageai", "rerank-2.5-lite", None, Kinds(1_000_000), "0.02"),
         ("x-ai", "grok-4.3", None, Kinds(web_search_requests=1), "0.005"),
     ],

@@ -142,7 +142,9 @@ def test_a_tier_is_priced_or_flagged_never_silent(model: tuple[str, str], words:
 
 def test_search_context_sets_the_fee_of_a_request() -> None:
     fees = {
-        context: rates_in_step(card("perplexity", "sonar", context), 0)[0][KINDS.index("requests")]
+        context: rates_in_step(card("perplexity", "sonar", f"search-{context}"), 0)[0][
+            KINDS.index("requests")
+        ]
         for context in ("low", "medium", "high")
     }
     assert [one and one.cost_pico(1000) // 10**12 for one in fees.values()] == [5, 8, 12]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -212,10 +213,14 @@ def _in_region(card: RateCard, scope: Scope, region: str | None, is_lent: bool) 
     changes: dict[str, object] = {"cautions": tuple(cautions), "region": region}
     if scope.factor is not None:
         changes |= {
-            "basis": f"{float(scope.factor):g} x the list price of tokens",
+            "basis": f"{_decimal(scope.factor)} x the list price of tokens",
             "reason": scope.reason,
         }
     return scaled_card(card, scope.factor or Fraction(1), kinds=TOKEN_KINDS, **changes)
+
+
+def _decimal(factor: Fraction) -> str:
+    return f"{(Decimal(factor.numerator) / factor.denominator).normalize():f}"
 
 
 def _check_list_ids(provider_list_ids: Mapping[str, str], source: str) -> None:

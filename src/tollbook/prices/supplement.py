@@ -71,8 +71,17 @@ def _rows() -> Iterator[Row]:
     yield _row("aws", ".*cohere\\.rerank-v3-5.*", "search_units", "2", _K, _AWS)
     yield _row("aws", ".*cohere\\.embed-(english|multilingual)-v3.*", "uncached_input_tokens",
                "0.1", _MTOK, _AWS)  # fmt: skip
-    yield _row("aws", ".*amazon\\.nova-canvas.*", "images", "0.04", 1, _AWS)
-    yield _row("aws", ".*amazon\\.nova-canvas.*", "images", "0.06", 1, _AWS, "premium")
+    for models, by_words in (
+        (".*amazon\\.nova-canvas.*", {
+            "": "0.04", "1024x1024": "0.04", "premium": "0.06", "premium+1024x1024": "0.06",
+        }),
+        (".*amazon\\.titan-image-generator-v2.*", {
+            "": "0.01", "1024x1024": "0.01", "512x512": "0.008", "premium": "0.012",
+            "premium+1024x1024": "0.012", "premium+512x512": "0.01",
+        }),
+    ):  # fmt: skip
+        for words, usd in by_words.items():
+            yield _row("aws", models, "images", usd, 1, _AWS, words)
     yield _row("x-ai", ".*", "web_search_requests", "5", _K, _XAI)
     yield _row("x-ai", ".*", "code_sessions", "5", _K, _XAI)
     yield _row("x-ai", ".*", "file_search_requests", "2.5", _K, _XAI)
@@ -81,7 +90,7 @@ def _rows() -> Iterator[Row]:
         ("sonar-pro|sonar-reasoning-pro", ("6", "10", "14")),
     ):
         for context, usd in zip(("low", "medium", "high"), by_context, strict=True):
-            yield _row("perplexity", models, "requests", usd, _K, _PERPLEXITY, context)
+            yield _row("perplexity", models, "requests", usd, _K, _PERPLEXITY, f"search-{context}")
     yield _row(
         "anthropic", ".*", "code_sessions", "0.05", 12, _ANTHROPIC,
         caution="a code session is priced as five minutes, the least that is billed; longer ones"
