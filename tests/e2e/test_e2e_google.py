@@ -349,3 +349,18 @@ def test_a_stream_that_breaks_off_is_estimated_from_its_last_counts(google: Goog
     (row,) = google.rows()
     assert (row["status"], row["usage_source"]) == ("error", "estimated")
     assert (row["uncached_input_tokens"], row["visible_output_tokens"]) == (800, 160)
+
+
+def test_interactions(google: Google) -> None:
+    created = google.gemini.interactions.create(model="gemini-3-flash-preview", input=TEXT)
+    events = list(
+        google.gemini.interactions.create(model="gemini-3-flash-preview", input=TEXT, stream=True)
+    )
+
+    assert created.usage
+    assert len(events) > 4
+    rows = google.rows()
+    google.assert_tied_out(rows)
+    assert [row["operation"] for row in rows] == ["interactions"] * 2
+    assert rows[0]["provider_response_id"] == created.id
+    assert [row["is_stream"] for row in rows] == [False, True]

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tollbook.simulator.pricelist import MODELS, find_model
-from tollbook.simulator.provider import anthropic_messages, checks, gemini_answers, openai_chat
+from tollbook.simulator.provider import (
+    anthropic_messages,
+    checks,
+    gemini_answers,
+    gemini_interactions,
+    openai_chat,
+)
 from tollbook.simulator.provider.answers import Answer, Header, Plain, RefusedError
 from tollbook.simulator.provider.api import Extent, Incoming, bearer_key, generate
 from tollbook.simulator.provider.gemini_answers import Prompt
@@ -91,6 +97,8 @@ class GeminiApi:
             return self._create_cache(incoming)
         if method == "POST" and path.endswith("/openai/chat/completions"):
             return _openai_chat(incoming)
+        if method == "POST" and path.endswith("/interactions"):
+            return _interaction(incoming)
         found = _verb(path)
         if method != "POST" or found is None:
             raise RefusedError(404, "NOT_FOUND", "Requested entity was not found.")
@@ -233,6 +241,15 @@ def _openai_chat(incoming: Incoming) -> Answer:
         include = isinstance(options, dict) and options.get("include_usage") is True
         return openai_chat.chat_stream(generation, include_usage=include)
     return openai_chat.chat_plain(generation)
+
+
+def _interaction(incoming: Incoming) -> Answer:
+    body = incoming.body
+    model = _model(str(body.get("model")), "generate")
+    generation = generate(incoming, model, Extent(count_tokens(body.get("input") or "")))
+    if checks.is_true(body, "stream"):
+        return gemini_interactions.stream(generation)
+    return gemini_interactions.plain(generation)
 
 
 def _messages(incoming: Incoming, model: Model) -> Answer:
