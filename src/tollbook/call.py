@@ -119,6 +119,7 @@ class CallOpened(Struct, frozen=True, array_like=True, gc=False, tag=1):
     """What only the request says and the price depends on: images, size, quality, characters."""
     batch_id: str | None = None  # the provider's id; this call is a line of that batch
     custom_id: str | None = None  # of the line within its batch
+    model_sent: str | None = None  # what a route asked for in place of the client's model
 
 
 class CallClosed(Struct, frozen=True, array_like=True, gc=False, tag=2):

@@ -115,6 +115,10 @@ def test_retries_fallbacks_and_what_they_cost(clients: Clients) -> None:
     ) as events:  # fmt: skip
         message = events.get_final_message()
     cheap = create(model="cheap", messages=MESSAGES)
+    told = clients.openai.chat.completions.with_raw_response.create(
+        model="small", messages=MESSAGES,
+        extra_headers={**clients.faulty("server_error;times=1"), "x-tollbook-report": "cost"},
+    )  # fmt: skip
     listed = [each.id for each in clients.openai.models.list()]
 
     assert listed == ["gpt-4o-mini", "small", "cheap"]
@@ -140,7 +144,10 @@ def test_retries_fallbacks_and_what_they_cost(clients: Clients) -> None:
         [ok],
         [("anthropic", 529, "not_billed")] * 2 + [("anthropic", 200, "priced")],
         [("backup", 200, "priced")],
+        [failed, ok],
     ]
+    assert told.headers["x-tollbook-attempts"] == "2"
+    assert Decimal(told.headers["x-tollbook-cost-usd"]) == operations[-1][-1]["cost_usd"]
     for attempts in operations:
         for row in attempts:
             assert (row["cost_usd"] > 0) == (row["price_state"] == "priced")
@@ -175,7 +182,8 @@ def test_a_killed_gateway_leaves_the_attempts_it_made(make_house: Callable[..., 
         later = clients.openai.with_options(max_retries=3).chat.completions
         assert later.create(model="small", messages=MESSAGES).usage
         killed, after = clients.operations()
-        assert [(row["status"], row["usage_source"]) for row in killed] == [
-            ("interrupted", "estimated")
-        ]
+        (row,) = killed
+        assert (row["status"], row["usage_source"]) == ("interrupted", "estimated")
+        assert (row["model_requested"], row["model_actual"]) == ("small", "gpt-4o-mini")
+        assert row["price_state"] == "priced", "at the model that was asked for"
         assert [row["status"] for row in after] == ["ok"]

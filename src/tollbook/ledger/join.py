@@ -139,7 +139,7 @@ class Joined:
         name, version = book.position.writer, book.version or ""
         for call_id, one in book.open_calls.items():
             closed = CallClosed(call_id, book.last_frame_ns or one.opened.started_at_ns,
-                                Status.INTERRUPTED)  # fmt: skip
+                                Status.INTERRUPTED, model_actual=one.opened.model_sent)  # fmt: skip
             evidence = Evidence(name, one.segment, one.offset, version)
             self.calls.append(Call(one.opened, closed, evidence))
         book.open_calls.clear()

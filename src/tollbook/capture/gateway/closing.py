@@ -25,12 +25,10 @@ def close_frame(
     first_token_ns: int | None,
     started_ns: int,
     is_billable: bool,
-    model_sent: str | None = None,
 ) -> CallClosed:
     """Return how a call went; ``answer`` is None where the provider gave none.
 
-    ``started_ns`` is of the monotonic clock; ``first_token_ns`` is counted from it. ``model_sent``
-    is what a route asked for in place of the client's model; it stands where no answer named one.
+    ``started_ns`` is of the monotonic clock; ``first_token_ns`` is counted from it.
     """
     if answer is None:
         metered, provider_request_id, response_bytes = NOTHING_METERED, None, 0
@@ -47,7 +45,7 @@ def close_frame(
         duration_ns=clock.monotonic_ns() - started_ns,
         provider_request_id=provider_request_id,
         provider_response_id=metered.provider_response_id,
-        model_actual=metered.model_actual or model_sent,
+        model_actual=metered.model_actual or opened.model_sent,
         service_tier=metered.service_tier,
         usage=metered.usage,
         usage_complete=metered.usage_complete,

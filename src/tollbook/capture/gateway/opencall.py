@@ -37,11 +37,8 @@ class OpenCall:
         "wait_until",
     )  # fmt: skip
 
-    # A request with routes sets these for each attempt; all others have them as they are here.
-    _model_sent: str | None = None
-    """The model that was asked for in place of the client's."""
     _head_lines: bytes = b""
-    """Header lines of the gateway's own for the client."""
+    """Header lines of the gateway's own for the client; a request with routes sets them."""
 
     def __init__(
         self,
@@ -179,7 +176,6 @@ class OpenCall:
             first_token_ns=self._first_token_ns,
             started_ns=self._started_ns,
             is_billable=is_billable,
-            model_sent=self._model_sent,
         )
         if answer is not None and answer.is_wished:
             closed = cast("WishedAnswer", answer).ended(opened, closed)

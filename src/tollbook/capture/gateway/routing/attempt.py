@@ -37,7 +37,7 @@ class AttemptExchange(Exchange):
 
     __slots__ = (
         "_attempts", "_first_id", "_has_verdict", "_head_lines", "_is_holding", "_keeps", "_last",
-        "_lead", "_model_sent", "_plan", "_request", "_target", "_timer",
+        "_lead", "_plan", "_request", "_target", "_timer",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +67,6 @@ class AttemptExchange(Exchange):
         self._has_verdict = False  # the target has been told how the present attempt went
         self._is_holding = False  # an error answer is kept from the client
         self._timer: asyncio.TimerHandle | None = None
-        self._model_sent = None
         self._head_lines = b""
 
     def _open(self) -> None:
@@ -125,12 +124,11 @@ class AttemptExchange(Exchange):
         refusal = None
         if opened is None or admitted is not self._lead:
             opened, self._facts, refusal = self._read(admitted)
-        self._model_sent = None
         if target.model is not None and refusal is None:
             written = with_model(admitted, self._facts, target.model)
             if written is not None:
                 admitted, self._facts = written
-                self._model_sent = target.model
+                opened = structs.replace(opened, model_sent=target.model)
         self._admitted = admitted
         self._target = target
         self._has_verdict = False
