@@ -39,8 +39,8 @@ _INPUT_TOKENS_PER_S: Final = 10
 
 
 class _Event(Struct, gc=False):
-    type: Any = None
-    response_id: Any = None
+    type: str | None = None
+    response_id: str | None = None
     item_id: Any = None
     delta: Raw = Raw()
     audio: Raw = Raw()
@@ -115,11 +115,11 @@ class RealtimeMeter:
             return
         kind = event.type
         if kind in _SPOKEN:
-            found = self._open.get(event.response_id)
+            found = self._open.get(event.response_id or "")
             if found is not None:
                 found.audio_bytes += _base64_bytes(event.delta)
         elif kind in _WRITTEN:
-            found = self._open.get(event.response_id)
+            found = self._open.get(event.response_id or "")
             if found is not None:
                 found.text_chars += max(0, len(bytes(event.delta)) - 2)
         elif kind == "response.created":
