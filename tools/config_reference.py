@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tollbook.config import credentials, routes, schema, tagging
+from tollbook.config import budgets, credentials, routes, schema, tagging
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
@@ -42,6 +42,7 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[console]", schema.Console),
     ("[batch]", schema.Batch),
     ("[[prices]]", schema.PriceCard),
+    ("[[budgets]]", budgets.Budget),
 ]
 
 

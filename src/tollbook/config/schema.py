@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from tollbook.config.batch import Batch
+from tollbook.config.budgets import Budget
 from tollbook.config.credentials import (
     REFRESH_S,
     TIMEOUT_S,
@@ -375,3 +376,4 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     console: Console = field(default_factory=Console)
     batch: Batch = field(default_factory=Batch)
     prices: list[PriceCard] = []
+    budgets: list[Budget] = []

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tollbook.config import Config, load_config
+from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.answers import Answers
 from tollbook.console.app import Services, create_app
 from tollbook.console.auth import Address, announce, new_token, withdraw
+from tollbook.console.budgetkeeper import BudgetKeeper
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
 from tollbook.console.operations import LedgerOperations, Settings
 from tollbook.console.pump import Pump
@@ -80,14 +82,18 @@ def run_ledger(
 
 def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int:
     config, directory = settings.config, settings.data_dir
+    connection = files.store.reader()
+    reader = DuckdbReader(connection)
+    keeper = BudgetKeeper(
+        config, str(settings.config_path or DEFAULT_FILE), directory, reader.fetch
+    )
     pump = Pump(
         files.ingester,
         poll_interval_s=config.ledger.poll_interval_s,
         retain_h=config.spool.retain_h,
         on_failure=stop,
+        after_step=keeper.after_step,
     )
-    connection = files.store.reader()
-    reader = DuckdbReader(connection)
     withdraw(directory)  # what a killed life left behind
     # Damage shows where reading stops, so read some before serving; a long backlog comes later.
     pump.catch_up(_FIRST_INGEST_TIMEOUT_S)

@@ -10,6 +10,8 @@ from tollbook import clock
 from tollbook.spool.errors import SpoolError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tollbook.ledger.ingest import Ingester, StepResult
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Pump:
         poll_interval_s: pause when there was nothing to read.
         retain_h: how long consumed segments are kept.
         on_failure: called from the thread when the store fails; the process cannot go on.
+        after_step: told after each step whether everything has been read.
     """
 
     def __init__(
@@ -35,7 +38,9 @@ class Pump:
         poll_interval_s: float,
         retain_h: float,
         on_failure: threading.Event,
+        after_step: Callable[[bool], None] | None = None,
     ) -> None:
+        self._after_step = after_step
         self._ingester = ingester
         self._poll_interval_s = poll_interval_s
         self._retain_ns = int(retain_h * _NS_PER_H)
@@ -92,6 +97,8 @@ class Pump:
         try:
             with self._lock:
                 result = self._ingester.step()
+                if self._after_step is not None:
+                    self._after_step(result.at_end)
         except SpoolError as error:
             self._tell((str(error),))
             return None

@@ -14,6 +14,7 @@ from tollbook.capture.gateway.pool import PoolExhaustedError
 from tollbook.capture.gateway.upstream import ProtocolError
 
 if TYPE_CHECKING:
+    from tollbook.budgets.guard import Refused
     from tollbook.capture.gateway.routing.policy import FailureCause
     from tollbook.dialects.base import Dialect, Header
 
@@ -57,6 +58,13 @@ def failure_reply(
         keep_alive=keep_alive,
         is_head=is_head,
     )
+
+
+def budget_refusal(refused: Refused) -> Refusal:
+    """Return what a caller is told whose budget has no room, or cannot be asked."""
+    if refused.is_unavailable:
+        return Refusal(503, "budget_unavailable", refused.reason, True, refused.retry_after_s)
+    return Refusal(429, "budget_exceeded", refused.reason, False, refused.retry_after_s or None)
 
 
 def connect_failure(provider: str, error: Exception) -> Failure:

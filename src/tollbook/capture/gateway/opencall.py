@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from tollbook import clock
+from tollbook.budgets.guard import Refused
 from tollbook.call import CallOpened, Status
 from tollbook.capture.gateway.admission import NO_FACTS, Admitted
 from tollbook.capture.gateway.closing import close_frame
-from tollbook.capture.gateway.failures import Failure, failure_reply
+from tollbook.capture.gateway.failures import Failure, budget_refusal, failure_reply
 from tollbook.capture.gateway.outgoing import signer_of
 
 if TYPE_CHECKING:
+    from tollbook.budgets.guard import Hold
     from tollbook.capture.batch.watch import BatchWatch
     from tollbook.capture.gateway.answer import Answer
     from tollbook.capture.gateway.callers import Refusal
@@ -30,10 +32,11 @@ class OpenCall:
 
     __slots__ = (
         "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
-        "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_is_body_complete",
-        "_is_closed", "_is_draining", "_is_released", "_keeping", "_opened", "_refusal", "_replay",
-        "_reply_status", "_service", "_signed", "_started_ns", "_upstream", "_watch", "bucket",
-        "deadline", "headers", "is_head", "is_http_10", "is_waiting", "keep_alive", "method",
+        "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_holds",
+        "_is_body_complete", "_is_closed", "_is_draining", "_is_released", "_keeping", "_opened",
+        "_refusal", "_replay", "_reply_status", "_service", "_signed", "_started_ns", "_upstream",
+        "_watch", "bucket", "deadline", "headers", "is_head", "is_http_10", "is_waiting",
+        "keep_alive", "method",
         "wait_until",
     )  # fmt: skip
 
@@ -76,6 +79,7 @@ class OpenCall:
         self._replay: bytes | None = None
         self._signed: Signed | None = None
         self._keeping: Keeping | None = None
+        self._holds: tuple[Hold, ...] = ()
         self._held = b""
         self._reply_status = 0
         self._has_retried = self._is_closed = self._is_draining = self._is_released = False
@@ -86,7 +90,16 @@ class OpenCall:
         self.bucket = 0
 
     def _send_on(self) -> None:
-        """Get a connection, and before it a key where that is not at hand."""
+        """Get a connection, and before it room in the budgets, and a key that is not at hand."""
+        guard = self._service.guard
+        if guard is not None:
+            assert self._opened is not None
+            admitted = guard.admit(self._opened)
+            if isinstance(admitted, Refused):
+                refusal = budget_refusal(admitted)
+                self._fail(Failure(refusal, is_billable=False), status=Status.REJECTED)
+                return
+            self._holds = admitted
         signer = signer_of(self._admitted)
         if signer is None:
             self._admitted.upstream.pool.acquire(cast("Waiter", self))
@@ -177,6 +190,9 @@ class OpenCall:
             started_ns=self._started_ns,
             is_billable=is_billable,
         )
+        if self._holds:
+            assert service.guard is not None
+            service.guard.settle(self._holds, opened, closed)
         if answer is not None and answer.is_wished:
             closed = cast("WishedAnswer", answer).ended(opened, closed)
         service.turn.append(closed)

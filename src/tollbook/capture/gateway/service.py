@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from tollbook.budgets.guard import Guard
     from tollbook.capture.gateway.client_state import ClientState
     from tollbook.capture.gateway.cost_report import Costs
     from tollbook.capture.gateway.exchange import Exchange
@@ -57,6 +58,7 @@ class Service:
         wheel: Wheel | None = None,
         price_of: PriceOf | None = None,
         costs: Costs | None = None,
+        guard: Guard | None = None,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.config = config
@@ -67,6 +69,8 @@ class Service:
         self.wheel = wheel or Wheel(loop)
         self.metrics = Metrics()
         self.costs = costs or NoCosts()
+        self.guard = guard
+        """The budgets; None where there are none."""
         self.response_cache = ResponseCache(config.response_cache)
         self.metrics.cache = self.response_cache.outcomes
         self.known_heads = KnownHeads(config.gateway.max_inspected_body_bytes)
@@ -165,6 +169,8 @@ class Service:
         for signer in self._signing:
             signer.tick()
         self.known_heads.forget()
+        if self.guard is not None:
+            self.guard.refresh()
         if not self.turn.is_on_file:
             self.turn.flush()
         health = self.spool.health

@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 from msgspec import structs
 
-from tollbook import __version__
+from tollbook import __version__, clock
 from tollbook.books.directory import KeyDirectory
+from tollbook.budgets.guard import Guard
+from tollbook.budgets.rules import read_rules
+from tollbook.budgets.seed import TABLE_FILE
+from tollbook.capture.gateway.cost_report import NoCosts
 from tollbook.capture.gateway.service import BACKLOG, Service
 from tollbook.config import Config, load_config
+from tollbook.config.load import DEFAULT_FILE
 from tollbook.dialects.registry import dialect_named
 from tollbook.errors import TollbookError
 from tollbook.spool.writer import SpoolWriter, new_writer_name
@@ -73,8 +78,11 @@ def run_worker(
     environ: Mapping[str, str],
     exit_on_stdin_eof: bool = False,
     prices: Prices | None = None,
+    source: str = DEFAULT_FILE,
 ) -> int:
     """Serve until told to stop (SIGTERM, SIGINT, end of standard input); return the exit code.
+
+    ``source`` is the file of the settings, for errors.
 
     Raises:
         TollbookError: the address or the data directory cannot be used.
@@ -93,6 +101,14 @@ def run_worker(
             loop.add_signal_handler(number, stopping.set)
         if exit_on_stdin_eof:
             loop.add_reader(_STDIN, _read_stdin, loop, stopping)
+        guard = None
+        if config.budgets:
+            costs = prices or NoCosts()
+            ready: asyncio.Future[None] = loop.create_future()
+            costs.when_ready(lambda: ready.set_result(None))
+            await ready
+            rules = read_rules(config.budgets, source)
+            guard = Guard(rules, data_dir / TABLE_FILE, worker, costs, _now_s)
         service = Service(
             config,
             spool=writer,
@@ -102,6 +118,7 @@ def run_worker(
             worker=worker,
             price_of=None if prices is None else prices.list_price,
             costs=prices,
+            guard=guard,
         )
         await service.listen(sock)
         host, port = sock.getsockname()[:2]
@@ -117,6 +134,10 @@ def run_worker(
         runner.run(serve())
     keys.close()
     return 0
+
+
+def _now_s() -> int:
+    return clock.unix_ns() // clock.NS_PER_S
 
 
 def _read_stdin(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
@@ -158,6 +179,7 @@ def main(
             environ=environ,
             exit_on_stdin_eof=options.exit_on_stdin_eof,
             prices=None if prices_of is None else prices_of(config, options.config),
+            source=str(options.config or DEFAULT_FILE),
         )
     except TollbookError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 -- for the person who started it

@@ -1,0 +1,1 @@
+"""Budgets: caps that concurrent calls on all workers of a host cannot overshoot."""
