@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -297,5 +298,29 @@ def test_the_key_goes_before_the_line() -> None:
             (file,) = frames(gateway, BatchFile)
             assert file.identity.tenant_id == "bound"
             assert file.identity.sources["tenant_id"] == "virtual_key"
+
+    run(main())
+
+
+def test_a_submission_is_noted_though_its_client_hung_up() -> None:
+    is_asked = asyncio.Event()
+    may_answer = asyncio.Event()
+
+    async def slow(_: Any, __: Any, ___: Any, writer: Any) -> None:
+        is_asked.set()
+        await may_answer.wait()
+        writer.write(answer(json.dumps(_BATCH).encode()))
+
+    async def main() -> None:
+        settings = {"client_disconnect": "abort"}
+        async with running(Provider(slow), settings=settings) as gateway:
+            client = await gateway.client()
+            client.send(request("/openai/v1/batches", b'{"input_file_id":"file-1"}'))
+            await is_asked.wait()
+            client.close()
+            await until(lambda: not gateway.service.clients)
+            may_answer.set()
+            await gateway.closed_calls()
+            assert [one.batch_id for one in frames(gateway, BatchSeen)] == ["batch_1"]
 
     run(main())

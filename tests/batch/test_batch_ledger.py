@@ -300,3 +300,16 @@ def test_custom_ids_name_owners_also_of_batches_submitted_elsewhere(world: W) ->
         "globex:1": "globex", "x": "acme",
     }  # fmt: skip
     assert world.verify().is_clean
+
+
+def test_how_long_a_line_took_nobody_knows(world: W) -> None:
+    world.write(world.submission(), world.ended(), world.result("a"))
+    assert world.rows("SELECT duration_ns FROM entries") == [(None,)]
+
+
+def test_the_same_sight_again_writes_nothing(world: W) -> None:
+    first = world.seen(status="in_progress", lines=3)
+    world.write(first, world.seen(status="in_progress", lines=3))
+    assert world.rows("SELECT epoch_us(seen_at) FROM provider_batches") == [(first.at_ns // 1000,)]
+    world.write(world.seen(status="in_progress", lines=4))
+    assert world.rows("SELECT lines FROM provider_batches") == [(4,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -32,3 +33,15 @@ class Batch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     settle_after_h: Above0 = 72.0
     """A batch without results so long after it was submitted is booked once, at unknown cost;
     results that come later take the place of that entry."""
+
+    def __post_init__(self) -> None:
+        if self.custom_id_pattern is None:
+            return
+        try:
+            names = re.compile(self.custom_id_pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"custom_id_pattern is no regular expression: {error}") from error
+        if not names:
+            raise ValueError(
+                "custom_id_pattern has no named group; expected one such as (?P<tenant>[^:]+):.*"
+            )

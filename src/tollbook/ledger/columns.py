@@ -62,9 +62,9 @@ def call_columns(calls: Sequence[Call]) -> dict[str, Any]:
         "is_stream": pa.array(opened["is_stream"]),
         "attempt": _ints(opened["attempt"], _INT32_MAX, pa.int32()),
         "http_status": _ints(closed["http_status"], _INT32_MAX, pa.int32()),
-        # How long an interrupted call took, nobody saw.
+        # How long an interrupted call took, or a line of a batch, nobody saw: zero is unknown.
         "duration_ns": _ints([
-            None if status is Status.INTERRUPTED else took_ns
+            None if status is Status.INTERRUPTED else took_ns or None
             for status, took_ns in zip(closed["status"], closed["duration_ns"], strict=True)
         ]),
         "usage_complete": pa.array(closed["usage_complete"]),

@@ -100,7 +100,9 @@ class Exchange(ProviderSide):
             self._close(Status.OK)
             return
         metrics, gateway = self._service.metrics, self._service.config.gateway
-        drains = self._admitted.upstream.policy == "drain" and self._is_body_complete
+        # A batch that was submitted runs on, and its answer is all that names it.
+        drains = self._watch is not None or self._admitted.upstream.policy == "drain"
+        drains = drains and self._is_body_complete
         if drains and metrics.draining < gateway.max_draining:
             self._is_draining = True
             metrics.draining += 1
