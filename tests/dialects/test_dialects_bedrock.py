@@ -320,6 +320,7 @@ def test_the_attempt_as_the_sdks_count_it(header: tuple[bytes, bytes], attempt: 
         (429, "ThrottlingException"),
         (502, "InternalServerException"),
         (503, "ServiceUnavailableException"),
+        (529, "InternalServerException"),
     ],
 )
 def test_errors_of_the_gateway_in_the_shape_of_aws(status: int, name: str) -> None:

@@ -46,7 +46,7 @@ _RETRYABLE_TYPES: Final = frozenset(
     {"ModelErrorException", "ModelStreamErrorException", "ModelNotReadyException"}
 )
 """Of the model, with status 424 or 429: "retry your request" (API reference, errors)."""
-_ERROR_NAMES: Final = {
+_ERROR_NAMES: Final[dict[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "UnrecognizedClientException",
     HTTPStatus.FORBIDDEN: "AccessDeniedException",
     HTTPStatus.NOT_FOUND: "ResourceNotFoundException",
@@ -163,7 +163,7 @@ class Bedrock(DialectDefaults):
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR
             else "ValidationException"
         )
-        name = _ERROR_NAMES.get(HTTPStatus(status), default)
+        name = _ERROR_NAMES.get(status, default)
         return msgspec.json.encode({"__type": name, "message": message, "reason": error_type})
 
     def measure(self, call: Call) -> Measured:
