@@ -177,13 +177,13 @@ def test_errors_reach_the_client_as_the_sdk_s_own(clients: Clients) -> None:
 
 
 def test_another_path_passes_untouched_and_is_recorded_as_unmetered(clients: Clients) -> None:
-    checked = clients.openai.moderations.create(input="a text")
+    stores = clients.openai.vector_stores.list()
     raw = clients.openai.with_raw_response.models.list()
 
-    assert checked.results
+    assert stores.data == []
     assert raw.headers["x-tollbook-call-id"]
     rows = charges(clients)
     unmetered = [row for row in rows if row["price_state"] == "unmetered"]
-    assert [row["path"].rsplit("/", 1)[-1] for row in unmetered] == ["moderations"]
+    assert [row["path"].rsplit("/", 1)[-1] for row in unmetered] == ["vector_stores"]
     assert unmetered[0]["cost_usd"] is None
     assert unmetered[0]["tenant_id"] == "acme"

@@ -127,6 +127,8 @@ class OpenAiApi:
         if path == "/v1/models":
             data = [_model(name) for name, model in MODELS.items() if model.provider == self.name]
             return _encode({"object": "list", "data": data})
+        if path == "/v1/vector_stores":
+            return _encode({"object": "list", "data": [], "has_more": False})
         folder, _, name = path.rpartition("/")
         if folder == "/v1/models":
             if find_model(self.name, name) is None:
