@@ -30,10 +30,12 @@ def signer_of(admitted: Admitted) -> Signer | None:
 
 def signed(admitted: Admitted, facts: RequestFacts, method: str) -> Signed | None:
     """Return the credential of a request that a signer signs; its body is here if it must be."""
+    upstream = admitted.upstream
+    if upstream.signer is None:
+        return None
     signer = signer_of(admitted)
     if signer is None:
         return None
-    upstream = admitted.upstream
     return signer.sign(
         Unsigned(
             method,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
@@ -79,14 +80,21 @@ def authorization(
     parts = (amz_date[:8], scope.region, scope.service, "aws4_request")
     digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
     to_sign = "\n".join((_ALGORITHM, amz_date, "/".join(parts), digest))
-    signing_key = ("AWS4" + key.secret).encode()
-    for part in parts:
-        signing_key = hmac.digest(signing_key, part.encode(), "sha256")
+    signing_key = _signing_key(key.secret, parts)
     signature = hmac.digest(signing_key, to_sign.encode("latin-1"), "sha256").hex()
     return (
         f"{_ALGORITHM} Credential={key.access_key_id}/{'/'.join(parts)},"
         f" SignedHeaders={names}, Signature={signature}"
     )
+
+
+@lru_cache(maxsize=16)
+def _signing_key(secret: str, parts: tuple[str, ...]) -> bytes:
+    """Return what signs for a day, a region and a service."""
+    key = ("AWS4" + secret).encode()
+    for part in parts:
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _signed_headers(request: Unsigned, added: Mapping[str, str]) -> list[tuple[str, str]]:
