@@ -352,6 +352,15 @@ def test_tags_become_labels_on_vertex_only() -> None:
     )
 
 
+def test_hosted_apis_get_tags_where_they_keep_them() -> None:
+    tags = NativeTags(tenant="acme", end_user="acme")
+    openai = DIALECT.route("POST", "/v1beta/openai/chat/completions")
+    assert DIALECT.with_tags(openai, b'{"model":"m"}', tags) == b'{"model":"m"}'
+    claude = DIALECT.route("POST", f"{VERTEX}/anthropic/models/claude:rawPredict")
+    tagged = json.loads(DIALECT.with_tags(claude, b'{"messages":[]}', tags))
+    assert tagged["metadata"] == {"user_id": "acme"}
+
+
 @given(st.binary(max_size=300), st.sampled_from([200, 429, 500]), st.integers(1, 64))
 def test_any_body_is_metered(body: bytes, status: int, size: int) -> None:
     for path in (

@@ -126,10 +126,15 @@ class HostingDialect(DialectDefaults):
         return super().with_model(route, target, body, model)
 
     def with_tags(self, route: Route, body: bytes, tags: NativeTags) -> bytes:
-        """Write tags into the fields of the API that the request speaks."""
-        if isinstance(route, HostedRoute) and route.guest is not None:
-            return self.guests[route.api].with_tags(route.guest, body, tags)
-        return self.own_with_tags(route, body, tags)
+        """Write tags into the fields of the API that the request speaks.
+
+        Those who imitate OpenAI's API do not keep its tags, and some refuse unknown fields.
+        """
+        if not isinstance(route, HostedRoute) or route.guest is None:
+            return self.own_with_tags(route, body, tags)
+        if route.api == "openai":
+            return body
+        return self.guests[route.api].with_tags(route.guest, body, tags)
 
     def own_with_tags(self, route: Route, body: bytes, tags: NativeTags) -> bytes:
         """Do the same for the provider's own API; by default it has no field for tags."""
