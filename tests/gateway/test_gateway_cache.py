@@ -211,6 +211,30 @@ def test_an_answer_nobody_waited_for_is_not_kept() -> None:
     run(main())
 
 
+def test_a_retried_request_keeps_its_last_answer() -> None:
+    broken = answer(b'{"error":{"message":"no"}}', "500 Oops", "retry-after-ms: 1\r\n")
+
+    async def main() -> None:
+        provider = Provider(replying(broken, answer()))
+        settings = {"retries": 1}
+        async with running(
+            provider, cache={"enabled": True}, provider_settings=settings
+        ) as gateway:
+            request = chat(headers=ACME + USE + "x-tollbook-report: cost\r\n")
+            first, again = await ask_twice(gateway, request)
+            assert outcomes([first, again]) == ["miss", "hit"]
+            assert first.headers["x-tollbook-attempts"] == "2"
+            assert "no prices" in again.headers["x-tollbook-report"]
+            assert first.body == again.body == ANSWER
+            failed, good, hit = gateway.sink.closed
+            assert (failed.status, good.status, hit.status) == ("error", "ok", "ok")
+            assert hit.cached_from == good.call_id
+            metrics = gateway.service.metrics
+            assert metrics.in_flight == 0
+
+    run(main())
+
+
 def test_an_answer_grows_old() -> None:
     async def main() -> None:
         async with cached(ttl_s=0.1) as gateway:

@@ -195,6 +195,31 @@ def test_a_plain_get_of_a_socket_address_is_an_ordinary_request() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "dialect", "line_seen", "model"),
+    [
+        ("/openai/openai/realtime?api-version=1&deployment=voice", "azure",
+         "GET /openai/realtime?api-version=1&deployment=voice HTTP/1.1", "voice"),
+        ("/openai/openai/v1/realtime?model=voice", "azure",
+         "GET /openai/v1/realtime?model=voice HTTP/1.1", "voice"),
+        ("/v1/realtime?model=gpt-realtime", "openai",
+         "GET /v1/realtime?model=gpt-realtime HTTP/1.1", "gpt-realtime"),
+        ("/openai/v1/responses", "openai", "GET /v1/responses HTTP/1.1", None),
+    ],
+)  # fmt: skip
+def test_addresses_of_sockets(path: str, dialect: str, line_seen: str, model: str | None) -> None:
+    provider = SocketProvider()
+
+    async def main() -> None:
+        settings = {"dialect": dialect, "default": True}
+        async with tunnel(provider, handshake(path), provider_settings=settings) as line:
+            assert line.status == 101
+            assert provider.requests[0].line == line_seen
+            assert line.gateway.sink.opened[0].model_requested == model
+
+    run(main())
+
+
+@pytest.mark.parametrize(
     ("keys", "path", "status", "error"),
     [
         ("tb_k", "/openai/v1/realtime?model=gpt-realtime", 101, None),
@@ -302,6 +327,8 @@ def test_a_response_under_way_is_closed_as_cut(who: str) -> None:
     async def main() -> None:
         async with tunnel(SocketProvider(talk)) as line:
             await line.reader.readexactly(len(down(created())))
+            # A worker that is killed now leaves evidence of it.
+            assert [one.operation for one in line.gateway.sink.opened] == ["websocket", "realtime"]
             if who == "client":
                 await asyncio.sleep(0.05)
                 line.writer.transport.abort()
