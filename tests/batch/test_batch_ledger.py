@@ -144,6 +144,7 @@ def test_any_order_of_frames_ends_in_the_same_sums(
             "b": ("initech", 1, LINE_USD),
             "c": ("acme", 1, LINE_USD),
         }
+        assert world.rows("SELECT booked, is_read FROM batch_sources") == [(3, True)]
         assert world.rows(
             "SELECT DISTINCT provider_batch_id FROM entries GROUP BY ALL HAVING sum(calls) <> 0"
         ) == [("batch_1",)]
@@ -313,3 +314,10 @@ def test_the_same_sight_again_writes_nothing(world: W) -> None:
     assert world.rows("SELECT epoch_us(seen_at) FROM provider_batches") == [(first.at_ns // 1000,)]
     world.write(world.seen(status="in_progress", lines=4))
     assert world.rows("SELECT lines FROM provider_batches") == [(4,)]
+
+
+def test_a_reading_that_lost_lines_on_the_way_is_none(world: W) -> None:
+    world.write(world.submission(), world.ended(), world.result("a"), world.read(2))
+    assert world.rows("SELECT is_read FROM batch_sources") == [(False,)]
+    world.write(world.result("a"), world.result("b"), world.read(2))
+    assert world.rows("SELECT booked, is_read FROM batch_sources") == [(2, True)]

@@ -137,7 +137,8 @@ class BatchBooks:
             self._book_source(connection, provider, source_id, found)
         for read in reads:
             source = find_source(connection, read.provider, read.source_id)
-            source.total, source.is_read = read.lines, True
+            source.total = read.lines
+            source.note_whether_read()
             save_source(connection, source)
 
     def settle(self, connection: Connection, now_ns: int, after_ns: int) -> int:
@@ -218,6 +219,7 @@ class BatchBooks:
         new = self._not_booked(connection, source, found)
         source.seen_again += len(found) - len(new)
         source.booked += len(new)
+        source.note_whether_read()
         save_source(connection, source)
         if not new:
             return

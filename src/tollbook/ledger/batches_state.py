@@ -66,7 +66,13 @@ class Source(Struct):
     booked: int = 0
     seen_again: int = 0
     total: int | None = None
+    """Lines of a reading that came to the end."""
     is_read: bool = False
+
+    def note_whether_read(self) -> None:
+        """Take the source as read if no line of that reading was lost on the way here."""
+        if self.total is not None and self.booked + self.seen_again >= self.total:
+            self.is_read = True
 
 
 class Upload(Struct, frozen=True):

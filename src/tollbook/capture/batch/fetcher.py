@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 4
 _LONGEST_PAUSE_S: Final = 3600.0
 _MAX_PROBLEM_CHARS: Final = 200
+_READ_AGAIN_NS: Final = 600 * clock.NS_PER_S
+"""After so long without being booked, what was read must have been lost on its way."""
 
 
 class OpenBatch(Struct, frozen=True):
@@ -97,7 +99,7 @@ class Fetcher:
                 self._clients[name] = ProviderClient(name, settings, config.batch, environ)
         self._pauses: dict[tuple[str, str], _Pause] = {}
         self._listed: dict[tuple[str, str], BatchFacts] = {}
-        self._read: set[tuple[str, str]] = set()
+        self._read_ns: dict[tuple[str, str], int] = {}
         self._writing = threading.Lock()
 
     def run(self) -> None:
@@ -148,11 +150,11 @@ class Fetcher:
             (facts,) = found
             self._write([seen_frame(facts, one.provider, one.dialect, collection)])
             inline = reader.read_inline(body)
-            if inline is not None and (one.provider, inline.source_id) not in self._read:
+            if inline is not None and self._is_unread(one, inline.source_id):
                 self._write_results(one, inline.source_id, inline.lines)
                 self._finish(one, inline.source_id, len(inline.lines))
             for source_id in facts.result_ids if facts.is_ended else ():
-                if (one.provider, source_id) not in self._read:
+                if self._is_unread(one, source_id):
                     self._fetch(one, reader, reader.results_path(collection, source_id), source_id)
         except FetchError as error:
             problem = error.message
@@ -178,7 +180,12 @@ class Fetcher:
 
     def _finish(self, one: OpenBatch, source_id: str, lines: int) -> None:
         self._write([BatchRead(clock.unix_ns(), one.provider, source_id, lines)])
-        self._read.add((one.provider, source_id))
+        self._read_ns[one.provider, source_id] = clock.monotonic_ns()
+
+    def _is_unread(self, one: OpenBatch, source_id: str) -> bool:
+        """Whether a source was not read just now: the ledger may still be taking it in."""
+        read_ns = self._read_ns.get((one.provider, source_id))
+        return read_ns is None or clock.monotonic_ns() - read_ns > _READ_AGAIN_NS
 
     def _write_results(self, one: OpenBatch, source_id: str, lines: Sequence[ResultLine]) -> None:
         if lines:
