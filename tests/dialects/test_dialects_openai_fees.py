@@ -169,7 +169,7 @@ def test_a_response_in_the_background_says_that_its_usage_comes_later() -> None:
     body = b'{"model":"o3","input":"think","background":true}'
     facts = OPENAI.read_request(RESPONSES, body, inject_stream_usage=True, user_is="user")
     assert facts.asked == {"background": 1}
-    queued = {"id": "resp_1", "status": "queued", "usage": None, "output": []}
+    queued: dict[str, Any] = {"id": "resp_1", "status": "queued", "usage": None, "output": []}
     meter = OPENAI.meter(RESPONSES, facts, 200, {})
     meter.feed(json.dumps(queued).encode())
     assert meter.result().usage == ()

@@ -22,7 +22,8 @@ _PICO_PER_TICK: Final = PICO_PER_USD // 10**10
 _MAX_USD: Final = 10**6
 """No single call ever cost so much; it also bounds the digits of a number."""
 _MIN_EXPONENT: Final = -40
-_MARK: Final = b'"cost'
+COST_MARK: Final = b'"cost'
+"""In every object that has a cost."""
 
 
 class ReportedCost(NamedTuple):
@@ -57,7 +58,7 @@ _decode_perplexity = msgspec.json.Decoder(_PerplexityCost).decode
 def reported_cost(objects: tuple[bytes, ...]) -> ReportedCost:
     """Return the cost in the last of some usage objects that has one. Never raises."""
     for raw in reversed(objects):
-        if _MARK not in raw:
+        if COST_MARK not in raw:
             continue
         try:
             usd = _usd(_decode(raw))

@@ -28,17 +28,18 @@ def milliseconds(seconds: float) -> int:
 
 def has_fees(usage: Usage) -> bool:
     """Whether anything but tokens may be billed: false for the usual usage."""
-    return (
-        usage.tollbook_seen is not None
-        or usage.server_tool_use is not None
-        or usage.server_tool_use_details is not None
-        or usage.server_side_tool_usage_details is not None
-        or usage.web_search is not None
-        or usage.image_gen is not None
-        or bool(usage.prompt_audio_seconds)
-        or bool(usage.num_sources_used)
-        or bool(usage.citation_tokens)
-        or bool(usage.num_search_queries)
+    return bool(
+        usage.tollbook_seen
+        or usage.server_tool_use
+        or usage.server_tool_use_details
+        or usage.server_side_tool_usage_details
+        or usage.web_search
+        or usage.image_gen
+        or usage.search_context_size
+        or usage.prompt_audio_seconds
+        or usage.num_sources_used
+        or usage.citation_tokens
+        or usage.num_search_queries
     )
 
 

@@ -7,19 +7,16 @@ and rejected). Contradictions are read the way that fits the provider's own tota
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from tollbook.dialects.counts import Reading, decode_loosely, merge
-from tollbook.dialects.openai_cost import reported_cost
+from tollbook.dialects.openai_cost import COST_MARK, reported_cost
 from tollbook.dialects.openai_fees import NOTHING, add_fees, fees_only, has_fees, parts_of
 from tollbook.dialects.openai_fit import fit_cache, fit_parts, fit_total, sides
 from tollbook.dialects.openai_shape import InputDetails, OutputDetails, Usage
 from tollbook.usage import Kinds
-
-if TYPE_CHECKING:
-    from tollbook.dialects.base import Part
 
 _decode = msgspec.json.Decoder(Usage).decode
 _NONE: Final[tuple[str, ...]] = ()
@@ -33,20 +30,24 @@ def read_openai_usage(objects: tuple[bytes, ...]) -> Reading:
     Several objects are one growing usage: a later count goes over an earlier one, but a later zero
     or null does not. None if there is no count at all.
     """
-    usage, problems = merged_usage(objects)
-    cost, more = reported_cost(objects)
-    problems += more
+    # One plain object is what nearly every call has: nothing is looked for that it cannot hold.
+    is_one = len(objects) == 1
+    usage, problems = _read(objects[0]) if is_one else merged_usage(objects)
+    cost = None
+    if not is_one or COST_MARK in objects[0]:
+        cost, more = reported_cost(objects)
+        problems += more
     if usage is None:
         return Reading(None, problems, reported_cost_pico=cost)
     kinds, more, lacks = kinds_of(usage)
     problems += more
+    if not has_fees(usage):
+        return Reading(kinds, problems, lacks, reported_cost_pico=cost)
     tier = None
     if usage.search_context_size is not None:
         tier = f"search-{usage.search_context_size}"  # Perplexity's fee of a request goes by it
-    further: tuple[Part, ...] = ()
-    if has_fees(usage):
-        kinds, problems = add_fees(usage, kinds, problems)
-        further, problems = parts_of(usage, problems)
+    kinds, problems = add_fees(usage, kinds, problems)
+    further, problems = parts_of(usage, problems)
     return Reading(kinds, problems, lacks, tier, None, further, cost)
 
 
@@ -74,7 +75,7 @@ def kinds_of(usage: Usage) -> tuple[Kinds | None, tuple[str, ...], tuple[str, ..
     if given is None:
         kinds = fees_only(usage)
         # Tools were called before a stream broke off: the tokens are to be estimated.
-        return kinds, _NONE, ("input", "output") if kinds == NOTHING else _NONE
+        return kinds, _NONE, ("input", "output") if kinds is NOTHING else _NONE
     total = usage.total_tokens
     is_chat = bool(usage.prompt_tokens) or usage.input_tokens_details is None
     details = usage.prompt_tokens_details if is_chat else usage.input_tokens_details
