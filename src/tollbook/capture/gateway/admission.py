@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.parsed import Request
     from tollbook.capture.gateway.provider import Upstream
     from tollbook.capture.gateway.routing.plan import Plan
-    from tollbook.capture.gateway.routing.router import DialectRoutes, Router
+    from tollbook.capture.gateway.routing.router import HeadRoutes, Router
     from tollbook.capture.gateway.wishes import Wishes
     from tollbook.config import Config
     from tollbook.dialects.base import Header, Route
@@ -67,7 +67,7 @@ class Admitted(NamedTuple):
     """Remembered with a head that has been read before."""
     wishes: Wishes | None = None
     """What is asked of the gateway itself."""
-    routing: Plan | DialectRoutes | None = None
+    routing: Plan | HeadRoutes | None = None
     """What chooses the target once the body is here; None where there is no choice, nor a retry."""
 
 

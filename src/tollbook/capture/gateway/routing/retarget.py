@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from tollbook.capture.gateway.callers import Refusal
+from tollbook.capture.gateway.routing.router import HeadRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +44,13 @@ def admitted_for(
     is_renamed = target.prefix != _PREFIX and lead.target.startswith(_PREFIX)
     if target.upstream is lead.upstream and not is_renamed:
         return lead
-    path = target.prefix + lead.target[len(_PREFIX) :] if is_renamed else lead.target
-    admitted = admission.at_upstream(target.upstream, method, path, headers, framing)
+    known = lead.routing.by_target if isinstance(lead.routing, HeadRoutes) else {}
+    admitted = known.get(target)
+    if admitted is None:
+        path = target.prefix + lead.target[len(_PREFIX) :] if is_renamed else lead.target
+        admitted = admission.at_upstream(target.upstream, method, path, headers, framing)
+        if admitted.refusal is None:
+            known[target] = admitted
     return admitted._replace(owner=lead.owner, routing=lead.routing)
 
 

@@ -95,6 +95,21 @@ class DialectRoutes:
         return self._default_plan or self.no_route(model)
 
 
+class HeadRoutes:
+    """The routes for one head, which may be that of many requests."""
+
+    __slots__ = ("_routes", "by_target")
+
+    def __init__(self, routes: DialectRoutes) -> None:
+        self._routes = routes
+        self.by_target: dict[Target, Admitted] = {}
+        """The head by the rules of the targets that it was sent to, where nothing refused it."""
+
+    def plan_for(self, model: str | None) -> Plan | Refusal:
+        """Return what serves a model, or why nothing does."""
+        return self._routes.plan_for(model)
+
+
 class Router:
     """The routes of one worker, and the retries of its providers.
 
@@ -179,7 +194,7 @@ class Router:
                 if admitted.refusal is None or admitted.refusal.error_type != KEY_MISSING:
                     break
             assert admitted is not None
-            return admitted._replace(routing=side)
+            return admitted._replace(routing=HeadRoutes(side))
         if side.default is None or (side.has_routes and is_models(method, path)):
             return None
         return admission.at_upstream(side.default, method, target, headers, framing)
