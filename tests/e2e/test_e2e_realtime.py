@@ -173,6 +173,37 @@ def test_a_response_that_breaks_off_is_estimated(make_house: Callable[..., Any])
     assert cut["cost_usd"] > 0
 
 
+def test_a_gateway_that_is_killed_leaves_evidence(make_house: Callable[..., Any]) -> None:
+    house = make_house()
+    key = house.key("voice", tenant_id="acme")
+
+    async def main() -> None:
+        async with realtime(house, key) as connection:
+            await respond(connection, "text=100,out_text=10,out_audio=20")
+            await connection.response.create(response={"metadata": {"sim": "hold=1"}})
+            async for event in connection:
+                if event.type == "response.output_audio.delta":
+                    break
+            house.kill(1)
+            with pytest.raises(websockets.ConnectionClosedError):
+                await connection.recv()
+
+    asyncio.run(main())
+    house.settle()
+    house.stop()
+    entries = house.records("SELECT * FROM entries ORDER BY called_at, call_id")
+    assert [(entry["operation"], entry["status"]) for entry in entries] == [
+        ("websocket", "interrupted"),
+        ("realtime", "ok"),
+        ("realtime", "interrupted"),
+    ]
+    assert {entry["tenant_id"] for entry in entries} == {"acme"}
+    assert entries[0]["price_state"] == "free"
+    assert entries[2]["usage_source"] == "estimated"
+    assert entries[2]["uncached_input_tokens"] == 130  # what the conversation held by then
+    assert entries[2]["cost_usd"] > 0
+
+
 def test_a12_responses_over_a_websocket_are_all_counted(make_house: Callable[..., Any]) -> None:
     house = make_house()
     key = house.key("agent", tenant_id="acme")

@@ -2,8 +2,8 @@
 
 How much a response uses is said by the client in its metadata, so that a test knows it:
 ``{"type": "response.create", "response": {"metadata": {"sim": "text=100,cached_text=64"}}}`` with
-the names of :data:`SIZES`; ``cut=1`` breaks off in the middle, ``fail=1`` and ``cancel=1`` end it
-so.
+the names of :data:`SIZES`; ``cut=1`` breaks off in the middle, ``hold=1`` never ends, ``fail=1``
+and ``cancel=1`` end it so.
 """
 
 from __future__ import annotations
@@ -177,6 +177,8 @@ class RealtimeTalker:
             )
             if self._socket is not None:
                 self._socket.close()
+            return
+        if size.get("hold"):
             return
         if size.get("fail"):
             self._ledger.end(attempt, "error", response_id=response_id)
