@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from tollbook import __version__, clock
-from tollbook.capture.gateway.credentials.readers import Found, reader_of
-from tollbook.config.credentials import key_sources
+from tollbook.capture.gateway.credentials.build import headers_of_key, readers_for
+from tollbook.capture.gateway.credentials.readers import Found
 from tollbook.dialects.registry import dialect_named
 from tollbook.errors import TollbookError
 
@@ -47,7 +47,7 @@ class ProviderClient:
     ) -> None:
         self._name, self._settings, self._batch = name, settings, batch
         self._dialect = dialect_named(settings.dialect)
-        self._readers = [reader_of(one, environ) for one in key_sources(settings)]
+        self._readers = [reader for reader, _ in readers_for(settings, environ)]
         self._keys: dict[int, str] = {}
         verify: bool | ssl.SSLContext = True
         if settings.ca_file is not None:
@@ -117,7 +117,7 @@ class ProviderClient:
             **_API_HEADERS.get(self._settings.dialect, {}),
             **self._settings.headers,
         }
-        for name, value in self._dialect.credential_headers(key):
+        for name, value in headers_of_key(self._settings, self._dialect, key):
             headers[name.decode()] = value.decode()
         url = self._settings.base_url.rstrip("/") + path
         try:
