@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from tests.batch.batch_kit import HOUR_NS, LINE_USD, BatchWorld, tenant
 
+from tollbook.cli.calls import calls
+from tollbook.ledger.store import LEDGER_FILE, open_store
 from tollbook.reports.batches import batches_query, run_batches
 from tollbook.reports.errors import QueryError
 from tollbook.reports.reader import DuckdbReader
@@ -51,10 +54,10 @@ def test_a_batch_from_open_to_booked(world: BatchWorld, asked: Asked) -> None:
     }  # fmt: skip
     world.write(world.ended(lines=2))
     (row,) = asked.rows()
-    assert (row["state"], row["unread"], row["status"]) == ("waiting", ["file-out"], "completed")
+    assert (row["state"], row["unread"], row["status"]) == ("waiting", "file-out", "completed")
     world.write(world.result("a"), world.result("b", usage=(), problem="x"), world.read(2))
     (row,) = asked.rows()
-    assert (row["state"], row["booked"], row["unpriced"], row["unread"]) == ("booked", 2, 1, [])
+    assert (row["state"], row["booked"], row["unpriced"], row["unread"]) == ("booked", 2, 1, "")
     assert float(row["cost_usd"]) == float(LINE_USD)
     world.write(world.result("a"))
     assert asked.rows()[0]["seen_again"] == 1
@@ -97,3 +100,25 @@ def test_the_owner_may_be_that_of_the_file(world: BatchWorld, asked: Asked) -> N
 def test_wrong_options_are_named(options: dict[str, str], problem: str) -> None:
     with pytest.raises(QueryError, match=problem):
         batches_query(list(options.items()), _NOW)
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_the_command_lists_them(world: BatchWorld, form: str) -> None:
+    world.write(world.submission(lines=1), world.ended(), world.result("a"), world.read(1))
+    world.store.close()
+    options = ["--batch", "--since", "all", "--until", "2027-01-01", "--format", form]
+    done = CliRunner().invoke(calls, [*options, "--data", str(world.root)])
+    assert done.exit_code == 0, done.output
+    for word in ("batch_1", "acme", "booked", LINE_USD):
+        assert word in done.output
+    world.store = open_store(world.root / LEDGER_FILE, threads=1)
+
+
+def test_the_command_says_that_there_are_none(world: BatchWorld) -> None:
+    world.store.close()
+    done = CliRunner().invoke(
+        calls, ["--batch", "--format", "table", "--data", str(world.root)]
+    )  # fmt: skip
+    assert done.exit_code == 0
+    assert "No batches in this range." in done.output
+    world.store = open_store(world.root / LEDGER_FILE, threads=1)

@@ -95,8 +95,8 @@ class BatchesReport(Struct, frozen=True, kw_only=True):
 
     rows: list[dict[str, Any]]
     """``state``: open (not ended), waiting (ended, not all results read), booked, settled (given
-    up and booked at unknown cost), empty (ended without results). ``unread`` are the sources of
-    results that nobody has read to their end."""
+    up and booked at unknown cost), empty (ended without results). ``unread`` names the sources of
+    results that nobody has read to their end, with a space between them."""
     completeness: Known
     query: BatchesQuery
     currency: str = CURRENCY
@@ -153,6 +153,7 @@ def _row(values: tuple[Any, ...]) -> dict[str, Any]:
     *shown, submitted, uploaded = values
     row = {name: plain(value) for name, value in zip(_NAMES, shown, strict=True)}
     cost = shown[_NAMES.index("cost_usd")]
+    row["unread"] = " ".join(row["unread"])
     row["cost_usd"] = None if cost is None else usd_text(pico_from_usd(cost))
     owners = (decode_identity(bytes(raw)).tenant_id for raw in (submitted, uploaded) if raw)
     tenant = next((one for one in owners if one is not None), None) or UNKNOWN

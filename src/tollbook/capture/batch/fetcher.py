@@ -46,7 +46,6 @@ class OpenBatch(Struct, frozen=True):
     collection: str = ""
     status: str = ""
     state: str = "open"
-    unread: tuple[str, ...] = ()
 
 
 class Sink(Protocol):
