@@ -30,7 +30,7 @@ def load(directory: Path, text: str) -> Config:
 def test_a_known_provider_needs_no_configuration(name: str) -> None:
     (known,) = [one for one in KNOWN_PROVIDERS if one.name == name]
     provider = load_config(None, {}).providers[name]
-    assert (provider.dialect, provider.base_url) == ("openai", known.base_url)
+    assert (provider.dialect, provider.base_url) == (known.dialect, known.base_url)
     assert provider.api_key_env == known.api_key_env
     assert known.list_prices is None or known.list_prices in list_provider_ids()
     assert not provider.base_url.endswith("/v1"), "the client adds it"

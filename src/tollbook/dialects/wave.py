@@ -24,7 +24,8 @@ def wave_ms(body: bytes, start: int, end: int) -> int | None:
         elif name == b"data":
             if not 0 < rate <= _MAX_BYTES_A_SECOND:
                 return None
-            return round(min(size, end - at - 8) * 1000 / rate)  # a stream gives no true size
+            sound_bytes = min(size, end - at - 8)  # a stream gives no true size
+            return (2000 * sound_bytes + rate) // (2 * rate)
         at += 8 + size + size % 2
     return None
 

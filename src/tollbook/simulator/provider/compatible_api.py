@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tollbook.simulator.provider.api import Incoming
     from tollbook.simulator.provider.checks import Json
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _REQUEST_FEE_USD = Decimal("0.005")
 
 
@@ -170,9 +170,9 @@ class OpenRouterApi(CompatibleApi):
         upstream = _usd(generation)
         cost = upstream / 20 if self._is_byok else upstream
         return usage | {
-            "cost": float(cost),
+            "cost": cost,
             "is_byok": self._is_byok,
-            "cost_details": {"upstream_inference_cost": float(upstream)},
+            "cost_details": {"upstream_inference_cost": upstream},
         }
 
 
@@ -183,10 +183,10 @@ class PerplexityApi(CompatibleApi):
 
     def usage(self, usage: Json, generation: Generation) -> Json:
         """Return usage with its cost."""
-        total = float(_usd(generation) + _REQUEST_FEE_USD)
+        total = _usd(generation) + _REQUEST_FEE_USD
         return usage | {
             "search_context_size": "low",
-            "cost": {"request_cost": float(_REQUEST_FEE_USD), "total_cost": total},
+            "cost": {"request_cost": _REQUEST_FEE_USD, "total_cost": total},
         }
 
 
