@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -22,10 +22,14 @@ from tests.gateway.kit import (
 )  # fmt: skip
 from tests.gateway.routing_kit import Routed, ask, closing, failing, route, routed, silent
 
+from tollbook.budgets.guard import Refused
 from tollbook.capture.gateway.routing.exchange import MAX_HELD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tollbook.budgets.guard import Guard
+    from tollbook.call import CallClosed, CallOpened
 
 STREAM = b',"stream":true,"stream_options":{"include_usage":true}'
 EVENTS = (
@@ -448,5 +452,41 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
             assert len(gateway.sink.opened) == len(gateway.sink.closed)
             for name in ("one", "two"):
                 assert gateway.target(name).in_flight == 0
+
+    run(main())
+
+
+class Budget:
+    """Room for so many attempts, and what came of each reservation."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.held: dict[bytes, int] = {}
+        self.settled: list[bytes] = []
+
+    def admit(self, opened: CallOpened) -> tuple[bytes, ...] | Refused:
+        if len(self.held) == self.room:
+            return Refused(None, "the budget has no room", 60)
+        self.held[opened.call_id] = 1
+        return (opened.call_id,)
+
+    def settle(self, holds: tuple[bytes, ...], opened: CallOpened, closed: CallClosed) -> None:
+        assert holds == (opened.call_id,) == (closed.call_id,)
+        self.settled += holds
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_each_attempt_is_held_and_settled_once(room: int) -> None:
+    async def main() -> None:
+        one = Provider(replying(failing("500 x"), failing("500 x"), answer()))
+        async with routed({"one": one}, {"r": route("one")}) as gateway:
+            budget = Budget(room)
+            gateway.service.guard = cast("Guard", budget)
+            got = await gateway.ask(ask())
+            gateway.service.guard = None
+            assert got.status == (200 if room == 3 else 429)
+            assert len(one.requests) == room
+            assert budget.settled == list(budget.held)
+            assert len(gateway.sink.closed) == min(room + 1, 3)
 
     run(main())

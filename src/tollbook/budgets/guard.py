@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_COUNTED_FREE: Final = frozenset({"batch", "realtime"})
-"""Operations that cost nothing themselves and lead to calls that do."""
+_LOOKS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _TOKENS: Final = frozenset(TOKEN_KINDS)
 
 
@@ -130,7 +129,7 @@ class Guard:
 
     def admit(self, opened: CallOpened) -> tuple[Hold, ...] | Refused:
         """Reserve in every budget that counts, or say which refuses; nothing is held then."""
-        if opened.metering is Metering.FREE and opened.operation not in _COUNTED_FREE:
+        if opened.metering is Metering.FREE and _is_look(opened):
             return ()
         fields = fields_of(opened)
         concerned = [
@@ -232,7 +231,10 @@ class Guard:
         if opened.metering is not Metering.METERED:
             return _Worst(0, 0)  # its cost is not known beforehand; the limit itself still counts
         most = opened.max_output_tokens or default_output_tokens
-        ended = CallClosed(opened.call_id, opened.started_at_ns, Status.OK, output_events=most)
+        ended = CallClosed(
+            opened.call_id, opened.started_at_ns, Status.OK,
+            model_actual=opened.model_sent, output_events=most,
+        )  # fmt: skip
         priced = self._prices.of(opened, ended)
         if isinstance(priced, str):
             return _Worst(None, most)
@@ -252,6 +254,11 @@ class Guard:
     def _count(self, rule: Rule) -> None:
         name = rule.budget.name
         self.refusals[name] = self.refusals.get(name, 0) + 1
+
+
+def _is_look(opened: CallOpened) -> bool:
+    """Whether a free call leads to none that costs: a session is opened with GET too."""
+    return opened.method in _LOOKS and opened.operation != "realtime"
 
 
 def _tokens(usage: Sequence[tuple[str, int]]) -> int:

@@ -167,6 +167,7 @@ class AttemptExchange(Exchange):
         self._is_closed = self._is_released = self._has_retried = self._is_holding = False
         self._answer = self._first_token_ns = self._replay = self._signed = None
         self._refusal = None
+        self._holds = ()
         self._reply_status = 0
         self._started_ns = clock.monotonic_ns()
         self.keep_alive = self._keeps
