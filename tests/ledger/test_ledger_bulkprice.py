@@ -54,7 +54,7 @@ def _calls(draw: st.DrawFn) -> Call:
     return Call(opened, closed, Evidence("w", 1, 0, "1"))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(_calls(), min_size=1, max_size=12), st.lists(_CARD, min_size=3, max_size=3))
 def test_many_at_once_is_each_alone(calls: list[Call], cards: Sequence[RateCard]) -> None:
     def resolve(
