@@ -181,7 +181,8 @@ api_key_env = "{provider.api_key_env}"
 list_prices = "{provider.list_prices or name}"
 """
         for name, provider in Config().providers.items()
-        if provider.api_key_env in os.environ
+        if provider.api_key_env is not None
+        and provider.api_key_env in os.environ
         and (provider.list_prices or name) in list_provider_ids()
     )
 
