@@ -14,6 +14,7 @@ from tests.gateway.kit import (
     CHAT_BODY,
     STREAM_BODY,
     USAGE,
+    FakeKeys,
     Gateway,
     Provider,
     Response,
@@ -28,6 +29,7 @@ from tollbook.call import CallClosed, Status
 from tollbook.capture.gateway.response_cache import ResponseCache, cache_key
 from tollbook.config import Config
 from tollbook.config.schema import ResponseCacheSettings
+from tollbook.identity.claims import KeyBinding
 
 USE = "x-tollbook-cache: use\r\n"
 ACME = "x-tollbook-tenant: acme\r\n"
@@ -259,6 +261,24 @@ def test_by_settings_all_use_it_or_each_user_its_own() -> None:
             assert outcomes([await gateway.ask(chat(headers=ACME + USE))]) == ["bypass"]
         async with running() as gateway:  # off by default
             assert outcomes(await ask_twice(gateway, chat(headers=ACME + USE))) == [None, None]
+
+    run(main())
+
+
+def test_a_key_that_nobody_here_has_judged_gets_its_own_answers_only() -> None:
+    keys = FakeKeys(
+        tb_a=KeyBinding(api_key_id="a", tenant_id="acme"),
+        tb_b=KeyBinding(api_key_id="b", tenant_id="acme"),
+    )
+
+    def by(key: str) -> bytes:
+        return chat(headers=ACME + USE).replace(b"sk-own", key.encode())
+
+    async def main() -> None:
+        async with running(keys=keys, cache={"enabled": True}) as gateway:
+            assert outcomes(await ask_twice(gateway, by("sk-one"))) == ["miss", "hit"]
+            assert outcomes(await ask_twice(gateway, by("sk-made-up"))) == ["miss", "hit"]
+            assert outcomes(await ask_twice(gateway, by("tb_a"), by("tb_b"))) == ["miss", "hit"]
 
     run(main())
 

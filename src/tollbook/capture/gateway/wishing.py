@@ -12,6 +12,8 @@ from tollbook.capture.gateway.response_cache import cache_key
 from tollbook.capture.gateway.wished_answer import Keeping, WishedAnswer
 
 if TYPE_CHECKING:
+    from tollbook.call import Identity
+    from tollbook.capture.gateway.callers import Caller
     from tollbook.capture.gateway.response_cache import Kept
     from tollbook.capture.gateway.wishes import Wishes
     from tollbook.dialects.base import Header
@@ -68,8 +70,8 @@ class Wishing(OpenCall):
         assert opened is not None
         cache, upstream, now_s = service.response_cache, self._admitted.upstream, service.wheel.now
         owner = _owner(
-            opened.identity.tenant_id,
-            opened.identity.user_id,
+            opened.identity,
+            self._admitted.caller,
             is_per_user=service.config.response_cache.per == "user",
         )
         self._keeping = key = None
@@ -112,8 +114,17 @@ class Wishing(OpenCall):
         service.turn.then(self._release_close)
 
 
-def _owner(tenant: str | None, user: str | None, *, is_per_user: bool) -> tuple[str, ...] | None:
-    """Return whose answers may be given again; never anybody's where no tenant is known."""
+def _owner(
+    identity: Identity, caller: Caller | None, *, is_per_user: bool
+) -> tuple[str, ...] | None:
+    """Return whose answers may be given again; never anybody's where no tenant is known.
+
+    A caller's own provider key is judged by the provider only. Whoever sends one can name any
+    tenant, so an answer is given again only to the key that it was first given to.
+    """
+    tenant, user = identity.tenant_id, identity.user_id
     if tenant is None or (is_per_user and user is None):
         return None
-    return (tenant, user or "") if is_per_user else (tenant,)
+    is_known = caller is not None and caller.binding is not None
+    key = "" if is_known else f"key {identity.api_key_id}"
+    return (tenant, (user or "") if is_per_user else "", key)
