@@ -58,7 +58,8 @@ def need_messages(body: Json, roles: frozenset[str]) -> Sequence[Json]:
             raise RefusedError(
                 400, _INVALID, f"Invalid type for '{name}': expected an object.", name
             )
-        if message.get("role") not in roles:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in roles:
             raise RefusedError(
                 400,
                 _INVALID,
