@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tollbook.config import budgets, credentials, routes, schema, tagging
+from tollbook.config import batch, budgets, credentials, routes, schema, tagging
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
@@ -40,7 +40,7 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[spool]", schema.Spool),
     ("[ledger]", schema.Ledger),
     ("[console]", schema.Console),
-    ("[batch]", schema.Batch),
+    ("[batch]", batch.Batch),
     ("[[prices]]", schema.PriceCard),
     ("[[budgets]]", budgets.Budget),
 ]

@@ -42,7 +42,7 @@ input = 2
 output = 10
 """
 ANSWER = json_answer(completion(usage(1000, 100)))
-SLOW = [0.3, ANSWER]
+SLOW: list[bytes | float] = [0.3, ANSWER]
 ASK: dict[str, Any] = {**CHAT, "messages": [{"role": "user", "content": "x" * 3900}],
                        "max_tokens": 100}  # fmt: skip
 CHAT_PATH = "/fake/v1/chat/completions"

@@ -1,5 +1,7 @@
 """The official Realtime client, and Responses over a WebSocket, from end to end."""
 
+# ruff: noqa: N802 -- test names bear the ids of the cases
+
 from __future__ import annotations
 
 import asyncio
@@ -204,7 +206,7 @@ def test_a_gateway_that_is_killed_leaves_evidence(make_house: Callable[..., Any]
     assert entries[2]["cost_usd"] > 0
 
 
-def test_a12_responses_over_a_websocket_are_all_counted(make_house: Callable[..., Any]) -> None:
+def test_A12_responses_over_a_websocket_are_all_counted(make_house: Callable[..., Any]) -> None:
     house = make_house()
     key = house.key("agent", tenant_id="acme")
     address = house.url.replace("http", "ws") + "/openai/v1/responses"

@@ -1,5 +1,7 @@
 """What callers are told of their calls' cost is what the ledger books; answers given again."""
 
+# ruff: noqa: N802 -- test names bear the ids of the cases
+
 from __future__ import annotations
 
 import json
@@ -109,7 +111,7 @@ def test_official_clients_do_not_mind_the_comment(make_house: Callable[..., Any]
         assert stream.get_final_message().usage.output_tokens > 0
 
 
-def test_b18_an_answer_given_again_costs_nothing(make_house: Callable[..., Any]) -> None:
+def test_B18_an_answer_given_again_costs_nothing(make_house: Callable[..., Any]) -> None:
     house = make_house(settings="[response_cache]\nenabled = true\n")
     acme, globex = house.key("a", tenant_id="acme"), house.key("g", tenant_id="globex")
     wish = {"x-tollbook-cache": "use", **REPORT}

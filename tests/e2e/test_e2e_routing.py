@@ -1,5 +1,7 @@
 """Official clients under /v1: retries and fallbacks are one answer, and entries that add up."""
 
+# ruff: noqa: N802 -- test names bear the ids of the cases
+
 from __future__ import annotations
 
 import contextlib
@@ -83,7 +85,7 @@ def clients(make_house: Callable[..., Any]) -> Iterator[Clients]:
         yield made
 
 
-def test_retries_fallbacks_and_what_they_cost(clients: Clients) -> None:
+def test_C2_C3_fallbacks_and_retries_cost_what_served_them(clients: Clients) -> None:
     create = clients.openai.chat.completions.create
     plain = create(model="small", messages=MESSAGES)
     again = create(

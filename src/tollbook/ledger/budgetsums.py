@@ -30,7 +30,10 @@ _SUMS: Final = (
 )
 _US_PER_S: Final = 1_000_000
 _COUNTED: Final = "status <> 'rejected' AND metering <> 'free'"
-_NOT_SETTLED: Final = "(status = 'interrupted' OR provider_batch_id IS NOT NULL OR kind <> 'charge' OR replaces IS NOT NULL)"
+_NOT_SETTLED: Final = (
+    "(status = 'interrupted' OR provider_batch_id IS NOT NULL OR kind <> 'charge'"
+    " OR replaces IS NOT NULL)"
+)
 """What the ledger books and no gateway worker has counted."""
 
 

@@ -1,4 +1,6 @@
-"""Batches through the house with the official SDKs: ledger and truth equal, to the dollar."""
+"""D: batches through the house with the official SDKs: ledger and truth equal, to the dollar."""
+
+# ruff: noqa: N802 -- test names bear the ids of the cases
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
-from tests.e2e.conftest import wait_until
+from tests.e2e.conftest import make_house, wait_until
 
 from tollbook.simulator.truth import read_truth
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.e2e.conftest import House
+
+__all__ = ["make_house"]
 
 _HEADERS = {"x-tollbook-tenant": "acme", "x-tollbook-feature": "digest"}
 _PATTERN = "custom_id_pattern = '(?P<tenant>[a-z]+):(?P<user>[a-z0-9]+)(:.*)?'"
@@ -139,7 +143,9 @@ def verify(house: House) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_results_that_the_client_fetches(make_house: Callable[..., House]) -> None:
+def test_D1_D3_results_of_every_shape_are_booked_once_however_often_they_are_read(
+    make_house: Callable[..., House],
+) -> None:
     house = make_house(settings=settings(), workers=2)
     with openai_client(house) as client:
         batch = submit(
@@ -204,7 +210,7 @@ def is_booked(house: House, *batches: Any) -> bool:
 
 
 @pytest.mark.slow
-def test_results_that_nobody_fetches_are_fetched(make_house: Callable[..., House]) -> None:
+def test_D4_poison_and_failed_lines_hold_nobody_up(make_house: Callable[..., House]) -> None:
     house = make_house(settings=settings("fetch = true"))
     with openai_client(house) as client:
         batch = submit(
@@ -229,7 +235,7 @@ def test_results_that_nobody_fetches_are_fetched(make_house: Callable[..., House
     verify(house)
 
 
-def test_d2_batches_submitted_around_tollbook_are_billed_to_nobody(
+def test_D2_batches_submitted_around_tollbook_are_billed_to_nobody(
     make_house: Callable[..., House],
 ) -> None:
     house = make_house(settings=settings("fetch = true\ndiscover = true"))
@@ -246,7 +252,7 @@ def test_d2_batches_submitted_around_tollbook_are_billed_to_nobody(
 
 
 @pytest.mark.slow
-def test_d5_kills_between_submission_and_results_lose_and_double_nothing(
+def test_D5_kills_between_submission_and_results_lose_and_double_nothing(
     make_house: Callable[..., House],
 ) -> None:
     house = make_house(settings=settings("fetch = true"), workers=2)
@@ -277,4 +283,22 @@ def test_d5_kills_between_submission_and_results_lose_and_double_nothing(
     assert {one: owner for one, (owner, _) in owners(house).items()} == {
         one: one.partition(":")[0] for one in names
     }
+    verify(house)
+
+
+def test_D6_results_that_never_come_cost_an_unknown_amount_until_they_do(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house(settings=settings("settle_after_h = 0.0005"))
+    with openai_client(house) as client:
+        batch = submit(client, [chat_line("slow-1"), chat_line("slow-2")])
+        wait_until(lambda: states(house).get(batch.id, {}).get("state") == "settled", 60)
+        unknown = house.cli("report spend", "--by", "tenant", "--format", "json")
+        done = client.batches.retrieve(batch.id)
+        client.files.content(str(done.output_file_id)).read()
+        wait_until(lambda: is_booked(house, batch), 60)
+    house.stop()
+    assert json.loads(unknown.stdout)["completeness"]["unpriced"]["calls"] > 0
+    assert booked(house) == truth_of(house)
+    assert set(owners(house).values()) == {("acme", None)}
     verify(house)
