@@ -4,7 +4,7 @@ BIN := .venv/bin
 ONLY ?=
 ARGS ?=
 
-.PHONY: help env demo test check quick bench lock clean
+.PHONY: help env demo test check quick bench lock clean clients fuzz accuracy
 
 help:
 	@echo "make demo    simulated providers, gateway and ledger; ends with a report by tenant and the tie-out"
@@ -12,6 +12,8 @@ help:
 	@echo "make check   lint, types, architecture"
 	@echo "make quick   the tests that take less than ten seconds each"
 	@echo "make bench   speed and memory, as JSON in bench/results (ONLY=gateway for a part)"
+	@echo "make fuzz    fuzz the gateway (ONLY=meters for the dialects), ten minutes"
+	@echo "make accuracy  run every known defect of gateways and write docs/accuracy.md"
 	@echo "make lock    renew requirements.lock"
 
 env:
@@ -27,8 +29,18 @@ check: env
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_source.py
 
-test: check
+test: check clients
 	$(BIN)/pytest -n 2 $(ARGS)
+
+# Clients of other languages and frameworks, for tests/clients.
+clients: env
+	@tools/setup_clients.sh
+
+fuzz:
+	@fuzz/run.sh $(or $(ONLY),http) $(or $(SECONDS_EACH),600)
+
+accuracy: env
+	$(BIN)/python tools/accuracy_page.py
 
 quick: env
 	$(BIN)/pytest -n 2 -m "not slow" $(ARGS)
@@ -41,4 +53,4 @@ lock: env
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-annotate --no-header --python-version 3.11 --universal --quiet --output-file requirements.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .fuzz .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

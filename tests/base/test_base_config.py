@@ -212,3 +212,13 @@ def test_unreadable_content_is_refused(tmp_path: Path, content: bytes, said: str
     file.write_bytes(content)
     with pytest.raises(ConfigError, match=said):
         load_config(file, {})
+
+
+def test_a_server_without_a_key_is_reached_once_a_section_names_it(tmp_path: Path) -> None:
+    assert not {"ollama", "vllm", "vertex"} & set(Config().providers)
+
+    config = load(tmp_path, "[providers.ollama]\n")
+
+    assert config.providers["ollama"].dialect == "ollama"
+    assert config.providers["ollama"].base_url == "http://127.0.0.1:11434"
+    assert set(config.providers) - set(Config().providers) == {"ollama"}

@@ -39,6 +39,7 @@ SERVER = [
     "tollbook.ledger.ingest",
     "tollbook.reports.spend",
     "tollbook.simulator.process",
+    "tollbook.supervisor.gateway",
     "tollbook.supervisor.run",
 ]
 

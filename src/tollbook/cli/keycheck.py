@@ -36,9 +36,9 @@ def check_keys(config: Config, environ: Mapping[str, str]) -> list[Finding]:
 
 def _is_unused(name: str, provider: Provider, environ: Mapping[str, str]) -> bool:
     """Whether a provider that needs no configuration has none, and no key either."""
-    if name not in KNOWN_NAMES or provider != default_providers()[name]:
+    if name not in KNOWN_NAMES or provider != default_providers().get(name):
         return False
-    return provider.api_key_env is None or bool(unset_variables(provider, environ))
+    return bool(unset_variables(provider, environ))
 
 
 def _check(check: str, provider: Provider, environ: Mapping[str, str]) -> list[Finding]:

@@ -91,8 +91,8 @@ def greeting(
     known, unused = default_providers(), []
     for name, provider in sorted(config.providers.items()):
         problem = unset_variables(provider, environ)
-        is_as_known = name in KNOWN_NAMES and provider == known[name]
-        if is_as_known and (problem or provider.api_key_env is None):
+        is_as_known = name in KNOWN_NAMES and provider == known.get(name)
+        if is_as_known and problem:
             unused.append(name)
             continue
         state = f"   ({problem}: only callers' own keys work)" if problem else ""

@@ -12,7 +12,7 @@ import msgspec
 
 from tollbook.config.problems import ConfigError, explained, is_text, names_at, no_such
 from tollbook.config.route_checks import check_routes
-from tollbook.config.schema import Config, default_providers
+from tollbook.config.schema import Config, default_providers, known_providers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,9 +75,10 @@ def _name_unset_provider_parts(raw: dict[str, Any]) -> None:
     given = raw.get("providers")
     if given is None or not isinstance(given, dict):
         return
-    defaults = default_providers()
-    for name, provider in defaults.items():
-        parts = given.setdefault(name, {})
+    for name in default_providers():
+        given.setdefault(name, {})
+    for name, provider in known_providers().items():
+        parts = given.get(name)
         if isinstance(parts, dict):
             for part in _COMPLETED:
                 parts.setdefault(part, getattr(provider, part))

@@ -329,8 +329,8 @@ class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Why the card exists: the contract, the order form."""
 
 
-def default_providers() -> dict[Name, Provider]:
-    """Return the providers that need no configuration but their key."""
+def known_providers() -> dict[Name, Provider]:
+    """Return the providers whose sections need not say how they are reached."""
     return {
         "openai": Provider(
             dialect="openai",
@@ -360,6 +360,15 @@ def default_providers() -> dict[Name, Provider]:
             for one in KNOWN_PROVIDERS
         },
     }
+
+
+def default_providers() -> dict[Name, Provider]:
+    """Return the providers that need no configuration but their key.
+
+    A server of one's own that asks for no key is reached only once a section names it: the gateway
+    would open it to whoever reaches the gateway.
+    """
+    return {name: one for name, one in known_providers().items() if one.api_key_env is not None}
 
 
 class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
