@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tollbook import clock
+from tollbook.budgets.rules import read_rules
 from tollbook.cli.main import cli
 from tollbook.config import Config, load_config
 from tollbook.reports import dimensions, measures
@@ -24,19 +25,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "bench" / "README.md",
+    ROOT / "fuzz" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 _COMMAND = re.compile(
     r"(?:^|[`\s(])(?:\.venv/bin/)?tollbook ((?:[a-z-]+)(?: [^`\n#|;]*)?)", re.MULTILINE
 )
 _BLOCK = re.compile(r"(?:^    .*\n|^\n)+", re.MULTILINE)
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OPTION = re.compile(r"--[a-z][a-z-]+")
 
 
 def code_of(page: Path) -> list[str]:
-    """Return what a page shows as code: indented lines, and text in backquotes."""
+    """Return what a page shows as code: lines indented or fenced, and text in backquotes."""
     text = page.read_text(encoding="utf-8")
-    indented = [line for line in text.splitlines() if line.startswith("    ")]
-    return [*indented, *(f"`{span}`" for span in re.findall(r"`([^`\n]+)`", text))]
+    lines = [line for line in text.splitlines() if line.startswith("    ")]
+    for language, block in _FENCED.findall(text):
+        if language in {"", "bash"}:
+            lines += block.splitlines()
+    return [*lines, *(f"`{span}`" for span in re.findall(r"`([^`\n]+)`", text))]
 
 
 def command_lines() -> list[tuple[str, str]]:
@@ -124,22 +135,41 @@ def test_every_setting_named_exists() -> None:
         assert named - known == set(), section
 
 
-def test_toml_in_the_pages_is_accepted(tmp_path: Path) -> None:
-    """Each block of settings, by itself, is what the schema accepts."""
-    blocks = [
-        block
-        for page in (ROOT / "README.md", ROOT / "docs" / "reports.md", ROOT / "docs" / "prices.md")
-        for block in _BLOCK.findall(page.read_text(encoding="utf-8"))
+def settings_in(page: Path) -> list[str]:
+    """Return the blocks of settings that a page shows, indented or fenced."""
+    text = page.read_text(encoding="utf-8")
+    indented = [
+        re.sub(r"^    ", "", block, flags=re.MULTILINE)
+        for block in _BLOCK.findall(_FENCED.sub("", text))
         if re.match(r"\s*\[", block)
     ]
-    assert len(blocks) >= 2
-    for block in blocks:
-        given: dict[str, Any] = tomllib.loads(re.sub(r"^    ", "", block, flags=re.MULTILINE))
-        file = tmp_path / "tollbook.toml"
-        file.write_text(re.sub(r"^    ", "", block, flags=re.MULTILINE), encoding="utf-8")
+    return indented + [block for language, block in _FENCED.findall(text) if language == "toml"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_toml_in_the_pages_is_accepted(page: Path, tmp_path: Path) -> None:
+    """Each block of settings, by itself, is what the schema accepts."""
+    file = tmp_path / "tollbook.toml"
+    for block in settings_in(page):
+        given: dict[str, Any] = tomllib.loads(block)
+        file.write_text(block, encoding="utf-8")
         config = load_config(file, {})
+        read_rules(config.budgets, str(file))
         assert config.providers.keys() >= given.get("providers", {}).keys()
+        assert config.routes.keys() == given.get("routes", {}).keys()
         assert len(config.prices) == len(given.get("prices", []))
+        assert len(config.budgets) == len(given.get("budgets", []))
+
+
+def test_there_are_settings_in_the_pages() -> None:
+    assert sum(len(settings_in(page)) for page in PAGES) > 20
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    pages = [page for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in readme]
+    assert pages == []
 
 
 def row_of(page: str, part: str) -> str:
