@@ -351,3 +351,16 @@ def test_E4_a_budget_of_nothing_closes_every_route(budgeted: Callable[..., Setti
         (answer,) = setting.ask(path=path, x_tollbook_tenant="acme")
         assert answer.status_code == 429, path
     assert all(not seen for seen in setting.provider.requests.values())
+
+
+def test_what_is_left_is_told_to_who_asks(budgeted: Callable[..., Setting]) -> None:
+    setting = budgeted(
+        budget("wide", limit_usd=5) + budget("narrow", each=["tenant"], limit_usd=0.01)
+    )
+    told = [
+        (one.headers["x-tollbook-budget"], one.headers["x-tollbook-budget-remaining-usd"])
+        for _ in range(3)
+        for one in setting.ask(x_tollbook_tenant="acme", x_tollbook_report="cost")
+    ]
+
+    assert told == [("narrow", f"0.00{left}000000000") for left in (7, 4, 1)]

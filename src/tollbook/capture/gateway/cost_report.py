@@ -67,8 +67,8 @@ class NoCosts:
         return "this gateway has no prices"
 
 
-def cost_lines(cost: Cost | str) -> bytes:
-    """Return header lines that say a cost."""
+def cost_lines(cost: Cost | str, left: tuple[str, int] | None = None) -> bytes:
+    """Return header lines that say a cost, and what is left of a budget (name, pico)."""
     if isinstance(cost, str):
         return b"%b: omitted; reason=%b\r\n" % (WISH, _encode(cost))
     fields = [
@@ -78,13 +78,15 @@ def cost_lines(cost: Cost | str) -> bytes:
         ("usage", ";".join(f"{kind}={quantity}" for kind, quantity in cost.usage) or None),
         ("usage-source", cost.usage_source),
         ("price-card", cost.price_card),
+        ("budget", None if left is None else left[0]),
+        ("budget-remaining-usd", None if left is None else usd_text(left[1])),
     ]
     lines = [f"x-tollbook-{name}: {value}\r\n" for name, value in fields if value is not None]
     return "".join(lines).encode("latin-1", "replace")
 
 
-def cost_comment(call_id: str, cost: Cost | str) -> bytes:
-    """Return a comment line of an event stream that says a cost.
+def cost_comment(call_id: str, cost: Cost | str, left: tuple[str, int] | None = None) -> bytes:
+    """Return a comment line of an event stream that says a cost, and what is left of a budget.
 
     No empty line follows: it would end an event, and a reader that keeps the last event's id takes
     that for another one.
@@ -100,4 +102,6 @@ def cost_comment(call_id: str, cost: Cost | str) -> bytes:
         told["usage"] = dict(cost.usage)
         told["usage_source"] = cost.usage_source
         told["price_card"] = cost.price_card
+        if left is not None:
+            told["budget"] = {"name": left[0], "remaining_usd": usd_text(left[1])}
     return b": tollbook %b\n" % _encode(told)

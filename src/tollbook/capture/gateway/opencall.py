@@ -14,6 +14,7 @@ from tollbook.capture.gateway.outgoing import signer_of
 
 if TYPE_CHECKING:
     from tollbook.budgets.guard import Hold
+    from tollbook.capture.batch.answer_watch import AnswerWatch
     from tollbook.capture.batch.watch import BatchWatch
     from tollbook.capture.gateway.answer import Answer
     from tollbook.capture.gateway.callers import Refusal
@@ -75,7 +76,7 @@ class OpenCall:
         self._first_token_ns: int | None = None
         self._upstream: UpstreamConnection | None = None
         self._answer: Answer | None = None
-        self._watch: BatchWatch | None = None
+        self._watch: BatchWatch | AnswerWatch | None = None
         self._replay: bytes | None = None
         self._signed: Signed | None = None
         self._keeping: Keeping | None = None
@@ -190,10 +191,13 @@ class OpenCall:
             started_ns=self._started_ns,
             is_billable=is_billable,
         )
+        left = None
         if self._holds:
             assert service.guard is not None
             service.guard.settle(self._holds, opened, closed)
+            if answer is not None and answer.is_wished:
+                left = service.guard.remaining(self._holds)
         if answer is not None and answer.is_wished:
-            closed = cast("WishedAnswer", answer).ended(opened, closed)
+            closed = cast("WishedAnswer", answer).ended(opened, closed, left)
         service.turn.append(closed)
         service.turn.schedule()

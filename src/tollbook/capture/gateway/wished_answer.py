@@ -38,7 +38,7 @@ class WishedAnswer(Answer):
 
     __slots__ = (
         "_closed", "_comments", "_copied", "_copied_bytes", "_costs", "_ends_line", "_fields",
-        "_held_bytes", "_is_holding", "_keeping", "_kept", "_opened",
+        "_held_bytes", "_is_holding", "_keeping", "_kept", "_left", "_opened",
     )  # fmt: skip
 
     is_wished = True
@@ -78,6 +78,7 @@ class WishedAnswer(Answer):
         self._ends_line = True
         self._opened: CallOpened | None = None
         self._closed: CallClosed | None = None
+        self._left: tuple[str, int] | None = None
         if kept is not None:
             self._body.append(kept.body)
             self.bytes_in = len(kept.body)
@@ -98,12 +99,17 @@ class WishedAnswer(Answer):
             stream_ended=True,
         )
 
-    def ended(self, opened: CallOpened, closed: CallClosed) -> CallClosed:
-        """Take how the call ended; return its close frame, which names the answer's first call."""
+    def ended(
+        self, opened: CallOpened, closed: CallClosed, left: tuple[str, int] | None
+    ) -> CallClosed:
+        """Take how the call ended; return its close frame, which names the answer's first call.
+
+        ``left`` is the name and the rest (pico) of the budget with the least left.
+        """
         if self._kept is not None:
             first = self._kept.closed
             closed = structs.replace(closed, cached_from=first.cached_from or first.call_id)
-        self._opened, self._closed = opened, closed
+        self._opened, self._closed, self._left = opened, closed, left
         return closed
 
     def take(self, *, is_complete: bool) -> bytes:
@@ -128,7 +134,7 @@ class WishedAnswer(Answer):
     def _cost_lines(self) -> bytes:
         if self._costs is None or self._opened is None or self._closed is None:
             return b""
-        return cost_lines(self._costs.of(self._opened, self._closed))
+        return cost_lines(self._costs.of(self._opened, self._closed), self._left)
 
     def _tell(self, lines: bytes) -> None:
         head = self._head
@@ -139,7 +145,7 @@ class WishedAnswer(Answer):
         opened, closed, costs = self._opened, self._closed, self._costs
         if opened is None or closed is None or costs is None:
             return
-        comment = cost_comment(ids.to_text(opened.call_id), costs.of(opened, closed))
+        comment = cost_comment(ids.to_text(opened.call_id), costs.of(opened, closed), self._left)
         self._body.append(comment if self._ends_line else b"\n" + comment)
 
     def _record(self, keeping: Keeping, *, is_complete: bool) -> None:
