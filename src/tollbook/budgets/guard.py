@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOKS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_SESSION: Final = "websocket"
+"""Operation of a WebSocket's own call; what it leads to is charged within."""
 _TOKENS: Final = frozenset(TOKEN_KINDS)
 
 
@@ -199,8 +201,17 @@ class Guard:
                     table.hold(slot, self._worker, -hold.amount)
                 _warn(hold, before, before + amount)
 
+    def may_open(self, session: CallOpened) -> Refused | None:
+        """Say which budget refuses a session; nothing is held for it, its responses hold."""
+        admitted = self.admit(session)
+        if isinstance(admitted, Refused):
+            return admitted
+        nothing = CallClosed(session.call_id, session.started_at_ns, Status.REJECTED)
+        self.settle(admitted, session, nothing)
+        return None
+
     def charge(self, opened: CallOpened, closed: CallClosed) -> None:
-        """Count a call that reserved nothing: a response within a session."""
+        """Count a call that reserved nothing: a response within a session that nothing held up."""
         fields, now_s = fields_of(opened), self._now_s()
         holds = []
         for rule in self._rules:
@@ -258,7 +269,7 @@ class Guard:
 
 def _is_look(opened: CallOpened) -> bool:
     """Whether a free call leads to none that costs: a session is opened with GET too."""
-    return opened.method in _LOOKS and opened.operation != "realtime"
+    return opened.method in _LOOKS and opened.operation != _SESSION
 
 
 def _tokens(usage: Sequence[tuple[str, int]]) -> int:

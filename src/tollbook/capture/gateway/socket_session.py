@@ -14,6 +14,7 @@ from tollbook.call import Status
 from tollbook.capture.gateway.callers import Refusal
 from tollbook.capture.gateway.failures import (
     Failure,
+    budget_refusal,
     connect_failure,
     upstream_failure,
 )
@@ -68,6 +69,11 @@ class SocketSession(SocketState):
             return
         if not is_on_file and self._service.config.gateway.strict:
             self._fail(Failure(_OVERLOADED, is_billable=False), Status.REJECTED)
+            return
+        guard = self._service.guard
+        refused = None if guard is None else guard.may_open(self._opened)
+        if refused is not None:
+            self._fail(Failure(budget_refusal(refused), is_billable=False), Status.REJECTED)
             return
         signer = signer_of(self._opening.admitted)
         if signer is None:
@@ -228,6 +234,9 @@ class SocketSession(SocketState):
             messages = reader.feed(data)
             if messages:
                 has_turns = self._look(meter, messages, is_from_client=is_from_client)
+        if has_turns and self._book.refused:
+            self._over_budget(is_from_client=is_from_client)
+            return False
         if not has_turns and not held:
             return True
         held.append(data)

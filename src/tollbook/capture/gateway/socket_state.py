@@ -11,7 +11,12 @@ from tollbook.call import CallClosed, Status
 from tollbook.capture.gateway.failures import Failure, failure_reply, upstream_failure
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.socket_book import SocketBook
-from tollbook.capture.gateway.socket_frames import CLOSE_GOING_AWAY, FrameReader, close_frame
+from tollbook.capture.gateway.socket_frames import (
+    CLOSE_GOING_AWAY,
+    CLOSE_POLICY,
+    FrameReader,
+    close_frame,
+)
 from tollbook.capture.gateway.socket_open import admit
 
 if TYPE_CHECKING:
@@ -102,6 +107,20 @@ class SocketState:
         if self._from_client.is_between_frames:
             self._up.append(close_frame(CLOSE_GOING_AWAY, reason, is_masked=True))
         self._end(status, why)
+
+    def _over_budget(self, *, is_from_client: bool) -> None:
+        """End: a response has no room in its budget.
+
+        One that the client asked for is not sent; one that the provider began by itself (it heard
+        the end of the caller's speech) is cut. Half a frame may have gone to the provider before,
+        so it is told by the end of its connection only.
+        """
+        if is_from_client:
+            self._book.withdraw()
+        if self._from_provider.is_between_frames:
+            reason = "budget exceeded"
+            self._down.append(close_frame(CLOSE_POLICY, reason, is_masked=False))
+        self._end(Status.ERROR, "budget_exceeded")
 
     def _fail(self, failure: Failure, status: Status) -> None:
         """Answer in the provider's own shape instead of a 101, and end."""
