@@ -8,7 +8,11 @@ includes reasoning.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INPUT_KINDS: Final = (
     "uncached_input_tokens",
@@ -90,3 +94,6 @@ class Kinds(NamedTuple):
 
 
 assert Kinds._fields == KINDS
+
+kinds_from: Final = cast("Callable[[tuple[int, ...]], Kinds]", partial(tuple.__new__, Kinds))
+"""All quantities in order to :class:`Kinds`, in half the time of calling it."""

@@ -15,10 +15,11 @@ from msgspec import Struct
 
 from tollbook.dialects.anthropic_passes import CacheCreation, Pass, by_pass, writes_of
 from tollbook.dialects.counts import Count, Reading, decode_loosely, merge
-from tollbook.usage import Kinds
+from tollbook.usage import kinds_from
 
 if TYPE_CHECKING:
     from tollbook.dialects.base import Part
+    from tollbook.usage import Kinds
 
 
 class _OutputDetails(Struct, gc=False):
@@ -83,7 +84,12 @@ def read_anthropic_usage(objects: tuple[bytes, ...], model: str | None = None) -
     lacks = _NONE
     if usage.input_tokens is None or usage.output_tokens is None:
         lacks = ("input",) if usage.input_tokens is None else ("output",)
-    return Reading(kinds, problems + more, lacks, _tier(usage), _region(usage), further)
+    tier = region = None
+    if usage.service_tier not in _STANDARD_TIERS or usage.speed is not None:
+        tier = _tier(usage)
+    if usage.inference_geo is not None:
+        region = _region(usage)
+    return Reading(kinds, problems + more, lacks, tier, region, further)
 
 
 def _read(raw: bytes) -> tuple[_Usage | None, tuple[str, ...]]:
@@ -117,21 +123,22 @@ def _kinds(usage: _Usage, model: str | None) -> tuple[Kinds, tuple[str, ...], tu
     problems: list[str] = []
     written_5m, written_1h = writes_of(usage, problems)
     output = usage.output_tokens or 0
-    thinking = usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else 0
-    thinking = thinking or 0
-    if thinking > output:
-        problems.append(f"thinking ({thinking}) exceeds the output ({output}): cut to the output")
-        thinking = output
-    searches = usage.server_tool_use.web_search_requests if usage.server_tool_use else 0
-    kinds = Kinds(
-        usage.input_tokens or 0,
-        usage.cache_read_input_tokens or 0,
-        written_5m,
-        written_1h,
-        visible_output_tokens=output - thinking,
-        reasoning_tokens=thinking,
-        web_search_requests=searches or 0,
-    )
+    thinking = searches = 0
+    if usage.output_tokens_details is not None:
+        thinking = usage.output_tokens_details.thinking_tokens or 0
+        if thinking > output:
+            problems.append(
+                f"thinking ({thinking}) exceeds the output ({output}): cut to the output"
+            )
+            thinking = output
+    if usage.server_tool_use is not None:
+        searches = usage.server_tool_use.web_search_requests or 0
+    kinds = kinds_from((
+        usage.input_tokens or 0, usage.cache_read_input_tokens or 0, written_5m, written_1h,
+        0, 0, 0, 0, 0,
+        output - thinking, thinking, 0, 0, 0,
+        searches, 0, 0, 0, 0, 0, 0, 1,
+    ))  # fmt: skip
     if usage.container is not None or usage.server_tool_use is not None:
         sessions = _code_sessions(usage)
         if sessions:

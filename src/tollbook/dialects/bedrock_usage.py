@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tollbook.dialects.anthropic_usage import read_anthropic_usage
 from tollbook.dialects.counts import Count, Reading, decode_loosely, merge
@@ -123,12 +124,12 @@ def read_bedrock_usage(objects: tuple[bytes, ...], model: str | None = None) -> 
             own.append(raw)
     if anthropic:
         # Where it is served is the inference profile's to say, not the model maker's.
-        body = read_anthropic_usage(tuple(anthropic), model)._replace(region=None)
+        body = replace(read_anthropic_usage(tuple(anthropic), model), region=None)
     elif openai:
         body = read_openai_usage(tuple(openai))
     else:
         body = _read_own(own) if own else Reading(None, ())
-    return _with_evidence(body._replace(problems=(*problems, *body.problems)), evidence)
+    return _with_evidence(replace(body, problems=(*problems, *body.problems)), evidence)
 
 
 def _headers_in(raw: bytes, problems: list[str]) -> list[_Sides]:
@@ -271,4 +272,4 @@ def _with_evidence(body: Reading, evidence: list[_Sides]) -> Reading:
             kinds = kinds._replace(
                 cache_read_tokens=seen.read or 0, cache_write_5m_tokens=seen.written or 0
             )
-    return body._replace(kinds=kinds, lacks=lacks, problems=tuple(problems))
+    return replace(body, kinds=kinds, lacks=lacks, problems=tuple(problems))

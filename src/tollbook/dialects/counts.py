@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
-    from tollbook.dialects.base import Part
-    from tollbook.usage import Kinds
+    from tollbook.dialects.base import Part  # noqa: TC004 -- a struct's fields are not evaluated
+    from tollbook.usage import Kinds  # noqa: TC004 -- as above
 
 MAX_COUNT: Final = 10**12
 """A greater count is no count: it would cost more than any provider ever billed."""
@@ -19,7 +19,7 @@ Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 S = TypeVar("S", bound=Struct)
 
 
-class Reading(NamedTuple):
+class Reading(Struct, frozen=True, gc=False):
     """What the usage objects of one response say."""
 
     kinds: Kinds | None

@@ -40,7 +40,8 @@ def measure_with(read: Callable[[tuple[bytes, ...]], Reading], call: Call) -> Me
         return NOT_MEASURED
     problems: tuple[str, ...] = ()
     if closed.usage:
-        kinds, problems, lacks, tier, region, further, cost_pico = read(closed.usage)
+        reading = read(closed.usage)
+        kinds, problems, lacks = reading.kinds, reading.problems, reading.lacks
         if kinds is not None:
             if lacks and opened.operation in _NO_OUTPUT:
                 lacks = tuple([side for side in lacks if side != "output"])  # it has none
@@ -49,7 +50,10 @@ def measure_with(read: Callable[[tuple[bytes, ...]], Reading], call: Call) -> Me
                 source = UsageSource.ESTIMATED
                 kinds, why = _completed(kinds, call, lacks)
                 problems = (*problems, why)
-            return Measured(kinds, source, problems, tier, region, further, cost_pico)
+            return Measured(
+                kinds, source, problems, reading.tier, reading.region, reading.further,
+                reading.reported_cost_pico,
+            )  # fmt: skip
     if closed.status is Status.INTERRUPTED:
         why = "the gateway stopped during the call: output is unknown, input is estimated"
         return Measured(Kinds(_input_tokens(call)), UsageSource.ESTIMATED, (*problems, why))

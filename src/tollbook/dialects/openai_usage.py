@@ -12,9 +12,10 @@ from typing import Final
 import msgspec
 
 from tollbook.dialects.counts import Reading, decode_loosely, merge
-from tollbook.dialects.openai_cost import COST_MARK, reported_cost
+from tollbook.dialects.openai_cost import reported_cost
 from tollbook.dialects.openai_fees import NOTHING, add_fees, fees_only, has_fees, parts_of
 from tollbook.dialects.openai_fit import fit_cache, fit_parts, fit_total, sides
+from tollbook.dialects.openai_plain_usage import plain_kinds
 from tollbook.dialects.openai_shape import InputDetails, OutputDetails, Usage
 from tollbook.usage import Kinds
 
@@ -30,13 +31,14 @@ def read_openai_usage(objects: tuple[bytes, ...]) -> Reading:
     Several objects are one growing usage: a later count goes over an earlier one, but a later zero
     or null does not. None if there is no count at all.
     """
-    # One plain object is what nearly every call has: nothing is looked for that it cannot hold.
     is_one = len(objects) == 1
+    if is_one:
+        kinds = plain_kinds(objects[0])
+        if kinds is not None:
+            return Reading(kinds, _NONE)
     usage, problems = _read(objects[0]) if is_one else merged_usage(objects)
-    cost = None
-    if not is_one or COST_MARK in objects[0]:
-        cost, more = reported_cost(objects)
-        problems += more
+    cost, more = reported_cost(objects)
+    problems += more
     if usage is None:
         return Reading(None, problems, reported_cost_pico=cost)
     kinds, more, lacks = kinds_of(usage)
