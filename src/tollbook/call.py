@@ -230,8 +230,20 @@ class BatchRead(Struct, frozen=True, array_like=True, gc=False, tag=8):
     lines: int
 
 
+class LateUsage(Struct, frozen=True, array_like=True, gc=False, tag=9):
+    """The final usage of an earlier answer, as a request that shows it again has seen it."""
+
+    call_id: bytes  # of the request that showed it, which itself costs nothing
+    at_ns: int
+    provider: str
+    provider_response_id: str
+    usage: tuple[bytes, ...]
+    model_actual: str | None = None
+    service_tier: str | None = None
+
+
 BatchFrame = BatchOwners | BatchFile | BatchSeen | BatchResult | BatchRead
-Frame = CallOpened | CallClosed | FramesLost | BatchFrame
+Frame = CallOpened | CallClosed | FramesLost | BatchFrame | LateUsage
 
 encode_frame = msgspec.msgpack.Encoder().encode
 """Frame to MessagePack bytes."""

@@ -316,7 +316,7 @@ def test_gemini_requests_name_owners_in_their_metadata() -> None:
         ("openai", "GET", "/v1/files", None),
         ("openai", "DELETE", "/v1/files/f", None),
         ("openai", "GET", "/v1/containers/c/files/f", None),
-        ("openai", "POST", "/v1/responses/r/cancel", None),
+        ("openai", "POST", "/v1/responses/r/cancel", Watch.ANSWER),
         ("openai", "POST", "/v1/chat/completions", None),
         ("anthropic", "POST", "/v1/messages/batches", Watch.SUBMIT),
         ("anthropic", "GET", "/v1/messages/batches", Watch.STATE),

@@ -67,7 +67,9 @@ def test_paths_that_are_metered(
         ("POST", "/v1beta/models/veo-3.1:predictLongRunning", "unmetered"),
         ("POST", f"{VERTEX}/google/models/multimodalembedding@001:predict", "unmetered"),
         ("POST", f"{VERTEX}/unknown/models/m:rawPredict", "unmetered"),
-        ("GET", "/v1beta/interactions/i-1", "unmetered"),
+        ("GET", "/v1beta/interactions/i-1", "free"),
+        ("POST", "/v1beta/interactions/i-1/cancel", "free"),
+        ("DELETE", "/v1beta/interactions/i-1", "unmetered"),
         ("POST", "/", "unmetered"),
     ],
 )

@@ -48,7 +48,7 @@ def read(
         ("GET", "/v1/responses", "other", Metering.UNMETERED),
         ("GET", "/v1/chat/completions", "other", Metering.UNMETERED),
         ("POST", "/v1/chat/completions/id", "other", Metering.UNMETERED),
-        ("POST", "/v1/responses/resp_1/cancel", "other", Metering.UNMETERED),
+        ("POST", "/v1/responses/resp_1/cancel", "retrieval", Metering.FREE),
         ("DELETE", "/v1/models/ft-1", "other", Metering.UNMETERED),
         ("POST", "/v1/images/generations", "image", Metering.METERED),
         ("POST", "/v1/images/edits", "image", Metering.METERED),

@@ -118,6 +118,8 @@ def _tell_usage(answer: dict[str, Any]) -> None:
             click.echo(f"  {name}: {kind['quantity']:,}  ({kind['derivation']})")
     if answer["kinds"] is None:
         click.echo("  token counts: unknown")
+    if answer["usage_late"] is not None:
+        click.echo(f"  {cell('', answer['usage_late'])}")
     for problem in answer["usage_problems"]:
         click.echo(f"  problem: {cell('', problem)}")
 

@@ -31,12 +31,17 @@ class Rewritten(NamedTuple):
 
 
 class Watch(StrEnum):
-    """What a request has to do with batches; see :mod:`tollbook.dialects.batch_base`."""
+    """What a request has to do with what is answered later.
+
+    Batches are read by :mod:`tollbook.dialects.batch_base`, answers that are shown again by
+    :mod:`tollbook.dialects.shown_answers`.
+    """
 
     UPLOAD = "upload"  # a file that may hold lines
     SUBMIT = "submit"
     STATE = "state"  # tells how one or more batches stand
     RESULTS = "results"
+    ANSWER = "answer"  # shows an earlier answer, whose usage may not have been known before
 
 
 class Route(Struct, frozen=True):
@@ -55,7 +60,7 @@ class Route(Struct, frozen=True):
     is_socket: bool = False
     """A WebSocket: metered by :meth:`Dialect.socket_meter`."""
     watch: Watch | None = None
-    """What the request has to do with batches; read by the dialect's ``BatchReader``."""
+    """What the request has to do with what is answered later."""
     takes_stream_options: bool = True
     """Whether streams may be asked for usage; False for API versions that refuse to be."""
 

@@ -15,11 +15,12 @@ from msgspec import structs
 
 from tollbook.call import Metering
 from tollbook.dialects.anthropic import Anthropic
-from tollbook.dialects.base import Route
+from tollbook.dialects.base import Route, Watch
 from tollbook.dialects.batch_routes import FILE_RESULTS, STATE, SUBMIT, gemini_watch
 from tollbook.dialects.hosted import hosted
 from tollbook.dialects.http_head import plain_path
 from tollbook.dialects.openai import OpenAI
+from tollbook.dialects.openai_paths import RETRIEVAL
 from tollbook.dialects.realtime_usage import REALTIME
 from tollbook.dialects.request_body import as_model
 
@@ -69,6 +70,10 @@ def route_of(method: str, path: str) -> Route:  # noqa: PLR0911 -- one return fo
     watch = gemini_watch(method, path)
     if watch is not None:
         return structs.replace(_BATCHES[watch], region=place)
+    if _shows_interaction(method, path):
+        return Route(
+            RETRIEVAL, Metering.FREE, inspects_body=False, region=place, watch=Watch.ANSWER
+        )  # fmt: skip
     if method == "GET" and path.endswith("BidiGenerateContent"):
         # The connection itself costs nothing; its turns are calls of their own.
         return Route(
@@ -86,6 +91,14 @@ def route_of(method: str, path: str) -> Route:  # noqa: PLR0911 -- one return fo
     publisher, collection, name, verb = found_verb.groups()
     model = as_model(name if collection == "models" else f"{collection}/{name}")
     return _verb_route(_Place(publisher, model, verb, place))
+
+
+def _shows_interaction(method: str, path: str) -> bool:
+    """Whether a request shows an interaction that ran, or runs, in the background."""
+    head, _, last = path.rpartition("/")
+    if method == "POST":
+        return last == "cancel" and "/interactions/" in head
+    return method == "GET" and bool(last) and head.endswith("/interactions")
 
 
 def _verb_route(place: _Place) -> Route:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from msgspec import structs
 
 from tollbook.call import Metering
-from tollbook.dialects.base import Route
+from tollbook.dialects.base import Route, Watch
 from tollbook.dialects.defaults import DialectDefaults
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def hosted(
     other API passes, of unknown cost.
     """
     fields = structs.asdict(guest) | {"api": api, "guest": guest}
-    if guest.watch is not None:
+    if guest.watch not in {None, Watch.ANSWER}:
         fields |= {"metering": Metering.UNMETERED, "inspects_body": False, "watch": None}
     if model is not None:
         fields["model"] = model

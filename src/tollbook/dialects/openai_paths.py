@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tollbook.call import Metering
-from tollbook.dialects.base import Route
+from tollbook.dialects.base import Route, Watch
 from tollbook.dialects.batch_routes import openai_batch_route
 from tollbook.dialects.http_head import plain_path
 from tollbook.dialects.realtime_usage import REALTIME
@@ -51,7 +51,7 @@ _BY_TWO: Final = {
     ("responses", "input_tokens"): _free("count_tokens"),
 }
 _MODELS: Final = _free("models")
-_RETRIEVAL: Final = _free(RETRIEVAL)
+_RETRIEVAL: Final = Route(RETRIEVAL, Metering.FREE, inspects_body=False, watch=Watch.ANSWER)
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
 _SOCKETS: Final = {
     "realtime": Route(REALTIME, Metering.UNMETERED, inspects_body=False, is_socket=True),
@@ -64,7 +64,7 @@ def openai_route(method: str, path: str) -> Route:
     """Classify by the end of the path, for servers put these endpoints under any prefix.
 
     Only the request that generates is metered: ``GET /responses/{id}`` shows the usage of an
-    earlier call again, and costs nothing.
+    earlier call again, and costs nothing; so does cancelling one that runs in the background.
     """
     head, _, last = plain_path(path).rpartition("/")
     above, _, folder = head.rpartition("/")
@@ -73,6 +73,7 @@ def openai_route(method: str, path: str) -> Route:
             _BY_TWO.get((folder, last))
             or _BY_LAST.get(last)
             or openai_batch_route(method, head, last)
+            or (_RETRIEVAL if last == "cancel" and above.endswith("/responses") else None)
             or (_CHAT if _is_databricks(above, last) else _OTHER)
         )
     if method == "GET":

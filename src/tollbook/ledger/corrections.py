@@ -57,20 +57,24 @@ def correction_columns(
     return corrections(table, [Correction(at, *pair) for at, pair in pairs])
 
 
-def corrections(table: pa.Table, wanted: Sequence[Correction]) -> dict[str, Any]:
+def corrections(
+    table: pa.Table, wanted: Sequence[Correction], known: pa.Table | None = None
+) -> dict[str, Any]:
     """Return the columns of reversals, followed by the charges that take their places.
 
     Args:
         table: stored charges, with every column of ``entries``.
         wanted: what is wrong with which of them, and what is right.
+        known: the same rows with what is known of the calls now, where that is more.
     """
+    known = table if known is None else known
     reversed_ = [one for one in wanted if one.part is None]
     renewed = [one for one in wanted if one.charge is not None and one.part is None]
     added = [one for one in wanted if one.part is not None]
     parts = [
         _reversals(_rows(table, reversed_), [one.reason for one in reversed_]),
-        _renewals(_rows(table, renewed), renewed),
-        _additions(_rows(table, added), added),
+        _renewals(_rows(known, renewed), renewed),
+        _additions(_rows(known, added), added),
     ]
     kept = [(rows, said) for rows, said in parts if rows.num_rows]
     return {

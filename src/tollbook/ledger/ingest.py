@@ -20,6 +20,7 @@ from tollbook.ledger.batch import SLICE_CALLS, Entries
 from tollbook.ledger.batches import BatchBooks
 from tollbook.ledger.cards import UsedCards
 from tollbook.ledger.join import Incident, Joined, WriterBook, frame_time_ns
+from tollbook.ledger.late_usage import LateBooks
 from tollbook.spool.errors import CorruptSegmentError, SpoolError
 from tollbook.spool.reader import Position
 from tollbook.spool.retention import prune
@@ -100,6 +101,7 @@ class Ingester:
         self._store, self._reader, self._now_ns = store, reader, now_ns
         self._cards = UsedCards(price_book, shelf)
         self._batches = BatchBooks(store, self._cards)
+        self._late = LateBooks(store, self._cards)
         self._batch_calls = batch_calls
         self._settle_batches_ns = settle_batches_ns
         self._settled_ns = 0
@@ -117,6 +119,7 @@ class Ingester:
         try:
             self._writers = state.load_writers(connection)
             self._complete_until_us = state.load_progress(connection)
+            self._late.forget()
         finally:
             connection.close()
 
@@ -268,6 +271,7 @@ class Ingester:
                 self._store.append(batch.columns, batch.rows)
             if joined.batches:
                 self._batches.book(connection, joined.batches)
+            self._late.book(connection, joined.late, now_ns // 1000, until_us)
             self._settle_batches(connection, now_ns)
             state.save_writers(connection, dirty, now_ns // 1000)
             state.save_incidents(connection, joined.incidents, now_ns // 1000)

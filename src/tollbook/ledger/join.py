@@ -16,6 +16,7 @@ from tollbook.call import (
     CallOpened,
     Evidence,
     FramesLost,
+    LateUsage,
     Status,
 )
 from tollbook.ids import to_text
@@ -63,6 +64,7 @@ class Joined:
     def __init__(self, calls_max: int) -> None:
         self.calls: list[Call] = []
         self.batches: list[tuple[BatchFrame, Evidence]] = []
+        self.late: list[LateUsage] = []
         self._results = 0
         self.incidents: list[Incident] = []
         self._calls_max = calls_max
@@ -115,16 +117,19 @@ class Joined:
                     if len(calls) >= calls_max:
                         return at
                     calls_max -= 1
-                self._take_batch(opens, frame, Evidence(name, segment, offset, version))
+                self._take_later(opens, frame, Evidence(name, segment, offset, version))
             else:
                 detail = {"frames": frame.frames, "first_lost_at_ns": frame.first_lost_at_ns,
                           "at_ns": frame.at_ns, "segment": segment, "offset": offset}  # fmt: skip
                 self.incidents.append(Incident("frames_lost", name, detail))
         return len(frames)
 
-    def _take_batch(
-        self, opens: dict[bytes, OpenCall], frame: BatchFrame, evidence: Evidence
+    def _take_later(
+        self, opens: dict[bytes, OpenCall], frame: BatchFrame | LateUsage, evidence: Evidence
     ) -> None:
+        if isinstance(frame, LateUsage):
+            self.late.append(frame)
+            return
         if isinstance(frame, BatchResult):
             self._results += 1
         elif isinstance(frame, BatchSeen) and frame.call_id in opens:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tollbook.call import IDENTITY_FIELDS
 from tollbook.ledger.batches_tables import BATCH_TABLES
+from tollbook.ledger.late_table import LATE_TABLES
 from tollbook.usage import KINDS
 
 
@@ -145,6 +146,7 @@ _VERSION_1: Final = (
         "at" TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, writer VARCHAR, detail VARCHAR NOT NULL)""",
     "CREATE TABLE progress (complete_until TIMESTAMP, updated_at TIMESTAMP NOT NULL)",
     *BATCH_TABLES,
+    *LATE_TABLES,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)

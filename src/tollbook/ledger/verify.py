@@ -206,6 +206,8 @@ class _Verifier:
         is_reported = row["cost_source"] == CostSource.PROVIDER
         if measured.further and row["part"] == 0:
             self._parts[row["call_id"]] = len(measured.further)
+        elif self._parts and row["part"] == 0:
+            self._parts.pop(row["call_id"], None)  # usage that came late has no parts
         is_split = is_reported and bool(measured.further)
         uses_reported = (row["provider"],) if is_reported and not is_split else ()
         again = charge_at(price(call, measured, lambda *_: card, uses_reported), row["part"])

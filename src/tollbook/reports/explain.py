@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from tollbook.call import IDENTITY_FIELDS
+from tollbook.ledger.late_table import LATE_USAGE
 from tollbook.ledger.schema import COST_COLUMNS, ENTRY_NAMES
 from tollbook.ledger.usagetext import usage_objects
 from tollbook.money import pico_from_usd, usd_text
@@ -121,6 +122,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     usage_raw: list[str]
     """The provider's usage objects, byte for byte."""
     usage_problems: list[str]
+    usage_late: str | None
+    """That the usage came after the call was booked, and from which request."""
     kinds: dict[str, KindCount] | None
     input_tokens: int | None
     output_tokens: int | None
@@ -179,6 +182,7 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         usage_source=now["usage_source"],
         usage_raw=_raw_usage(now["usage_raw"]),
         usage_problems=_json(now["usage_problems"]) or [],
+        usage_late=_late(rows),
         kinds=_kind_counts(now, kinds),
         input_tokens=_total(kinds, INPUT_KINDS),
         output_tokens=_total(kinds, OUTPUT_KINDS),
@@ -308,6 +312,11 @@ def _price(now: dict[str, Any], kinds: Kinds | None, load_card: LoadCard) -> Pri
         cost_source=now["cost_source"],
         saved_usd=plain(now["saved_cost_usd"]),
     )
+
+
+def _late(rows: list[dict[str, Any]]) -> str | None:
+    reasons = [row["reason"] or "" for row in rows if row["kind"] == "charge"]
+    return next((reason for reason in reasons if reason.startswith(LATE_USAGE)), None)
 
 
 def _entry(row: dict[str, Any]) -> EntryLine:

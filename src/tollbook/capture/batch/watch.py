@@ -8,6 +8,7 @@ import msgspec
 
 from tollbook import clock
 from tollbook.call import BatchFile, BatchRead
+from tollbook.capture.batch.answer_watch import AnswerWatch
 from tollbook.capture.batch.frames import result_frame, seen_frame
 from tollbook.capture.batch.owners import CustomIds, OwnersBuffer
 from tollbook.dialects.base import Metered, Watch
@@ -48,8 +49,10 @@ class Batches:
 
     def watch(
         self, what: Watch, opened: CallOpened, headers: Sequence[Header]
-    ) -> BatchWatch | None:
+    ) -> BatchWatch | AnswerWatch | None:
         """Return what looks on at a request, None where its dialect has no batches."""
+        if what is Watch.ANSWER:
+            return AnswerWatch(self.turn, opened)
         reader = batches_of(opened.dialect)
         return None if reader is None else BatchWatch(self, reader, what, opened, headers)
 

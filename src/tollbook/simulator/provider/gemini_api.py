@@ -51,6 +51,7 @@ class GeminiApi:
 
     def __init__(self) -> None:
         self._cached: dict[str, dict[str, int]] = {}
+        self._interactions: dict[str, bytes] = {}
 
     def credential(self, headers: dict[str, str]) -> str | None:
         """Return the key: ``x-goog-api-key``, or a bearer token."""
@@ -90,15 +91,14 @@ class GeminiApi:
     def answer(self, incoming: Incoming) -> Answer:  # noqa: PLR0911 -- one return for each endpoint
         """Answer a request; raises RefusedError."""
         method, path = incoming.method, incoming.path
-        if method == "GET" and path.endswith("/models"):
-            names = [m for m in MODELS.values() if m.provider == NAME]
-            return Plain(200, _encode({"models": [{"name": f"models/{m.name}"} for m in names]}))
+        if method == "GET":
+            return self._shown(path)
         if method == "POST" and path.endswith("/cachedContents"):
             return self._create_cache(incoming)
         if method == "POST" and path.endswith("/openai/chat/completions"):
             return _openai_chat(incoming)
         if method == "POST" and path.endswith("/interactions"):
-            return _interaction(incoming)
+            return self._interaction(incoming)
         found = _verb(path)
         if method != "POST" or found is None:
             raise RefusedError(404, "NOT_FOUND", "Requested entity was not found.")
@@ -114,6 +114,29 @@ class GeminiApi:
             case "rawPredict" | "streamRawPredict":
                 return _messages(incoming, _model(name, "messages"))
         raise RefusedError(404, "NOT_FOUND", "Requested entity was not found.")
+
+    def _shown(self, path: str) -> Plain:
+        last = path.rpartition("/")[2]
+        if last in self._interactions:
+            return Plain(200, self._interactions[last])
+        if last != "models":
+            raise RefusedError(404, "NOT_FOUND", "Requested entity was not found.")
+        names = [m for m in MODELS.values() if m.provider == NAME]
+        return Plain(200, _encode({"models": [{"name": f"models/{m.name}"} for m in names]}))
+
+    def _interaction(self, incoming: Incoming) -> Answer:
+        body = incoming.body
+        model = _model(str(body.get("model")), "generate")
+        generation = generate(incoming, model, Extent(count_tokens(body.get("input") or "")))
+        if checks.is_true(body, "stream"):
+            return gemini_interactions.stream(generation)
+        plain = gemini_interactions.plain(generation)
+        if not checks.is_true(body, "background") or plain.response_id is None:
+            return plain
+        if len(self._interactions) > 256:  # noqa: PLR2004 -- recent ones are enough to fetch
+            self._interactions.clear()
+        self._interactions[plain.response_id] = plain.body
+        return gemini_interactions.running(generation)
 
     def _create_cache(self, incoming: Incoming) -> Plain:
         tokens = _tokens_by_modality(incoming.body.get("contents") or [])
@@ -241,15 +264,6 @@ def _openai_chat(incoming: Incoming) -> Answer:
         include = isinstance(options, dict) and options.get("include_usage") is True
         return openai_chat.chat_stream(generation, include_usage=include)
     return openai_chat.chat_plain(generation)
-
-
-def _interaction(incoming: Incoming) -> Answer:
-    body = incoming.body
-    model = _model(str(body.get("model")), "generate")
-    generation = generate(incoming, model, Extent(count_tokens(body.get("input") or "")))
-    if checks.is_true(body, "stream"):
-        return gemini_interactions.stream(generation)
-    return gemini_interactions.plain(generation)
 
 
 def _messages(incoming: Incoming, model: Model) -> Answer:

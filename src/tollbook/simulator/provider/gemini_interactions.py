@@ -60,6 +60,12 @@ def plain(generation: Generation) -> Plain:
     return Plain(200, _encode(body), (), generation, body["id"], has_usage=has_usage)
 
 
+def running(generation: Generation) -> Plain:
+    """Build an interaction in the background: it has no usage yet."""
+    body = _head(generation, "in_progress")
+    return Plain(200, _encode(body), (), generation, body["id"])
+
+
 def stream(generation: Generation) -> Stream:
     """Build the events; the last one has the whole interaction without its steps."""
     kinds = generation.quantities

@@ -41,6 +41,8 @@ class OpenAiApi:
 
     def __init__(self) -> None:
         self._stored: dict[str, bytes] = {}
+        self._running: dict[str, bytes] = {}
+        """Responses in the background that are finished when they are asked for again."""
         self._batches = OpenAiBatches(self.error)
 
     def credential(self, headers: dict[str, str]) -> str | None:
@@ -138,7 +140,7 @@ class OpenAiApi:
         if folder == "/v1/responses":
             if name not in self._stored:
                 raise RefusedError(404, _INVALID, "Response not found.", "response_id")
-            return self._stored[name]
+            return self._running.pop(name, None) or self._stored[name]
         return None
 
     def _responses(self, incoming: Incoming) -> Answer:
@@ -166,7 +168,13 @@ class OpenAiApi:
         if body.get("store", True) is not False and plain.response_id:
             self._stored[plain.response_id] = plain.body
             if len(self._stored) > 256:  # noqa: PLR2004 -- recent ones are enough to fetch
-                del self._stored[next(iter(self._stored))]
+                oldest = next(iter(self._stored))
+                del self._stored[oldest]
+                self._running.pop(oldest, None)
+        if checks.is_true(body, "background") and plain.response_id:
+            running = openai_responses.unfinished(generation, body, "in_progress")
+            self._running[plain.response_id] = running.body
+            return openai_responses.unfinished(generation, body, "queued")
         return plain
 
 

@@ -44,7 +44,7 @@ def _response(
         "object": "response",
         "created_at": generation.created_s,
         "status": status,
-        "background": False,
+        "background": request.get("background") is True,
         "error": None,
         "incomplete_details": ({"reason": "max_output_tokens"} if status == "incomplete" else None),
         "instructions": request.get("instructions"),
@@ -114,6 +114,12 @@ def plain(generation: Generation, request: Json) -> Plain:
     usage = usage_of(generation) if has_usage else None
     body = _response(generation, request, status, [*_reasoning(generation), item], usage)
     return Plain(200, _encode(body), (), generation, body["id"], has_usage=has_usage)
+
+
+def unfinished(generation: Generation, request: Json, status: str) -> Plain:
+    """Build a ``response`` that runs in the background: it has no usage yet."""
+    body = _response(generation, request, status, [], None)
+    return Plain(200, _encode(body), (), generation, body["id"])
 
 
 class _Events:
