@@ -2,7 +2,8 @@
 
 The first letter of the path chooses the answer: ``/plain/…`` a JSON answer in one write,
 ``/stream/…`` 20 events in five writes of one loop turn each, ``/trickle/…`` an event every
-``--interval`` seconds until the client goes. It prints its port.
+``--interval`` seconds until the client goes; the names of ``bench.framing_answers`` a stream in
+that framing, in one write. It prints its port.
 
 Requests are not validated: only wrk, nginx, the gateway and this bench's own clients speak to it.
 """
@@ -13,11 +14,12 @@ import argparse
 import asyncio
 import random
 import re
-from typing import cast
+from typing import ClassVar, cast
 
 import uvloop
 
 from bench.answers import content_event, plain_answer, stream_events, stream_head
+from bench.framing_answers import framings
 
 _WRITES_PER_STREAM = 5
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -37,6 +39,7 @@ class Upstream(asyncio.Protocol):
 
     plain = plain_answer()
     stream = tuple(stream_writes())
+    framings: ClassVar = {ord(name[0]): answer for name, answer in framings().items()}
     event = content_event()
     head = stream_head() + event
     interval_s = 2.0
@@ -83,6 +86,8 @@ class Upstream(asyncio.Protocol):
         elif self._kind == ord("s"):
             self._transport.write(self.stream[0])
             self.loop.call_soon(self._go_on, 1)
+        elif self._kind in self.framings:
+            self._transport.write(self.framings[self._kind])
         else:
             self._transport.write(self.head)
             # A random first pause spreads the events evenly over the interval.
