@@ -99,7 +99,7 @@ def test_a_summary_says_where_the_price_comes_from_and_when_it_applies() -> None
     assert summary.source.startswith("contract: 10 % off genai-prices ")
     assert summary.effective_from == "2026-11-01T00:00:00+00:00"
     assert summary.effective_until == "2027-01-01T00:00:00+00:00"
-    assert summary.daily == "00:30:00 to 16:30:00 UTC"
+    assert summary.daily == "10:00:00 to 24:00:00 UTC"
     assert summary.service_tier == "priority"
     assert summary.reason == "order form 7"
     assert summary.notes == ("no price for service tier priority; the standard price is used",)

@@ -54,6 +54,8 @@ def per_mtok(priced: RateCard) -> Fraction:
         ("amazon.nova-lite-v1:0", "us-east-1", "0.06", False),
         ("us.amazon.nova-lite-v1:0", "us-west-2", "0.06", False),
         ("amazon.nova-lite-v1:0", "us-gov-west-1", "0.072", False),
+        ("meta.llama3-70b-instruct-v1:0", "us-gov-west-1", "2.65", True),
+        ("amazon.titan-embed-text-v2:0", "us-gov-east-1", "0.02", True),
         ("amazon.nova-lite-v1:0", "eu-west-2", "0.06", True),
         ("eu.amazon.nova-lite-v1:0", "eu-west-1", "0.06", True),
         ("nvidia.nemotron-super-3-120b", "eu-west-2", "0.15", True),
@@ -97,6 +99,12 @@ def test_the_providers_address_is_the_region_of_calls_that_name_none() -> None:
         ("anthropic", "claude-opus-4-6", "not_available", "1"),
         ("openai", "gpt-5.4", "eu", "1.1"),
         ("openai", "gpt-4o", "eu", "1"),
+        ("openai", "gpt-image-1.5", "eu", "1"),
+        ("openai", "gpt-realtime-2", "us", "1.1"),
+        ("openai", "gpt-6-sol", "eu", "1.1"),
+        ("vertex", "gemini-3.5-flash", "europe-west4", "1.1"),
+        ("vertex", "gemini-3.1-flash-lite", "us-central1", "1.1"),
+        ("vertex", "gemini-2.5-flash", "europe-west4", "1"),
     ],
 )
 def test_documented_factors_apply_to_tokens_and_not_to_fees(
@@ -113,7 +121,7 @@ def test_documented_factors_apply_to_tokens_and_not_to_fees(
 
 @pytest.mark.parametrize(
     ("provider", "model", "region"),
-    [("anthropic", "claude-opus-4-6", "eu"), ("vertex", "gemini-3.5-flash", "europe-west4")],
+    [("anthropic", "claude-opus-4-6", "eu"), ("vertex", "gemini-3-flash-preview", "europe-west4")],
 )
 def test_a_region_without_a_rule_is_flagged(provider: str, model: str, region: str) -> None:
     priced = card(provider, model, region)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +15,19 @@ from tollbook.config.schema import PriceCard
 from tollbook.ledger.reported import as_reported
 from tollbook.prices import PriceBook, RateCard, rate
 from tollbook.prices.card import scaled_card
+from tollbook.prices.discounts import BATCH_DISCOUNT
+from tollbook.prices.listprices import ListPrices
 from tollbook.prices.supplement import ROWS
 from tollbook.usage import KINDS, Kinds
 
 NOW = 1_795_177_800 * 10**9  # 2026-11-20 12:30 UTC
 _LISTS = {
-    name: name for name in ("openai", "google", "cohere", "voyageai", "aws", "x-ai", "anthropic")
-}
+    name: name
+    for name in (
+        "openai", "google", "cohere", "voyageai", "aws", "x-ai", "anthropic", "perplexity", "jina",
+        "azure", "groq", "together",
+    )
+}  # fmt: skip
 
 
 def card(provider: str, model: str, tier: str | None = None) -> RateCard:
@@ -33,7 +40,6 @@ def card(provider: str, model: str, tier: str | None = None) -> RateCard:
     ("provider", "model", "tier", "kinds", "usd"),
     [
         ("openai", "gpt-4o", None, Kinds(file_search_requests=2), "0.005"),
-        ("openai", "gpt-5.4", None, Kinds(code_sessions=3), "0.09"),
         ("openai", "gpt-4o", None, Kinds(web_search_requests=1), "0.01"),
         ("openai", "gpt-4o-search-preview", None, Kinds(web_search_requests=4), "0.1"),
         ("openai", "gpt-4.1", "web_search_preview", Kinds(web_search_requests=4), "0.1"),
@@ -47,10 +53,30 @@ def card(provider: str, model: str, tier: str | None = None) -> RateCard:
         ("cohere", "rerank-v3.5", None, Kinds(search_units=500), "1"),
         ("aws", "cohere.rerank-v3-5:0", None, Kinds(search_units=1), "0.002"),
         ("aws", "amazon.rerank-v1:0", None, Kinds(search_units=1), "0.001"),
-        ("aws", "amazon.nova-canvas-v1:0", "premium+1024x1024", Kinds(images=2), "0.12"),
-        ("aws", "amazon.titan-image-generator-v2:0", "512x512", Kinds(images=1), "0.008"),
         ("voyageai", "rerank-2.5-lite", None, Kinds(1_000_000), "0.02"),
         ("x-ai", "grok-4.3", None, Kinds(web_search_requests=1), "0.005"),
+        ("x-ai", "grok-4.3", None, Kinds(file_search_requests=2, code_sessions=1), "0.01"),
+        ("x-ai", "grok-imagine-image-quality", None, Kinds(images=1), "0.05"),
+        ("openai", "gpt-5-search-api", None, Kinds(web_search_requests=1), "0.01"),
+        ("openai", "gpt-6.1-terra", "web_search_preview", Kinds(web_search_requests=3), "0.03"),
+        ("openai", "o4-mini", "flex+web_search_preview", Kinds(web_search_requests=1), "0.01"),
+        ("openai", "gpt-4o-mini", "web_search_preview", Kinds(web_search_requests=1), "0.025"),
+        ("cohere", "rerank-v4.0-pro", None, Kinds(search_units=2), "0.005"),
+        ("cohere", "rerank-v4.0-fast", None, Kinds(search_units=2), "0.004"),
+        ("cohere", "embed-v5.0-fast", None, Kinds(1_000_000), "0.08"),
+        ("cohere", "embed-v4.0", None, Kinds(0, input_image_tokens=1_000_000), "0.47"),
+        ("voyageai", "rerank-3", None, Kinds(1_000_000), "0.05"),
+        ("voyageai", "rerank-lite-1", None, Kinds(1_000_000), "0.02"),
+        ("voyageai", "voyage-4-large", None, Kinds(1_000_000), "0.12"),
+        ("aws", "global.cohere.embed-v4:0", None, Kinds(1_000_000), "0.12"),
+        ("perplexity", "sonar", "search-low", Kinds(), "0.005"),
+        ("perplexity", "sonar", "search-medium", Kinds(), "0.008"),
+        ("perplexity", "sonar", "search-high", Kinds(), "0.012"),
+        ("perplexity", "sonar-pro", "search-low", Kinds(), "0.006"),
+        ("perplexity", "sonar-pro", "search-medium", Kinds(), "0.01"),
+        ("perplexity", "sonar-reasoning-pro", "search-high", Kinds(), "0.014"),
+        ("perplexity", "sonar-pro", "search-low", Kinds(citation_tokens=10**6), "0.006"),
+        ("perplexity", "sonar-deep-research", None, Kinds(citation_tokens=10**6), "2"),
     ],
 )
 def test_pieces_cost_what_the_page_of_the_provider_says(
@@ -59,6 +85,103 @@ def test_pieces_cost_what_the_page_of_the_provider_says(
     rated = rate(card(provider, model, tier), kinds)
     assert (rated.flags, rated.unpriced_kinds) == ((), ())
     assert rated.total == int(Decimal(usd) * 10**12)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tier", "kinds", "usd", "said"),
+    [
+        ("openai", "gpt-5.4", None, Kinds(code_sessions=3), "0.09", "twenty minutes"),
+        ("azure", "o3-mini", None, Kinds(code_sessions=1), "0.033", "not confirmed"),
+        ("openai", "gpt-4.1-mini", None, Kinds(web_search_requests=1), "0.01", "8000 tokens"),
+        ("azure", "dall-e-3", "hd+1024x1024", Kinds(images=1), "0.088", "differs by region"),
+        ("google", "imagen-3.0-generate-002", None, Kinds(images=1), "0.04", "Gemini API"),
+        ("aws", "amazon.nova-canvas-v1:0", "1024x1024+premium", Kinds(images=2), "0.12", "not c"),
+        ("aws", "amazon.nova-canvas-v1:0", "1280x720", Kinds(images=1), "0.06", "not confirmed"),
+        ("aws", "amazon.titan-image-generator-v2:0", "512x512", Kinds(images=1), "0.008", "not c"),
+        ("aws", "amazon.titan-image-generator-v2:0", "768x768", Kinds(images=1), "0.01", "not c"),
+        ("perplexity", "sonar", None, Kinds(), "0.005", "how much was searched"),
+        ("jina", "jina-reranker-v3", None, Kinds(10**6), "0.05", "packages"),
+        ("voyageai", "voyage-multimodal-3.5", None, Kinds(10**6), "0.12", "by the pixel"),
+    ],
+)  # fmt: skip
+def test_what_is_not_certain_about_a_piece_is_said_once(
+    provider: str, model: str, tier: str | None, kinds: Kinds, usd: str, said: str
+) -> None:
+    rated = rate(card(provider, model, tier), kinds)
+    assert rated.unpriced_kinds == ()
+    assert rated.total == int(Decimal(usd) * 10**12)
+    (flag,) = rated.flags
+    assert said in flag
+
+
+_STANDARD = "no price for service tier batch; the standard price is used"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "factor", "flag"),
+    [
+        ("openai", "gpt-5.4", "0.5", None),
+        ("openai", "text-embedding-3-small", "0.5", BATCH_DISCOUNT),
+        ("google", "gemini-3.5-flash", "0.5", BATCH_DISCOUNT),
+        ("aws", "amazon.nova-lite-v1:0", "0.5", BATCH_DISCOUNT),
+        ("groq", "llama-3.3-70b-versatile", "0.5", BATCH_DISCOUNT),
+        ("x-ai", "grok-4.3", "0.8", None),
+        ("together", "openai/gpt-oss-120b", "1", _STANDARD),
+        ("voyageai", "voyage-3.5", "1", _STANDARD),
+    ],
+)
+def test_batches_cost_what_the_list_or_the_provider_says(
+    provider: str, model: str, factor: str, flag: str | None
+) -> None:
+    usage = Kinds(1000, 0, web_search_requests=2)
+    plain, batch = (card(provider, model, tier) for tier in (None, "batch"))
+    kinds = usage if plain.rates[KINDS.index("web_search_requests")] else Kinds(1000)
+    tokens = KINDS.index("uncached_input_tokens")
+    rated, standard = rate(batch, kinds), rate(plain, kinds)
+    assert rated.components[tokens] == Decimal(factor) * standard.components[tokens]
+    # Fees by the piece are the same in a batch.
+    assert rated.components[tokens + 1 :] == standard.components[tokens + 1 :]
+    assert rated.flags == (() if flag is None else (flag,))
+
+
+def test_steps_of_a_long_context_are_halved_too() -> None:
+    plain, batch = (card("google", "gemini-3.1-pro-preview", tier) for tier in (None, "batch"))
+    long = Kinds(300_000, visible_output_tokens=10)
+    assert rate(batch, long).total * 2 == rate(plain, long).total
+
+
+@pytest.mark.parametrize(
+    ("moment", "usd"),
+    [
+        ("2026-11-20T02:00", "1.32"),  # Friday, peak
+        ("2026-11-20T05:00", "0.66"),
+        ("2026-11-20T06:00", "1.32"),
+        ("2026-11-21T02:00", "0.66"),  # Saturday
+        ("2026-11-22T06:30", "0.66"),
+        ("2026-11-23T00:59", "0.66"),
+        ("2026-11-23T01:00", "1.32"),
+        ("2026-08-22T02:00", "1.32"),  # the Saturday before the rule
+        ("2026-10-01T02:00", "0.66"),  # National Day, a Thursday
+        ("2026-10-08T02:00", "1.32"),
+    ],
+)
+def test_deepseek_has_no_peak_hours_on_weekends_and_holidays(moment: str, usd: str) -> None:
+    at_ns = int(datetime.fromisoformat(moment + "+00:00").timestamp()) * 10**9
+    resolved = ListPrices().resolve("deepseek", "deepseek-v4-pro", at_ns, None)
+    assert resolved.card is not None
+    assert resolved.card.rates[0] is not None
+    assert resolved.card.rates[0].usd_per_million() == usd
+    assert resolved.from_ns <= at_ns < resolved.until_ns
+    for edge in (resolved.from_ns, resolved.until_ns - 1):
+        assert ListPrices().resolve("deepseek", "deepseek-v4-pro", edge, None) == resolved
+
+
+def test_old_names_of_deepseek_are_billed_as_the_model_that_they_were() -> None:
+    book = PriceBook([], "t", {"deepseek": "deepseek"})
+    for moment, model in ((1_776_000_000, "deepseek-chat"), (1_780_000_000, "deepseek-v4-flash")):
+        found = book.resolve("deepseek", "deepseek-chat", moment * 10**9, None)
+        assert found is not None
+        assert found.model == model
 
 
 def test_images_of_an_unknown_size_are_flagged() -> None:

@@ -32,7 +32,7 @@ KNOWN_PROVIDERS: Final = (
     KnownProvider(
         "openrouter", "https://openrouter.ai/api", "OPENROUTER_API_KEY", "openrouter", False
     ),
-    KnownProvider("together", "https://api.together.xyz", "TOGETHER_API_KEY", "together"),
+    KnownProvider("together", "https://api.together.ai", "TOGETHER_API_KEY", "together"),
     KnownProvider(
         "fireworks", "https://api.fireworks.ai/inference", "FIREWORKS_API_KEY", "fireworks"
     ),

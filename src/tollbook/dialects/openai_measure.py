@@ -8,12 +8,14 @@ from msgspec.structs import replace
 
 from tollbook.call import UsageSource
 from tollbook.dialects.openai_fees import TOKENS_BY_SIZE
+from tollbook.dialects.openai_tools import WEB_SEARCH_PREVIEW
 
 if TYPE_CHECKING:
     from tollbook.call import Call
     from tollbook.dialects.base import Measured
 
 _SEARCH_MODEL: Final = "-search-"
+_PREVIEW: Final = b'"web_tool":"' + WEB_SEARCH_PREVIEW.encode() + b'"'
 BACKGROUND: Final = (
     "a response in the background: its usage comes with a later retrieval, so this is an estimate"
 )
@@ -36,7 +38,17 @@ def as_response(call: Call, measured: Measured) -> Measured:
     """Return the usage of a response, flagged where it is not yet known or in part inferred."""
     if measured.further and TOKENS_BY_SIZE in measured.problems:
         return replace(measured, source=UsageSource.ESTIMATED)
+    if measured.kinds is not None and measured.kinds.web_search_requests:
+        measured = _with_version(call, measured)
     asked = call.opened.asked
     if asked and asked.get("background") and not call.closed.usage:
         return replace(measured, problems=(*measured.problems, BACKGROUND))
     return measured
+
+
+def _with_version(call: Call, measured: Measured) -> Measured:
+    """Add the older version of the web search tool to the words of the tier."""
+    if not any(_PREVIEW in usage for usage in call.closed.usage):
+        return measured
+    words = (measured.tier or call.closed.service_tier, WEB_SEARCH_PREVIEW)
+    return replace(measured, tier="+".join(word for word in words if word))

@@ -67,6 +67,8 @@ class Seen(Struct, gc=False, omit_defaults=True):
     image_tokens: Count | None = None
     """Of images made by a tool, by their size and quality."""
     audio_ms: Count | None = None
+    web_tool: str | None = None
+    """The older version of the web search tool, which has a price of its own."""
 
 
 class SeenBeside(Struct, gc=False):

@@ -3,7 +3,9 @@
 ``tool_usage`` beside the usage counts searches and image tokens, but not every answer has it; the
 output items show each call (OpenAI, Pricing, Built-in tools):
 
-- ``web_search_call``: one fee for each search; opening and reading pages found is free.
+- ``web_search_call``: one fee for each search; opening and reading pages found is free ("Search
+  actions incur a tool call cost", https://developers.openai.com/api/docs/guides/tools-web-search).
+  The tool's older version, ``web_search_preview``, costs more with models that do not reason.
 - ``file_search_call``: one fee each.
 - ``code_interpreter_call``: one session for each container, however often code ran in it.
 - ``image_generation_call``: tokens of an image model, by size and quality where they are not told.
@@ -28,6 +30,7 @@ TOLLBOOK_SEEN: Final = b'{"tollbook_seen"'
 """How the object that is kept beside the usage begins."""
 _FREE_ACTIONS: Final = frozenset({"open_page", "find_in_page", "find"})
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-1"
+WEB_SEARCH_PREVIEW: Final = "web_search_preview"
 _SIDES: Final = {"1024x1024": 0, "1024x1536": 1, "1536x1024": 2}
 _IMAGE_TOKENS: Final = {
     "low": (272, 408, 400),
@@ -87,10 +90,16 @@ def tools_seen(document: bytes) -> tuple[bytes, ...]:
     model = next(
         (tool.model for tool in read.tools or () if tool.type == "image_generation"), None
     )  # fmt: skip
-    return seen_of(read.output or [], short_text(model))
+    is_preview = any(
+        isinstance(tool.type, str) and tool.type.startswith(WEB_SEARCH_PREVIEW)
+        for tool in read.tools or ()
+    )
+    return seen_of(read.output or [], short_text(model), is_preview=is_preview)
 
 
-def seen_of(items: list[Item], image_model: str | None = None) -> tuple[bytes, ...]:
+def seen_of(
+    items: list[Item], image_model: str | None = None, *, is_preview: bool = False
+) -> tuple[bytes, ...]:
     """Return the same of output items that were seen one by one."""
     web = files = images = tokens = 0
     containers: set[object] = set()
@@ -115,5 +124,6 @@ def seen_of(items: list[Item], image_model: str | None = None) -> tuple[bytes, .
         images=images or None,
         image_model=image_model if images else None,
         image_tokens=tokens or None,
+        web_tool=WEB_SEARCH_PREVIEW if web and is_preview else None,
     )
     return (_encode(SeenBeside(seen)),)

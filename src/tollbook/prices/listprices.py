@@ -7,22 +7,18 @@ are matched within one provider only: the same name costs differently elsewhere.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from genai_prices import __version__ as genai_prices_version
 from genai_prices.data import providers as _snapshot
-from genai_prices.data_units import unit_data
 from genai_prices.types import (
     ClauseEquals,
     ModelInfo,
     ModelPrice,
     StartDateConstraint,
-    TieredPrices,
     TimeOfDateConstraint,
 )
 
-from tollbook.money import Rate
 from tollbook.prices.card import (
     ADD_ON_KINDS,
     DailyWindow,
@@ -31,20 +27,28 @@ from tollbook.prices.card import (
     make_card,
     rates_of,
 )
+from tollbook.prices.discounts import BATCH_DISCOUNT, batch_discount, is_off_peak_day
+from tollbook.prices.listrates import (
+    COUNTED,
+    KIND_PRICES,
+    given,
+    rate_in,
+    scaled_step,
+    steps_of,
+)
 from tollbook.prices.names import spellings
 from tollbook.prices.rating import no_tier_price
-from tollbook.prices.supplement import REVISION, ROWS, rows_for
-from tollbook.prices.tiers import words_of
+from tollbook.prices.supplement import REVISION, ROWS, rows_for, words_priced
+from tollbook.prices.tiers import BATCH, words_of
+from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from decimal import Decimal
+    from collections.abc import Iterator, Sequence
 
     from genai_prices.types import PriceVariant, Provider
 
-    from tollbook.prices.supplement import Row
-
-    _Price = Decimal | TieredPrices
+    from tollbook.money import Rate
+    from tollbook.prices.supplement_rows import Row
 
 LIST_SOURCE = f"genai-prices {genai_prices_version}"
 BEGINNING_NS = -(2**63)
@@ -54,36 +58,6 @@ _NS_PER_S = 1_000_000_000
 _DAY_NS = 86_400 * _NS_PER_S
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_KIND_PRICES = {
-    "uncached_input_tokens": ("input_mtok",),
-    "cache_read_tokens": ("cache_read_mtok",),
-    "cache_write_5m_tokens": ("cache_write_5m_mtok", "cache_write_mtok"),
-    "cache_write_1h_tokens": ("cache_write_1h_mtok",),
-    "input_audio_tokens": ("input_audio_mtok",),
-    "cache_read_audio_tokens": ("cache_audio_read_mtok",),
-    "input_image_tokens": ("input_image_mtok",),
-    "cache_read_image_tokens": ("cache_image_read_mtok",),
-    "input_video_tokens": ("input_video_mtok",),
-    "visible_output_tokens": ("output_mtok",),
-    "reasoning_tokens": ("output_reasoning_mtok",),
-    "output_audio_tokens": ("output_audio_mtok",),
-    "output_image_tokens": ("output_image_mtok",),
-    "citation_tokens": ("output_citation_mtok",),
-    "web_search_requests": ("web_searches_kcount",),
-    "file_search_requests": ("storage_searches_kcount",),
-    "code_sessions": ("code_executions_kcount",),
-    "search_units": ("rerank_searches_kcount",),
-    "audio_ms": ("audio_hours", "input_audio_hours"),
-    "characters": ("input_mchars",),
-    "requests": ("requests_kcount",),
-}
-_COUNTED = frozenset(key for keys in _KIND_PRICES.values() for key in keys)
-_SECONDS = frozenset({"audio_seconds", "input_audio_seconds", "output_audio_seconds"})
-_UNITS_PER = {
-    # The list counts audio in seconds, the ledger in milliseconds.
-    raw.get("price_key", usage_key): int(raw["per"]) * (1000 if usage_key in _SECONDS else 1)
-    for usage_key, raw in unit_data.items()
-}
 _ANY_WORD = frozenset(word for row in ROWS for word in row.words)
 _NEVER = ClauseEquals("")
 _PROVIDERS: dict[str, Provider] = {provider.id: provider for provider in _snapshot}
@@ -157,7 +131,8 @@ class ListPrices:
                 self._timelines.clear()
             asked = _Asked(list_id, found, tier, self._rows)
             timeline = self._timelines[key] = tuple(_timeline(asked))
-        return _at(timeline, at_ns)
+        is_off_peak = bool(self._rows) and is_off_peak_day(list_id, at_ns)
+        return _at(timeline, at_ns, is_off_peak=is_off_peak)
 
     def _is_supplied(self, list_id: str, model: str) -> bool:
         rows = rows_for(self._rows, list_id, model, _ANY_WORD)
@@ -172,9 +147,16 @@ def _find(provider: Provider, model: str) -> ModelInfo | None:
     return None
 
 
-def _at(timeline: tuple[_Segment, ...], at_ns: int) -> Resolved:
+def _at(timeline: tuple[_Segment, ...], at_ns: int, *, is_off_peak: bool) -> Resolved:
     segment = next(part for part in reversed(timeline) if part.from_ns <= at_ns)
     midnight_ns = at_ns - at_ns % _DAY_NS
+    if is_off_peak and len(segment.daily) > 1:
+        # The part of the day that begins at midnight is off-peak; it lasts until the next.
+        return Resolved(
+            segment.daily[0][2],
+            max(segment.from_ns, midnight_ns),
+            min(segment.until_ns, midnight_ns + _DAY_NS),
+        )
     time_of_day_ns = at_ns - midnight_ns
     from_ns, until_ns, card = next(
         part for part in reversed(segment.daily) if part[0] <= time_of_day_ns
@@ -261,7 +243,7 @@ class _Asked(NamedTuple):
             for variant in self.model.price_variants or ()
             if self.fits(variant)
             and (variant.constraint is None or variant.constraint.active(at))
-            and _given(variant.prices)
+            and given(variant.prices)
         ]
         return sorted(fitting, key=lambda variant: -len(variant.when))
 
@@ -303,14 +285,14 @@ def _edges(asked: _Asked) -> tuple[list[datetime], list[int]]:
 
 
 def _prices(asked: _Asked, at: datetime) -> _Prices:
-    standard = _given(asked.model.get_prices(at))
+    standard = given(asked.model.get_prices(at))
     prices, cautions = dict(standard), []
     taken: dict[str, set[str]] = {}
     has_price: set[str] = set()
     for variant in asked.active(at):
         words = {value.lower() for value in variant.when.values()}
         has_price |= words
-        for key, price in _given(variant.prices).items():
+        for key, price in given(variant.prices).items():
             if key not in taken:
                 taken[key], prices[key] = words, price
             elif words - taken[key]:
@@ -319,73 +301,37 @@ def _prices(asked: _Asked, at: datetime) -> _Prices:
     extra = rows_for(asked.rows, asked.list_id, asked.model.id, asked.words)
     own = {
         kind: next(key for key in keys if key in prices)
-        for kind, keys in _KIND_PRICES.items()
+        for kind, keys in KIND_PRICES.items()
         if not prices.keys().isdisjoint(keys)
     }
-    rows = {kind: row for kind, row in extra.items() if kind not in own or row.words}
-    has_price = has_price.union(*(row.words for row in rows.values()))
+    rows = {
+        kind: row for kind, row in extra.items() if kind not in own or row.words or row.goes_first
+    }
+    has_price = has_price.union(*(words_priced(row, asked.words) for row in rows.values()))
     missing = [word for word in asked.words if word not in has_price]
+    scale = None
+    if BATCH in missing and asked.rows:
+        scale = batch_discount(asked.list_id, asked.model.id)
+    if scale is not None:
+        missing.remove(BATCH)
+        cautions.append(BATCH_DISCOUNT)
     if missing and len(missing) < len(asked.words):
         cautions.append(no_tier_price("+".join(missing)))
     fixed = {kind: row.rate for kind, row in rows.items()}
+    rates = {kind: rate_in(key, prices[key], 0) for kind, key in own.items()} | fixed
+    steps = steps_of(own, prices, standard, fixed)
+    if scale is not None:
+        rates = {k: one.times(scale) if k in TOKEN_KINDS else one for k, one in rates.items()}
+        steps = tuple(scaled_step(step, scale) for step in steps)
     return _Prices(
-        by_kind=tuple(({k: _rate(key, prices[key], 0) for k, key in own.items()} | fixed).items()),
-        steps=_steps(own, prices, standard, fixed),
+        by_kind=tuple(rates.items()),
+        steps=steps,
         is_tier_priced=not missing or len(missing) < len(asked.words),
         cautions=tuple(dict.fromkeys(cautions)),
         notes=tuple((kind, row.caution) for kind, row in rows.items() if row.caution is not None),
-        uncounted=tuple(sorted(prices.keys() - _COUNTED)),
+        uncounted=tuple(sorted(prices.keys() - COUNTED)),
         is_supplied=bool(rows),
     )
-
-
-def _steps(
-    own: Mapping[str, str], prices: Mapping[str, _Price], standard: Mapping[str, _Price],
-    fixed: Mapping[str, Rate],
-) -> tuple[Step, ...]:  # fmt: skip
-    """Return the context steps.
-
-    Where a tier has one price and the standard price has steps, the tier's price steps up in the
-    same proportion: the list has no price for the two together, and the step says so.
-    """
-    thresholds = sorted({
-        tier.start
-        for key in own.values()
-        for price in (prices[key], standard.get(key))
-        if isinstance(price, TieredPrices)
-        for tier in price.tiers
-    })  # fmt: skip
-    steps = []
-    for start in thresholds:
-        rates, is_inferred = dict(fixed), False
-        for kind, key in own.items():
-            if kind in fixed:
-                continue
-            price, usual = prices[key], standard.get(key)
-            rates[kind] = _rate(key, price, start + 1)
-            if isinstance(usual, TieredPrices) and not isinstance(price, TieredPrices):
-                below, above = _rate(key, usual, 0), _rate(key, usual, start + 1)
-                if below.numerator:
-                    rates[kind] = rates[kind].times(Fraction(*above) / Fraction(*below))
-                    is_inferred = True
-        caution = (
-            f"no price for this tier over {start} input tokens; it is raised as the standard one is"
-            if is_inferred else None
-        )  # fmt: skip
-        steps.append(Step(start, rates_of(rates), caution=caution))
-    return tuple(steps)
-
-
-def _given(prices: ModelPrice) -> dict[str, _Price]:
-    return {key: price for key, price in vars(prices).items() if price is not None}
-
-
-def _rate(key: str, price: Decimal | TieredPrices, input_tokens: int) -> Rate:
-    """Return the rate for so much input; a tier applies above its start (strictly)."""
-    if isinstance(price, TieredPrices):
-        reached = [tier.price for tier in price.tiers if input_tokens > tier.start]
-        return Rate.usd_per(reached[-1] if reached else price.base, _UNITS_PER[key])
-    return Rate.usd_per(price, _UNITS_PER[key])
 
 
 def _ns(moment: datetime) -> int:

@@ -99,7 +99,13 @@ class _Redirect(NamedTuple):
 
 
 _XAI_RETIREMENT: Final = int(datetime(2026, 5, 15, 19, tzinfo=UTC).timestamp()) * _NS_PER_S
-"""12:00 Pacific time. https://docs.x.ai/developers/migration/may-15-retirement"""
+"""12:00 Pacific time. https://docs.x.ai/developers/migration/may-15-retirement
+
+The page was changed: its first version names replacements and says that the old names stop working,
+users report that they are served and billed as these since."""
+_DEEPSEEK_V4: Final = int(datetime(2026, 4, 24, tzinfo=UTC).timestamp()) * _NS_PER_S
+"""The two names were DeepSeek V4 Flash from its release until they were shut down on 24 July 2026.
+https://api-docs.deepseek.com/news/news260424"""
 _REDIRECTS: Final = (
     _Redirect(
         "x-ai",
@@ -110,6 +116,9 @@ _REDIRECTS: Final = (
         "grok-4.3", _XAI_RETIREMENT,
     ),
     _Redirect("x-ai", re.compile(r"grok-code-fast-1(-0825)?"), "grok-build-0.1", _XAI_RETIREMENT),
+    _Redirect(
+        "deepseek", re.compile(r"deepseek-(chat|reasoner)"), "deepseek-v4-flash", _DEEPSEEK_V4
+    ),
 )  # fmt: skip
 """Retired names that a provider still answers to, with the model that it bills from then on."""
 

@@ -38,23 +38,30 @@ _GLOBAL: Final = frozenset({"global", "not_available"})
 _AWS_GEOGRAPHY: Final = re.compile(
     r"(?P<geography>us-gov|us|eu|apac|jp|au|in|ca|sa|global)\.(?P<base>.+)"
 )
+_AWS_GOVCLOUD: Final = re.compile(
+    r"anthropic\.claude-([a-z]+-([5-9]|4-[5-9])).*|amazon\.nova-.*|nvidia\..*|openai\.gpt-oss.*"
+)
+"""Models known to cost a fifth more there (LiteLLM's price table, entries of us-gov regions)."""
 _AWS_LIST_REGIONS: Final = frozenset({"us-east-1", "us-east-2", "us-west-2"})
 """Whose prices the list has; they are the same in the three."""
 _AWS_SOURCE: Final = "https://aws.amazon.com/bedrock/pricing/"
 _VERTEX_SOURCE: Final = "https://cloud.google.com/vertex-ai/generative-ai/pricing"
 _VERTEX_DEARER: Final = re.compile(
-    # Claude from Sonnet and Haiku 4.5 on.
+    # Claude from Sonnet and Haiku 4.5 on; Gemini from 3.1 Flash-Lite on, where it has regions.
     r"claude-(sonnet|haiku|opus)-4-[5-9].*|claude-[a-z]+-([5-9]|[1-9][0-9]).*"
+    r"|gemini-3\.1-flash-(lite|image)|gemini-3\.[5-9]-flash.*|gemini-4-argon.*"
 )
 _VERTEX_ALIKE: Final = re.compile(
     r"gemini-(1|2)\..*|gemini-(flash|pro)-1\.5.*|gemini-pro|claude-3.*"
 )
 """One price in all regions."""
-_ANTHROPIC_SOURCE: Final = "https://platform.claude.com/docs/en/build-with-claude/data-residency"
+_ANTHROPIC_SOURCE: Final = "https://platform.claude.com/docs/en/manage-claude/data-residency"
 _OPENAI_SOURCE: Final = "https://developers.openai.com/api/docs/guides/data-residency"
 _OPENAI_BEFORE: Final = re.compile(
     # Models released before 5 March 2026 cost the same everywhere.
     r"gpt-(3|4).*|gpt-5([.-][0-3].*|-.*)?|o[1-4].*|text-.*|chatgpt-4o.*|tts-.*|whisper-.*|dall-e.*"
+    r"|gpt-image-1([.-].*)?|gpt-(realtime|audio)(-1\.5|-mini|-20.*)?|omni-moderation.*|codex-mini.*"
+    r"|computer-use.*|gpt-oss.*"
 )
 _TOGETHER_SOURCE: Final = "https://docs.together.ai/docs/serverless/geo-specific-inference"
 
@@ -100,7 +107,8 @@ def _bedrock(model: str, region: str | None, find: Find) -> Scope:
     """Bedrock: the profile's geography, else the region.
 
     From Claude 4.5 on there are two prices, global and regional; the list has both, the regional
-    one for the geographies and for calls in a region. GovCloud is a fifth above the global price.
+    one for the geographies and for calls in a region. GovCloud is a fifth above the global price,
+    as it is for Nova, Nemotron and gpt-oss; older models have prices of their own there.
     Other models have a price in each region, of which the list has that of the United States.
     """
     if model.startswith("arn:"):
@@ -109,6 +117,8 @@ def _bedrock(model: str, region: str | None, find: Find) -> Scope:
     geography, base = (match["geography"], match["base"]) if match else (None, model)
     if geography == "us-gov" or (region or "").startswith("us-gov-"):
         name = next((one for one in (f"global.{base}", base) if find(one)), base)
+        if not _AWS_GOVCLOUD.match(base):
+            return Scope(name, is_known=False)
         return Scope(name, _GOVCLOUD, f"{_AWS_SOURCE}: GovCloud")
     found = find(model)
     name = model if found else base

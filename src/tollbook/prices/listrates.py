@@ -1,0 +1,110 @@
+"""What the list's prices are as rates: one kind each, with the steps of long contexts."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from genai_prices.data_units import unit_data
+from genai_prices.types import ModelPrice, TieredPrices
+from msgspec import structs
+
+from tollbook.money import Rate
+from tollbook.prices.card import Step, rates_of
+from tollbook.usage import KINDS, TOKEN_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    Price = Decimal | TieredPrices
+
+KIND_PRICES = {
+    "uncached_input_tokens": ("input_mtok",),
+    "cache_read_tokens": ("cache_read_mtok",),
+    "cache_write_5m_tokens": ("cache_write_5m_mtok", "cache_write_mtok"),
+    "cache_write_1h_tokens": ("cache_write_1h_mtok",),
+    "input_audio_tokens": ("input_audio_mtok",),
+    "cache_read_audio_tokens": ("cache_audio_read_mtok",),
+    "input_image_tokens": ("input_image_mtok",),
+    "cache_read_image_tokens": ("cache_image_read_mtok",),
+    "input_video_tokens": ("input_video_mtok",),
+    "visible_output_tokens": ("output_mtok",),
+    "reasoning_tokens": ("output_reasoning_mtok",),
+    "output_audio_tokens": ("output_audio_mtok",),
+    "output_image_tokens": ("output_image_mtok",),
+    "citation_tokens": ("output_citation_mtok",),
+    "web_search_requests": ("web_searches_kcount",),
+    "file_search_requests": ("storage_searches_kcount",),
+    "code_sessions": ("code_executions_kcount",),
+    "search_units": ("rerank_searches_kcount",),
+    "audio_ms": ("audio_hours", "input_audio_hours"),
+    "characters": ("input_mchars",),
+    "requests": ("requests_kcount",),
+}
+COUNTED = frozenset(key for keys in KIND_PRICES.values() for key in keys)
+_SECONDS = frozenset({"audio_seconds", "input_audio_seconds", "output_audio_seconds"})
+_UNITS_PER = {
+    # The list counts audio in seconds, the ledger in milliseconds.
+    raw.get("price_key", usage_key): int(raw["per"]) * (1000 if usage_key in _SECONDS else 1)
+    for usage_key, raw in unit_data.items()
+}
+
+
+def given(prices: ModelPrice) -> dict[str, Price]:
+    """Return what a model has a price for, by the list's names."""
+    return {key: price for key, price in vars(prices).items() if price is not None}
+
+
+def rate_in(key: str, price: Decimal | TieredPrices, input_tokens: int) -> Rate:
+    """Return the rate for so much input; a tier applies above its start (strictly)."""
+    if isinstance(price, TieredPrices):
+        reached = [tier.price for tier in price.tiers if input_tokens > tier.start]
+        return Rate.usd_per(reached[-1] if reached else price.base, _UNITS_PER[key])
+    return Rate.usd_per(price, _UNITS_PER[key])
+
+
+def steps_of(
+    own: Mapping[str, str], prices: Mapping[str, Price], standard: Mapping[str, Price],
+    fixed: Mapping[str, Rate],
+) -> tuple[Step, ...]:  # fmt: skip
+    """Return the context steps.
+
+    Where a tier has one price and the standard price has steps, the tier's price steps up in the
+    same proportion: the list has no price for the two together, and the step says so.
+    """
+    thresholds = sorted({
+        tier.start
+        for key in own.values()
+        for price in (prices[key], standard.get(key))
+        if isinstance(price, TieredPrices)
+        for tier in price.tiers
+    })  # fmt: skip
+    steps = []
+    for start in thresholds:
+        rates, is_inferred = dict(fixed), False
+        for kind, key in own.items():
+            if kind in fixed:
+                continue
+            price, usual = prices[key], standard.get(key)
+            rates[kind] = rate_in(key, price, start + 1)
+            if isinstance(usual, TieredPrices) and not isinstance(price, TieredPrices):
+                below, above = rate_in(key, usual, 0), rate_in(key, usual, start + 1)
+                if below.numerator:
+                    rates[kind] = rates[kind].times(Fraction(*above) / Fraction(*below))
+                    is_inferred = True
+        caution = (
+            f"no price for this tier over {start} input tokens; it is raised as the standard one is"
+            if is_inferred else None
+        )  # fmt: skip
+        steps.append(Step(start, rates_of(rates), caution=caution))
+    return tuple(steps)
+
+
+def scaled_step(step: Step, factor: Fraction) -> Step:
+    """Return a step with its rates of tokens scaled; fees stay as they are."""
+    rates = tuple(
+        one if one is None or kind not in TOKEN_KINDS else one.times(factor)
+        for kind, one in zip(KINDS, step.rates, strict=True)
+    )
+    return structs.replace(step, rates=rates)
