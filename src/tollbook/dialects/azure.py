@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _FIRST_WITH_STREAM_USAGE: Final = "2024-09-01-preview"
 """The first version that takes ``stream_options``; earlier ones refuse the request
-(https://learn.microsoft.com/azure/ai-services/openai/reference-preview)."""
+(https://learn.microsoft.com/azure/ai-services/openai/api-version-deprecation)."""
 _find_deployment = re.compile(r"/deployments/([^/]+)/").search
 _find_deployment_in_target = re.compile(rb"(?<=/deployments/)[^/?]+").search
 _is_version = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?").fullmatch

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _RETRYABLE: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
-"""As the official SDKs of OpenAI and Anthropic have it; 529 is Anthropic's "overloaded"."""
+"""As the official SDKs of OpenAI and Anthropic have it (``_should_retry``; their 409 is a lock that
+was not had in time); 529 is Anthropic's "overloaded"."""
 
 
 class DialectDefaults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _SEARCH_MODEL: Final = "-search-"
 _PREVIEW: Final = b'"web_tool":"' + WEB_SEARCH_PREVIEW.encode() + b'"'
+_uses_sources = re.compile(rb'"num_sources_used":\s*[1-9]').search
+_XAI_TOOLS: Final = b'"server_side_tool_usage_details"'
+LIVE_SEARCH: Final = "live-search"
 BACKGROUND: Final = (
     "a response in the background: its usage comes with a later retrieval, so this is an estimate"
 )
@@ -29,7 +33,9 @@ def with_search(call: Call, measured: Measured) -> Measured:
     """
     model = call.closed.model_actual or call.opened.model_requested
     kinds = measured.kinds
-    if model is None or _SEARCH_MODEL not in model or kinds is None or kinds.web_search_requests:
+    if kinds is not None and kinds.web_search_requests:
+        return _with_live_search(call, measured)
+    if model is None or _SEARCH_MODEL not in model or kinds is None:
         return measured
     return replace(measured, kinds=kinds._replace(web_search_requests=1))
 
@@ -44,6 +50,16 @@ def as_response(call: Call, measured: Measured) -> Measured:
     if asked and asked.get("background") and not call.closed.usage:
         return replace(measured, problems=(*measured.problems, BACKGROUND))
     return measured
+
+
+def _with_live_search(call: Call, measured: Measured) -> Measured:
+    """Name xAI's live search in the tier: until 2026 it billed each source that it used.
+
+    https://docs.x.ai/docs/guides/live-search; tools that run on its servers took its place.
+    """
+    if not any(_uses_sources(one) and _XAI_TOOLS not in one for one in call.closed.usage):
+        return measured
+    return replace(measured, tier=LIVE_SEARCH)
 
 
 def _with_version(call: Call, measured: Measured) -> Measured:

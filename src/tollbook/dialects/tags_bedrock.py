@@ -27,7 +27,7 @@ def with_request_metadata(body: bytes, tags: NativeTags) -> bytes:
 def request_metadata_header(tags: NativeTags) -> list[Header]:
     """Return the header that carries request metadata of Invoke, a JSON object.
 
-    User guide, "Per-request metadata tagging".
+    https://docs.aws.amazon.com/bedrock/latest/userguide/cost-mgmt-request-metadata.html
     """
     pairs = _pairs(tags)
     return [(HEADER, msgspec.json.encode(pairs))] if pairs else []

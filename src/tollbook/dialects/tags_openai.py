@@ -24,7 +24,8 @@ BATCH: Final = "batch"
 def with_openai_tags(route: Route, body: bytes, tags: NativeTags) -> bytes:
     """Return the body with tags where this API takes them.
 
-    Chat completions take ``metadata`` only together with ``store: true``, and refuse it otherwise;
+    Chat completions take ``metadata`` only together with ``store: true``, and refuse it otherwise
+    ("only allowed when 'store' is enabled", https://github.com/spiceai/spiceai/pull/5231);
     responses and batches always do.
     """
     operation = route.operation
