@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tools.recorded_extraction import ARGUMENTS, argument, extracted  # noqa: E402
 from tools.recorded_usage import REASONS, UNKNOWN_DAY, Recording, recordings  # noqa: E402
 
 from tollbook.money import usd_text  # noqa: E402 -- from the root
@@ -26,6 +27,10 @@ _PPM: Final = 5000
 """Half a percent: providers print their figure rounded."""
 _NS: Final = 1_000_000_000
 
+EXTRACTION: Final = "## Against the extraction of genai-prices"
+_READ_TWICE: Final = """genai-prices describes where each provider's counts stand. The same usage
+object, read by that description and by our dialect (input, output, cache reads and writes, audio,
+images, reasoning); a server that it does not know is read as OpenAI:"""
 EQUAL: Final = "equal"
 WHY: Final = {
     EQUAL: "our price is the provider's figure, within half a percent",
@@ -90,7 +95,7 @@ def _why(one: Recording, ours: int, theirs: int) -> str:
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *_coverage(), *_costs(), *_problems()])
+    return "\n".join([_HEAD, *_coverage(), *_extraction(), *_costs(), *_problems()])
 
 
 def _coverage() -> list[str]:
@@ -114,6 +119,36 @@ def _coverage() -> list[str]:
     plain = sum(counts["plain"] for counts in by_provider.values())
     lines += [f"| **all** | {whole} | {plain} | {whole - plain} |", "", "The others, and why:", ""]
     lines += [f"- {count}: {REASONS[name or '']}" for name, count in reasons.most_common()]
+    return [*lines, ""]
+
+
+def _extraction() -> list[str]:
+    rows = [(one, argument(one)) for one in extracted()]
+    told: Counter[tuple[str, str]] = Counter()
+    same: Counter[str] = Counter()
+    for one, why in rows:
+        if why is None:
+            same[one.flavor] += 1
+        else:
+            told[one.flavor, why] += 1
+    flavors = sorted({one.flavor for one, _ in rows})
+    differs = {flavor: sum(n for (of, _), n in told.items() if of == flavor) for flavor in flavors}
+    lines = [
+        EXTRACTION,
+        "",
+        _READ_TWICE,
+        "",
+        "| its extractor | the same | different |",
+        "| --- | ---: | ---: |",
+        *(f"| {flavor} | {same[flavor]} | {differs[flavor]} |" for flavor in flavors),
+        f"| **all** | {same.total()} | {told.total()} |",
+        "",
+        "Every difference, and why ours is what is billed:",
+        "",
+    ]
+    for why, words in ARGUMENTS.items():
+        where = [f"{flavor} {n}" for (flavor, of), n in sorted(told.items()) if of == why]
+        lines.append(f"- **{why}** ({', '.join(where)}): {words}.")
     return [*lines, ""]
 
 

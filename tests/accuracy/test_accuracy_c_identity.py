@@ -54,6 +54,30 @@ def test_C5_showing_a_stored_response_is_not_billed_again(book: Book) -> None:
         assert book.check(name, "0", source="none")["price_state"] == "free"
 
 
+QUEUED = STORED | {"id": "resp_2", "status": "queued", "background": True, "usage": None}
+FINISHED = STORED | {"id": "resp_2", "status": "completed", "background": True}
+C5_LATE = case("C5-late", [json_answer(QUEUED)], path="/v1/responses",
+               body={"model": "m-1", "input": "x" * 80, "background": True})  # fmt: skip
+C5_SHOWN = [
+    case(f"C5-shown-{at}", [json_answer(one)], method="GET", path="/v1/responses/resp_2", body=b"")
+    for at, one in enumerate([QUEUED, FINISHED, FINISHED, FINISHED])
+]
+
+
+def test_C5_usage_that_only_a_later_request_shows_is_charged_once(book: Book) -> None:
+    estimate, taken_back, charge = sorted(book.rows[C5_LATE], key=lambda row: row["entry_id"])
+    assert [one["kind"] for one in (estimate, taken_back, charge)] == [
+        "charge", "reversal", "charge",
+    ]  # fmt: skip
+    assert estimate["usage_source"] == "estimated"
+    assert taken_back["cost_usd"] == -estimate["cost_usd"]
+    assert (charge["usage_source"], charge["cost_usd"]) == ("reported", Decimal("0.0011"))
+    assert (charge["uncached_input_tokens"], charge["visible_output_tokens"]) == (50, 100)
+    assert len({(one["call_id"], one["called_at"]) for one in (estimate, taken_back, charge)}) == 1
+    for name in C5_SHOWN:
+        assert book.check(name, "0", source="none")["price_state"] == "free"
+
+
 C6 = [
     case("C6-fake", [json_answer(completion(usage(1000, 100), model="gpt-4o"))]),
     case("C6-cheap", [json_answer(completion(usage(1000, 100), model="gpt-4o"))], provider="cheap"),

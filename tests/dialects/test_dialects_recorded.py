@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tools.recorded_page import EQUAL, PAGE, WHY, compared, page
+from tools.recorded_extraction import ARGUMENTS, argument, extracted
+from tools.recorded_page import EQUAL, EXTRACTION, PAGE, WHY, compared, page
 from tools.recorded_usage import CORPUS, REASONS, Recording, recordings
 
 from tollbook.call import Metering, UsageSource
@@ -121,8 +122,30 @@ def test_our_price_is_the_provider_s_figure_but_for_these() -> None:
     assert sum(outcome.values()) == 158, "Azure, which leaves Grok's ticks at zero, is not there"
 
 
+def test_each_difference_from_genai_prices_is_argued() -> None:
+    told = Counter(argument(one) for one in extracted())
+    assert set(told) == {None, *ARGUMENTS}
+    assert told[None] > 4500
+    assert told["no extractor"] == 73
+    assert told.total() - told[None] - told["no extractor"] == 68
+    # Where it reads a usage at all, it reads the same but in these.
+    unequal = Counter((one.flavor, *one.unequal) for one in extracted() if one.unequal)
+    assert unequal == {
+        ("azure chat", "cache read"): 19,
+        ("azure chat", "image in"): 3,
+        ("cohere default", "reasoning"): 7,
+        ("google chat", "output", "reasoning"): 2,
+        ("google default", "image in"): 1,
+        ("google default", "output"): 1,
+        ("mistral default", "cache read"): 11,
+        ("mistral default", "input", "output"): 3,
+        ("openrouter chat", "image out"): 1,
+    }
+
+
 def test_the_page_is_what_the_recordings_say() -> None:
     written = PAGE.read_text(encoding="utf-8")
     # Prices move with the installed list; what is read does not.
+    assert EXTRACTION in written
     head = written.partition("## Our price")[0]
     assert head == page().partition("## Our price")[0]
