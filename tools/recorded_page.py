@@ -36,8 +36,8 @@ WHY: Final = {
     EQUAL: "our price is the provider's figure, within half a percent",
     "no list price": "the list has no price for the model (or the recording does not name it)",
     "web search": "the provider's figure holds a fee for searches, which the list does not price",
-    "hidden fee": "the provider's figure is more than what it says of input and output: a plug-in"
-    " or search whose count is not told",
+    "hidden fee": "the provider's figure is more than what it says of input and output: a plug-in,"
+    " an adviser model or a search whose count is not told",
     "search context": "the list's fee for a request is that of a large search context, these asked"
     " for a small one (the tier says `search-low`)",
     "undated": "the recording has no date and a price or host of another day than it is priced at",

@@ -57,6 +57,8 @@ def card(provider: str, model: str, tier: str | None = None) -> RateCard:
         ("x-ai", "grok-4.3", None, Kinds(web_search_requests=1), "0.005"),
         ("x-ai", "grok-4.3", None, Kinds(file_search_requests=2, code_sessions=1), "0.01"),
         ("x-ai", "grok-imagine-image-quality", None, Kinds(images=1), "0.05"),
+        # As an answer of the provider says: 8000 of the tokens are what the search found.
+        ("openai", "gpt-4.1-mini", None, Kinds(8174, web_search_requests=1), "0.0132696"),
         ("openai", "gpt-5-search-api", None, Kinds(web_search_requests=1), "0.01"),
         ("openai", "gpt-6.1-terra", "web_search_preview", Kinds(web_search_requests=3), "0.03"),
         ("openai", "o4-mini", "flex+web_search_preview", Kinds(web_search_requests=1), "0.01"),
@@ -92,7 +94,6 @@ def test_pieces_cost_what_the_page_of_the_provider_says(
     [
         ("openai", "gpt-5.4", None, Kinds(code_sessions=3), "0.09", "twenty minutes"),
         ("azure", "o3-mini", None, Kinds(code_sessions=1), "0.033", "not confirmed"),
-        ("openai", "gpt-4.1-mini", None, Kinds(web_search_requests=1), "0.01", "8000 tokens"),
         ("azure", "dall-e-3", "hd+1024x1024", Kinds(images=1), "0.088", "differs by region"),
         ("google", "imagen-3.0-generate-002", None, Kinds(images=1), "0.04", "Gemini API"),
         ("aws", "amazon.nova-canvas-v1:0", "1024x1024+premium", Kinds(images=2), "0.12", "not c"),
