@@ -222,3 +222,13 @@ def test_a_server_without_a_key_is_reached_once_a_section_names_it(tmp_path: Pat
     assert config.providers["ollama"].dialect == "ollama"
     assert config.providers["ollama"].base_url == "http://127.0.0.1:11434"
     assert set(config.providers) - set(Config().providers) == {"ollama"}
+
+
+def test_a_variable_names_a_server_without_a_key_as_a_section_does(tmp_path: Path) -> None:
+    for file in (None, tmp_path / "tollbook.toml"):
+        if file is not None:
+            file.write_text("[gateway]\nport = 9000\n", encoding="utf-8")
+        config = load_config(file, {"TOLLBOOK_PROVIDERS__VLLM__BASE_URL": "http://10.0.0.5:8000"})
+
+        assert config.providers["vllm"].dialect == "openai"
+        assert config.providers["vllm"].base_url == "http://10.0.0.5:8000"

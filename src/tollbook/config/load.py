@@ -41,6 +41,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     for variable, key_path, text in _settings_in(environ):
         merged = _with_setting(merged, key_path, text, variable)
         variables[".".join(key_path)] = variable
+    _name_unset_provider_parts(merged)  # a variable may name a known provider that no section does
     try:
         config = msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
