@@ -297,6 +297,27 @@ def test_discovery_tells_what_is_new_or_has_changed(provider: Provider) -> None:
     assert rig.sink.of(BatchSeen)[-1].identity is None
 
 
+def test_a_list_that_cannot_be_had_is_said_once(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.replies["/v1/batches?limit=100"] = 500, b"{}"
+    rig = Rig(provider, discover=True)
+    for _ in range(3):
+        rig.round()
+    provider.replies["/v1/batches?limit=100"] = 200, b'{"data": []}'
+    rig.round()
+    provider.replies["/v1/batches?limit=100"] = 500, b"{}"
+    rig.round()
+    said = [one for one in caplog.records if "cannot be listed" in one.getMessage()]
+    assert sum("of openai " in one.getMessage() for one in said) == 2
+
+
+def test_providers_for_callers_own_keys_are_not_asked_for_batches() -> None:
+    config = Config()
+    asked = Fetcher(config, {"GROQ_API_KEY": "sk"}, Sink(), list, threading.Event())
+    assert asked._discovers == ["groq"]
+
+
 def test_a_silent_ledger_is_asked_again(provider: Provider) -> None:
     rig = Rig(provider)
     rig.is_silent = True

@@ -124,6 +124,33 @@ def test_nothing_is_told_unasked_or_where_it_is_off() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("dialect", "path", "media_type"),
+    [
+        ("gemini", "/openai/v1beta/models/m:streamGenerateContent?alt=sse", "text/event-stream"),
+        ("cohere", "/openai/v1/chat", "application/stream+json"),
+        ("ollama", "/openai/api/chat", "application/x-ndjson"),
+    ],
+)
+def test_a_stream_whose_client_would_stumble_has_no_comment(
+    dialect: str, path: str, media_type: str
+) -> None:
+    body = b'data: {"candidates":[]}\n\n'
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+    provider = Provider(replying(head.encode() + body))
+
+    async def main() -> None:
+        async with running(provider, provider_settings={"dialect": dialect}) as gateway:
+            with_costs(gateway, FakeCosts())
+            response = await gateway.ask(
+                chat(b'{"model":"m","stream":true}', path=path, headers=WISH)
+            )
+            assert response.body == body
+            assert "x-tollbook-call-id" in response.headers
+
+    run(main())
+
+
 @pytest.mark.parametrize("length", [False, True])
 @pytest.mark.parametrize("end", [b"", b"data: tail", b"data: tail\n"])
 def test_a_stream_tells_its_cost_in_a_last_comment(length: bool, end: bytes) -> None:  # noqa: FBT001 -- a case

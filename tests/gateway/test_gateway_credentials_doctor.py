@@ -9,7 +9,7 @@ import msgspec
 
 from tollbook.cli.keycheck import check_keys
 from tollbook.cli.settings import settings_with_origin
-from tollbook.config import Config
+from tollbook.config import Config, load_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +87,15 @@ def test_arguments_of_a_command_are_not_shown() -> None:
     shown = {row["key"]: row["value"] for row in settings_with_origin(config, None, {})}
     assert shown["providers.p.api_key_command"] == "['vault', '...']"
     assert SECRET not in str(shown)
+
+
+def test_settings_of_providers_that_nothing_sets_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "tollbook.toml"
+    path.write_text("[providers.groq]\nretries = 2\n")
+    config = load_config(path, {})
+    keys = {row["key"] for row in settings_with_origin(config, path, {})}
+    assert {"providers.groq.retries", "providers.groq.auth"} <= keys
+    assert {key for key in keys if key.startswith("providers.xai.")} == {"providers.xai.base_url"}
+    environ = {"TOLLBOOK_PROVIDERS__XAI__RETRIES": "1"}
+    rows = settings_with_origin(load_config(path, environ), path, environ)
+    assert "providers.xai.retries" in {row["key"] for row in rows}

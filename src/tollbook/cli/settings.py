@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tollbook.config.load import DEFAULT_FILE, ENV_PREFIX
+from tollbook.config.schema import known_providers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from tollbook.config import Config
 
+_KNOWN: Final = frozenset(known_providers())
 _USERINFO: Final = re.compile(r"(?<=://)[^/@]*@")
 
 
@@ -24,7 +26,8 @@ def settings_with_origin(
 ) -> list[dict[str, str]]:
     """Return ``key``, ``value`` and ``origin`` of every setting.
 
-    The origin is the variable, the file, or ``default``.
+    The origin is the variable, the file, or ``default``. Of a known provider that nothing sets,
+    there is its ``base_url`` only: the rest says nothing.
     """
     file = str(config_path or DEFAULT_FILE)
     try:
@@ -37,6 +40,7 @@ def settings_with_origin(
         for name in environ
         if name.startswith(ENV_PREFIX) and "__" in name
     }
+    named = {*given.get("providers", {}), *(key.split(".")[1] for key in variables if "." in key)}
     return [
         {
             "key": key,
@@ -44,7 +48,16 @@ def settings_with_origin(
             "origin": variables.get(key) or (file if _is_in(given, key) else "default"),
         }
         for key, value in _flat(msgspec.to_builtins(config), "")
+        if _says_something(key, named)
     ]
+
+
+def _says_something(key: str, named: Collection[str]) -> bool:
+    section, _, rest = key.partition(".")
+    if section != "providers":
+        return True
+    name, _, setting = rest.partition(".")
+    return name in named or name not in _KNOWN or setting == "base_url"
 
 
 def _flat(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:

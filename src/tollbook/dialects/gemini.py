@@ -55,6 +55,8 @@ class Gemini(HostingDialect):
     """See :class:`tollbook.dialects.base.Dialect`."""
 
     name = "gemini"
+    can_comment = False
+    """google-genai takes every line of a stream for a chunk in JSON, a comment too."""
     guests: ClassVar[Mapping[str, Dialect]] = {"openai": OpenAI(), "anthropic": Anthropic()}
 
     def route(self, method: str, path: str) -> Route:

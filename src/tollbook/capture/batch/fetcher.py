@@ -18,6 +18,7 @@ from tollbook.call import BatchRead
 from tollbook.capture.batch.fetch_http import FetchError, ProviderClient
 from tollbook.capture.batch.frames import result_frame, seen_frame
 from tollbook.capture.batch.owners import CustomIds
+from tollbook.config.schema import known_providers
 from tollbook.dialects.batch_base import BatchFacts
 from tollbook.dialects.batch_registry import batches_of
 
@@ -91,13 +92,18 @@ class Fetcher:
         self._clients: dict[str, ProviderClient] = {}
         self._readers: dict[str, BatchReader] = {}
         self._dialects: dict[str, str] = {}
+        self._discovers: list[str] = []
+        known = known_providers()
         for name, settings in config.providers.items():
             reader = batches_of(settings.dialect)
             if reader is not None:
+                if settings != known.get(name) or environ.get(settings.api_key_env or ""):
+                    self._discovers.append(name)  # else it only serves callers with own keys
                 self._readers[name], self._dialects[name] = reader, settings.dialect
                 self._clients[name] = ProviderClient(name, settings, config.batch, environ)
         self._pauses: dict[tuple[str, str], _Pause] = {}
         self._listed: dict[tuple[str, str], BatchFacts] = {}
+        self._list_problems: dict[str, str] = {}
         self._read_ns: dict[tuple[str, str], int] = {}
         self._writing = threading.Lock()
 
@@ -113,15 +119,25 @@ class Fetcher:
     def round(self, pool: ThreadPoolExecutor) -> int:
         """Look at everything that is due; return how many batches that were."""
         if self._batch.discover:
-            list(pool.map(self._discover, self._clients))
+            list(pool.map(self._discover, self._discovers))
         try:
             waiting = self._waiting()
         except Exception as error:  # noqa: BLE001 -- the ledger may be starting; it is asked again
             logger.warning("the ledger cannot be asked for open batches: %s", error)
             return 0
+        self._forget(waiting)
         due = [one for one in waiting if one.provider in self._clients and self._is_due(one)]
         list(pool.map(lambda one: None if self._stop.is_set() else self._follow(one), due))
         return len(due)
+
+    def _forget(self, waiting: Sequence[OpenBatch]) -> None:
+        """Let go of what is booked, so that a long life takes no more memory."""
+        open_ones = {(one.provider, one.batch_id) for one in waiting}
+        self._pauses = {key: it for key, it in self._pauses.items() if key in open_ones}
+        now_ns = clock.monotonic_ns()
+        self._read_ns = {
+            key: it for key, it in self._read_ns.items() if now_ns - it <= _READ_AGAIN_NS
+        }
 
     def _is_due(self, one: OpenBatch) -> bool:
         pause = self._pauses.get((one.provider, one.batch_id))
@@ -201,8 +217,11 @@ class Fetcher:
         try:
             found = reader.read_batches(self._clients[name].state(reader.list_path(collection)))
         except FetchError as error:
-            logger.warning("batches of %s cannot be listed: %s", name, error.message)
+            if self._list_problems.get(name) != error.message:  # said once, not at each round
+                logger.warning("batches of %s cannot be listed: %s", name, error.message)
+                self._list_problems[name] = error.message
             return
+        self._list_problems.pop(name, None)
         frames: list[Frame] = []
         for facts in found:
             key = (name, facts.batch_id)
@@ -211,6 +230,9 @@ class Fetcher:
                 self._listed[key] = facts
                 frames.append(seen_frame(facts, name, dialect, collection))
         self._write(frames)
+        listed = {facts.batch_id for facts in found}
+        for key in [key for key in self._listed if key[0] == name and key[1] not in listed]:
+            self._listed.pop(key)
 
     def _write(self, frames: Sequence[Frame]) -> None:
         if not frames:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 """A plain answer up to this size waits for its end, so that its head can say the cost."""
 _OK: Final = 200
+_EVENTS: Final = b"text/event-stream"
+"""Other streams (JSON lines) have no comments."""
 
 
 class Keeping:
@@ -60,9 +62,11 @@ class WishedAnswer(Answer):
         kept: Kept | None = None,
     ) -> None:
         table = dict(headers)
-        is_stream = table.get(b"content-type", b"").lower().startswith(dialect.stream_types)
+        media_type = table.get(b"content-type", b"").lower()
+        is_stream = media_type.startswith(dialect.stream_types)
+        is_events = is_stream and media_type.startswith(_EVENTS)
         is_plain_text = table.get(b"content-encoding", b"identity") == b"identity"
-        self._comments = costs is not None and is_stream and is_plain_text and dialect.can_comment
+        self._comments = costs is not None and is_events and is_plain_text and dialect.can_comment
         super().__init__(
             status, headers, call_id=call_id, is_head=is_head, is_http_10=is_http_10,
             keep_alive=keep_alive, hides_usage=hides_usage or self._comments,
