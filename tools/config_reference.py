@@ -17,12 +17,12 @@ from tollbook.config import batch, budgets, credentials, routes, schema, tagging
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
 
-Everything works without a file: `tollbook up` serves each of the
-[known providers](../README.md#providers) whose key is in its usual variable. Settings are read from
-`tollbook.toml` in the working directory (or `--config FILE`); each is also a variable `TOLLBOOK_SECTION__NAME`, which goes first:
-`TOLLBOOK_GATEWAY__PORT=9000`, `TOLLBOOK_PROVIDERS__VLLM__BASE_URL=http://10.0.0.5:8000`. A setting
-that does not exist or has a wrong value is refused with the file or variable, the key and what was
-expected.
+Everything works without a file: `tollbook up` serves each of the [known
+providers](../README.md#providers) whose key is in its usual variable. Settings are read from
+`tollbook.toml` in the working directory (or `--config FILE`); each is also a variable
+`TOLLBOOK_SECTION__NAME`, which goes first: `TOLLBOOK_GATEWAY__PORT=9000`,
+`TOLLBOOK_PROVIDERS__VLLM__BASE_URL=http://10.0.0.5:8000`. A setting that does not exist or has a
+wrong value is refused with the file or variable, the key and what was expected.
 
 <!-- Written by tools/config_reference.py: change the schema, not this page. -->
 """
