@@ -25,7 +25,7 @@ _LISTS = {
     name: name
     for name in (
         "openai", "google", "cohere", "voyageai", "aws", "x-ai", "anthropic", "perplexity", "jina",
-        "azure", "groq", "together",
+        "azure", "groq", "together", "openrouter",
     )
 }  # fmt: skip
 
@@ -59,6 +59,7 @@ def card(provider: str, model: str, tier: str | None = None) -> RateCard:
         ("x-ai", "grok-imagine-image-quality", None, Kinds(images=1), "0.05"),
         # As an answer of the provider says: 8000 of the tokens are what the search found.
         ("openai", "gpt-4.1-mini", None, Kinds(8174, web_search_requests=1), "0.0132696"),
+        ("openrouter", "openai/gpt-4.1-mini", None, Kinds(web_search_requests=3), "0.03"),
         ("openai", "gpt-5-search-api", None, Kinds(web_search_requests=1), "0.01"),
         ("openai", "gpt-6.1-terra", "web_search_preview", Kinds(web_search_requests=3), "0.03"),
         ("openai", "o4-mini", "flex+web_search_preview", Kinds(web_search_requests=1), "0.01"),
@@ -149,6 +150,9 @@ def test_steps_of_a_long_context_are_halved_too() -> None:
     plain, batch = (card("google", "gemini-3.1-pro-preview", tier) for tier in (None, "batch"))
     long = Kinds(300_000, visible_output_tokens=10)
     assert rate(batch, long).total * 2 == rate(plain, long).total
+    # What comes from a cache has the cache's discount alone at Google.
+    for cached in (Kinds(0, 300_000), Kinds(0, 10)):
+        assert rate(batch, cached).total == rate(plain, cached).total > 0
 
 
 @pytest.mark.parametrize(

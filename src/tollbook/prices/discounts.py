@@ -7,11 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
+from tollbook.usage import TOKEN_KINDS
+
 BATCH_DISCOUNT: Final = (
     "batch price by the provider's rule, half of the standard price: the list has none for the"
     " model"
 )
 _HALF: Final = Fraction(1, 2)
+_ALL_KINDS: Final = frozenset(TOKEN_KINDS)
+_FRESH_KINDS: Final = frozenset(kind for kind in TOKEN_KINDS if not kind.startswith("cache_read"))
 _BATCH: Final = {
     # https://developers.openai.com/api/docs/guides/batch
     "openai": re.compile(r"(gpt-|o\d|text-embedding-|chatgpt-image|moderation).*"),
@@ -48,6 +52,15 @@ def batch_discount(list_id: str, model: str) -> Fraction | None:
     """Return what a provider's documentation says a batch costs of the standard price."""
     models = _BATCH.get(list_id)
     return _HALF if models is not None and models.fullmatch(model.lower()) else None
+
+
+def discounted_kinds(list_id: str) -> frozenset[str]:
+    """Return the kinds that the discount on batches is for: tokens, at Google none from a cache.
+
+    "The discounts for cache and batch don't stack" (Vertex AI, Batch inference,
+    https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-gemini).
+    """
+    return _FRESH_KINDS if list_id == "google" else _ALL_KINDS
 
 
 def is_off_peak_day(list_id: str, at_ns: int) -> bool:

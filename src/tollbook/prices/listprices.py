@@ -27,7 +27,12 @@ from tollbook.prices.card import (
     make_card,
     rates_of,
 )
-from tollbook.prices.discounts import BATCH_DISCOUNT, batch_discount, is_off_peak_day
+from tollbook.prices.discounts import (
+    BATCH_DISCOUNT,
+    batch_discount,
+    discounted_kinds,
+    is_off_peak_day,
+)
 from tollbook.prices.listrates import (
     COUNTED,
     KIND_PRICES,
@@ -40,7 +45,6 @@ from tollbook.prices.names import spellings
 from tollbook.prices.rating import no_tier_price
 from tollbook.prices.supplement import REVISION, ROWS, rows_for, words_priced
 from tollbook.prices.tiers import BATCH, words_of
-from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -321,8 +325,9 @@ def _prices(asked: _Asked, at: datetime) -> _Prices:
     rates = {kind: rate_in(key, prices[key], 0) for kind, key in own.items()} | fixed
     steps = steps_of(own, prices, standard, fixed)
     if scale is not None:
-        rates = {k: one.times(scale) if k in TOKEN_KINDS else one for k, one in rates.items()}
-        steps = tuple(scaled_step(step, scale) for step in steps)
+        cheaper = discounted_kinds(asked.list_id)
+        rates = {k: one.times(scale) if k in cheaper else one for k, one in rates.items()}
+        steps = tuple(scaled_step(step, scale, cheaper) for step in steps)
     return _Prices(
         by_kind=tuple(rates.items()),
         steps=steps,

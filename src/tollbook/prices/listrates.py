@@ -11,10 +11,10 @@ from msgspec import structs
 
 from tollbook.money import Rate
 from tollbook.prices.card import Step, rates_of
-from tollbook.usage import KINDS, TOKEN_KINDS
+from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from decimal import Decimal
 
     Price = Decimal | TieredPrices
@@ -101,10 +101,10 @@ def steps_of(
     return tuple(steps)
 
 
-def scaled_step(step: Step, factor: Fraction) -> Step:
-    """Return a step with its rates of tokens scaled; fees stay as they are."""
+def scaled_step(step: Step, factor: Fraction, kinds: Collection[str]) -> Step:
+    """Return a step with the rates of some kinds scaled; the others stay as they are."""
     rates = tuple(
-        one if one is None or kind not in TOKEN_KINDS else one.times(factor)
+        one if one is None or kind not in kinds else one.times(factor)
         for kind, one in zip(KINDS, step.rates, strict=True)
     )
     return structs.replace(step, rates=rates)

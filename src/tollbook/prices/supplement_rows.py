@@ -49,6 +49,7 @@ _JINA: Final = "https://api.jina.ai/v1/models"
 _AWS: Final = "https://aws.amazon.com/bedrock/pricing/"
 _XAI: Final = "https://docs.x.ai/developers/pricing"
 _XAI_LIVE: Final = "https://docs.x.ai/docs/guides/live-search"
+_OPENROUTER: Final = "https://openrouter.ai/docs/guides/features/plugins/web-search"
 _PERPLEXITY: Final = "https://docs.perplexity.ai/docs/getting-started/pricing"
 _ANTHROPIC: Final = "https://platform.claude.com/docs/en/about-claude/pricing"
 _K: Final = 1000
@@ -64,6 +65,8 @@ def rows() -> Iterator[Row]:
     yield from _rerank_and_embeddings()
     yield from _bedrock()
     yield from _xai()
+    # OpenRouter passes the search of the model's maker on at cost; recorded: 0.01 dollars each.
+    yield _row("openrouter", "(openai|anthropic)/.*", "web_search_requests", "10", _K, _OPENROUTER)
     yield from _perplexity()
     yield _row(
         "anthropic", ".*", "code_sessions", "0.05", 12, _ANTHROPIC,
