@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tollbook.call import (
@@ -394,6 +394,7 @@ _odd = st.dictionaries(
 
 @settings(deadline=None)
 @given(st.lists(_usage, min_size=1, max_size=4))
+@example([{"prompt_tokens": 0, "input_tokens": 1}])
 def test_openai_kinds_are_never_negative_and_keep_the_sums(usages: list[dict[str, Any]]) -> None:
     measured = measure(*usages)
     assert measured.kinds is not None
