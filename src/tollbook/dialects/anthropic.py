@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from tollbook.dialects.base import NativeTags
 
+# An enum's member is looked up ten times as slowly as a module's name.
+_METERED: Final = Metering.METERED
 _MESSAGES: Final = Route("chat", Metering.METERED, inspects_body=True)
 _COUNT_TOKENS: Final = Route("count_tokens", Metering.FREE, inspects_body=False)
 _OTHER: Final = Route("other", Metering.UNMETERED, inspects_body=False)
@@ -83,7 +85,7 @@ class Anthropic(DialectDefaults):
         headers: Mapping[bytes, bytes],
     ) -> ResponseMeter:
         """Return a meter by what the response is, not by what was asked for."""
-        if route.metering is not Metering.METERED:
+        if route.metering is not _METERED:
             return SilentMeter()
         if is_event_stream(headers):
             return MessageStreamMeter()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 if TYPE_CHECKING:
     from tollbook.dialects.base import Part  # noqa: TC004 -- a struct's fields are not evaluated
@@ -40,8 +41,7 @@ def merge(earlier: S, later: S, *, zero_erases: bool) -> S:
     What is null or missing later says nothing. Whether a later zero replaces a count is the
     dialect's to say: some servers send the input in the first chunk only, and zeros after it.
     """
-    for name in earlier.__struct_fields__:
-        new = getattr(later, name)
+    for name, new in zip(later.__struct_fields__, astuple(later), strict=True):
         if new is None:
             continue
         old = getattr(earlier, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         SocketMeter,
     )
 
+# An enum's member is looked up ten times as slowly as a module's name.
+_METERED: Final = Metering.METERED
+
 
 class OpenAI(DialectDefaults):
     """See :class:`tollbook.dialects.base.Dialect`."""
@@ -83,7 +86,7 @@ class OpenAI(DialectDefaults):
         self, route: Route, facts: RequestFacts, status: int, headers: Mapping[bytes, bytes]
     ) -> ResponseMeter:
         """Return a meter by what the response is, not by what was asked for."""
-        if route.metering is not Metering.METERED:
+        if route.metering is not _METERED:
             return SilentMeter()
         is_stream = is_event_stream(headers)
         if route.operation in MEDIA_OPERATIONS:

@@ -46,10 +46,15 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 _INT64_MAX: Final = 2**63 - 1
+# An enum's member is looked up ten times as slowly as a module's name.
+_METERED: Final = Metering.METERED
+_REJECTED: Final = Status.REJECTED
 _NO_KINDS: Final = Kinds(*[0] * len(KINDS))
 _BITS: Final = 1 << np.arange(len(KINDS), dtype=np.int64)
 _PATTERNS: Final = 1 << len(KINDS)
 _ALONE: Final = -1
+_NEAR_INT64_MAX: Final = 2.0**62
+"""Where a sum in floating point, which is quick, might be one beyond 64 bits."""
 _GROUPS_MAX: Final = 8192
 
 
@@ -77,7 +82,7 @@ class _Group(NamedTuple):
     """What calls with one card, step and set of used kinds have in common."""
 
     words: _Words
-    rates: tuple[int, ...] | None
+    rates: Ints | None
     """Pico for one of each kind; None where such calls have no cost."""
 
 
@@ -189,8 +194,8 @@ class _Pricing:
             if (
                 measured.kinds is not None
                 and closed.is_billable
-                and opened.metering is Metering.METERED
-                and closed.status is not Status.REJECTED
+                and opened.metering is _METERED
+                and closed.status is not _REJECTED
                 and not measured.further
                 and (
                     measured.reported_cost_pico is None
@@ -220,21 +225,28 @@ class _Pricing:
         used = (kinds != 0) @ _BITS
         keys = np.where(card_of == _ALONE, -1, (card_of * steps + step_of) * _PATTERNS + used)
         distinct, group_of = np.unique(keys, return_inverse=True)
-        most = kinds.max(axis=0).tolist()
         rates = np.zeros((len(distinct), len(KINDS)), np.int64)
         words, has_cost = np.zeros(len(distinct), np.int32), np.ones(len(distinct), np.bool_)
+        most = kinds.max(axis=0)
+        bounds = most.astype(np.float64)
         for at, key in enumerate(distinct.tolist()):
             if key < 0:
                 continue
             (index, step), pattern = divmod(key // _PATTERNS, steps), key % _PATTERNS
             group = _group(cards[index], step, pattern)
-            if group is None or _is_beyond_64_bits(group.rates, most):
+            if group is None or (
+                group.rates is not None
+                and group.rates @ bounds > _NEAR_INT64_MAX
+                and _is_beyond_64_bits(group.rates, most)
+            ):
                 for row in np.flatnonzero(group_of == at).tolist():
                     self._price_alone(row)
                 continue
             words[at] = self._code(group.words)
-            has_cost[at] = group.rates is not None
-            rates[at] = group.rates or _NO_KINDS
+            if group.rates is None:
+                has_cost[at] = False
+            else:
+                rates[at] = group.rates
         return words[group_of], kinds * rates[group_of], has_cost[group_of]
 
     def _price_alone(self, at: int) -> None:
@@ -289,8 +301,8 @@ def _steps(kinds: Ints, cards: Sequence[RateCard], card_of: Ints) -> tuple[Ints,
     return step_of, steps
 
 
-def _is_beyond_64_bits(rates: tuple[int, ...] | None, most: Sequence[int]) -> bool:
-    return rates is not None and sum(map(int.__mul__, rates, most)) > _INT64_MAX
+def _is_beyond_64_bits(rates: Ints, most: Ints) -> bool:
+    return sum(map(int.__mul__, rates.tolist(), most.tolist())) > _INT64_MAX
 
 
 def _group(card: RateCard, step: int, pattern: int) -> _Group | None:
@@ -312,4 +324,8 @@ def _new_group(card: RateCard, step: int, pattern: int) -> _Group | None:
     words = _Words(
         state, card.card_id, words_text(flags), CostSource.CARD if is_priced else None
     )  # fmt: skip
-    return _Group(words, rated.components if is_priced else None)
+    if not is_priced:
+        return _Group(words, None)
+    if max(rated.components) > _INT64_MAX:
+        return None
+    return _Group(words, np.array(rated.components, np.int64))

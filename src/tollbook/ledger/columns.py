@@ -54,6 +54,7 @@ def call_columns(calls: Sequence[Call]) -> dict[str, Any]:
     opened = _by_field(CallOpened, [call.opened for call in calls])
     closed = _by_field(CallClosed, [call.closed for call in calls])
     evidence = _by_field(Evidence, [call.evidence for call in calls])
+    interrupted = Status.INTERRUPTED
     columns: dict[str, Any] = {
         "call_id": pa.ExtensionArray.from_storage(
             UUID_ARROW, pa.array(opened["call_id"], pa.binary(16))
@@ -64,7 +65,7 @@ def call_columns(calls: Sequence[Call]) -> dict[str, Any]:
         "http_status": _ints(closed["http_status"], _INT32_MAX, pa.int32()),
         # How long an interrupted call took, or a line of a batch, nobody saw: zero is unknown.
         "duration_ns": _ints([
-            None if status is Status.INTERRUPTED else took_ns or None
+            None if status is interrupted else took_ns or None
             for status, took_ns in zip(closed["status"], closed["duration_ns"], strict=True)
         ]),
         "usage_complete": pa.array(closed["usage_complete"]),

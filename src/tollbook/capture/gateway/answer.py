@@ -63,7 +63,7 @@ class Answer:
     is_wished = False
     """Whether it is a :class:`tollbook.capture.gateway.wished_answer.WishedAnswer`."""
 
-    def __init__(  # noqa: C901 -- one decision after the other on framing
+    def __init__(
         self,
         status: int,
         headers: list[Header],
@@ -85,15 +85,13 @@ class Answer:
         self._body: list[bytes] = []
         self._copy: InflatedCopy | None = None
         self._left_to_meter = 0
-        length = content_type = None
+        table = self.table
+        length, content_type = table.get(b"content-length"), table.get(b"content-type")
         named = _NO_NAMES
-        for name, value in headers:
-            if name == b"content-length":
-                length = value
-            elif name == b"content-type":
-                content_type = value
-            elif name == b"connection":
-                named |= named_by_connection(value)
+        if b"connection" in table:
+            for name, value in headers:
+                if name == b"connection":
+                    named |= named_by_connection(value)
         self.is_event_stream = content_type is not None and content_type.lower().startswith(
             stream_types
         )

@@ -98,8 +98,9 @@ STATUS_LINES: Final = tuple(_status_line(status) for status in range(1000))
 def response_fields(headers: Sequence[Header], named: frozenset[bytes]) -> list[bytes]:
     """Return the end-to-end header lines of a response, as pieces to be joined."""
     pieces: list[bytes] = []
+    dropped = _NOT_DOWNSTREAM | named if named else _NOT_DOWNSTREAM
     for name, value in headers:
-        if name not in _NOT_DOWNSTREAM and name not in named:
+        if name not in dropped:
             pieces += (name, b": ", value, b"\r\n")
     return pieces
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tollbook import clock
 from tollbook.budgets.guard import Refused
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.client import ClientConnection
     from tollbook.capture.gateway.credentials.base import Signed
     from tollbook.capture.gateway.framing import Framing
-    from tollbook.capture.gateway.pool import Waiter
     from tollbook.capture.gateway.service import Service
     from tollbook.capture.gateway.upstream import UpstreamConnection
     from tollbook.capture.gateway.wished_answer import Keeping, WishedAnswer
@@ -101,9 +100,11 @@ class OpenCall:
                 self._fail(Failure(refusal, is_billable=False), status=Status.REJECTED)
                 return
             self._holds = admitted
-        signer = signer_of(self._admitted)
+        upstream = self._admitted.upstream
+        signer = None if upstream.signer is None else signer_of(self._admitted)
         if signer is None:
-            self._admitted.upstream.pool.acquire(cast("Waiter", self))
+            waiter: Any = self  # what else a waiter has, ProviderSide has
+            upstream.pool.acquire(waiter)
         else:
             signer.when_ready(self._key_ready)
 
@@ -114,7 +115,8 @@ class OpenCall:
         if refusal is not None:
             self._fail(Failure(refusal, is_billable=False))
         else:
-            self._admitted.upstream.pool.acquire(cast("Waiter", self))
+            waiter: Any = self
+            self._admitted.upstream.pool.acquire(waiter)
 
     def _release_close(self, is_on_file: bool) -> None:  # noqa: FBT001 -- see Turn.then
         """Give the client the last bytes: the close frame has been written."""
