@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
 from tollbook.cli.keycheck import check_keys
 from tollbook.cli.settings import settings_with_origin
@@ -13,8 +15,6 @@ from tollbook.config import Config, load_config
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 SECRET = "sk-live-Zq83nVx"
 OPENAI: dict[str, Any] = {"dialect": "openai", "base_url": "http://x"}
@@ -99,3 +99,22 @@ def test_settings_of_providers_that_nothing_sets_are_left_out(tmp_path: Path) ->
     environ = {"TOLLBOOK_PROVIDERS__XAI__RETRIES": "1"}
     rows = settings_with_origin(load_config(path, environ), path, environ)
     assert "providers.xai.retries" in {row["key"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[budgets]]\nname="a"\nlimit_usd=1\ntimezone="Mars/Base"', "is no time zone"),
+        ('[providers.openai.tags]\ntenant="pseudonym"', "identity.pseudonym_secret_env"),
+    ],
+)
+def test_what_up_refuses_doctor_refuses_too(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "tollbook.toml"
+    path.write_text(text)
+    arguments = ["doctor", "--config", str(path), "--data", str(tmp_path / "data")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tollbook", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tollbook.budgets.rules import read_rules
+from tollbook.capture.gateway.tagging import pseudonym_secret
 from tollbook.cli.checkup import (
     Finding,
     check_books,
@@ -20,6 +22,7 @@ from tollbook.cli.keycheck import check_keys
 from tollbook.cli.options import chosen_format, format_option, place, place_options
 from tollbook.cli.settings import settings_with_origin
 from tollbook.cli.tables import print_table, write_json
+from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.client import running_ledger
 from tollbook.reports.tabular import csv_text
 
@@ -47,6 +50,8 @@ def doctor(
 ) -> None:
     """Check settings, data directory, ledger, spool and ports; exit code 1 if something fails."""
     at = place(config_path, data_dir)
+    read_rules(at.config.budgets, str(config_path or DEFAULT_FILE))  # what up refuses, as up does
+    pseudonym_secret(at.config, os.environ)
     findings = []
     if skip_corrupt:
         findings += _skip(at, config_path)
