@@ -98,7 +98,7 @@ def test_B16_each_modality_has_its_rate_cached_or_not(book: Book) -> None:
     )  # fmt: skip
     assert row["input_audio_tokens_cost_usd"] == Decimal("0.0004"), "one dollar per million"
     row = book.check(
-        B16_OPENAI, "0.00773", uncached_input_tokens=20, input_audio_tokens=100,
+        B16_OPENAI, "0.00793", uncached_input_tokens=20, input_audio_tokens=100,
         visible_output_tokens=20, output_audio_tokens=70,
     )  # fmt: skip
     assert row["output_audio_tokens_cost_usd"] == Decimal("0.00448")

@@ -134,8 +134,9 @@ def owners(house: House) -> dict[str, tuple[str | None, str | None]]:
 
 def states(house: House) -> dict[str, dict[str, Any]]:
     done = house.cli("calls", "--batch", "--format", "json")
-    assert done.returncode == 0, done.stderr
-    return {row["batch_id"]: row for row in json.loads(done.stdout)["rows"]}
+    assert done.returncode == 0 or "does not answer" in done.stderr, done.stderr
+    found = json.loads(done.stdout)["rows"] if done.stdout else []
+    return {row["batch_id"]: row for row in found}
 
 
 def verify(house: House) -> None:

@@ -32,7 +32,7 @@ def refused(house: Any, *arguments: str) -> str:
         ('[gateway]\nport = "high"\n', ["gateway.port", "a whole number"]),
         ("[gateway]\nprot = 1\n", ["gateway.prot", "port"]),
         ('[providers.openai]\ndialect = "opnai"\n', ["providers.openai", "openai"]),
-        ('[providers.vllm]\ndialect = "openai"\n', ["providers.vllm", "base_url"]),
+        ('[providers.inhouse]\ndialect = "openai"\n', ["providers.inhouse", "base_url"]),
         ("[gateway\n", ["TOML"]),
     ],
 )

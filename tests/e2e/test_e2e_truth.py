@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tollbook.cli.tieout import LEDGER_KIND
 from tollbook.ids import to_text
 from tollbook.money import usd_decimal
 from tollbook.simulator.bill import NO_TENANT, bill, bill_by_tenant, leaks
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 
 SEED = 20261121
 CALLS = 50_000
-KINDS = {
-    "uncached_input": "uncached_input_tokens",
-    "cache_read": "cache_read_tokens",
-    "cache_write_5m": "cache_write_5m_tokens",
-    "cache_write_1h": "cache_write_1h_tokens",
-    "visible_output": "visible_output_tokens",
-    "reasoning": "reasoning_tokens",
-}
 
 
 @pytest.mark.slow
@@ -80,7 +73,7 @@ def test_fifty_thousand_calls_tie_out_with_the_true_bill(make_house: Callable[..
         call = linked_truth[request_id]
         assert call.ended is not None
         if call.usage_delivered:
-            ours = {kind: row[column] for kind, column in KINDS.items()}
+            ours = {kind: row[column] for kind, column in LEDGER_KIND.items()}
             assert ours == call.quantities._asdict(), request_id
             assert row["usage_source"] == "reported"
             assert row["cost_usd"] == Decimal(call.ended.cost_usd), request_id
