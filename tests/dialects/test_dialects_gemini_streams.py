@@ -159,10 +159,13 @@ def test_other_types_are_read_as_far_as_they_go() -> None:
     assert (seen.usage_complete, seen.output_chars, seen.model_actual) == (True, 1, None)
 
 
+words = st.text(max_size=12)
 documents = st.recursive(
-    st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.integers() | words,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=10,
 )
-objects = st.lists(st.dictionaries(st.text(), documents), max_size=5)
+objects = st.lists(st.dictionaries(words, documents, max_size=3), max_size=4)
 
 
 @given(objects, st.integers(1, 40), st.booleans())
