@@ -28,6 +28,8 @@ from tollbook.config.budgets import Budget
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pytest
+
 NOW_S = 1_790_000_000
 HOUR_S = 3600
 ROOT = Path(__file__).parents[2]
@@ -201,6 +203,40 @@ def test_a_call_settled_on_a_table_made_anew_takes_nothing_that_others_hold(tmp_
         slot = table.find(held[0].key, held[0].span.end_s, NOW_S)
         assert slot is not None
         assert table.standing(slot) == (10, 10)
+    guard.close()
+
+
+def test_what_a_caller_asks_for_cannot_be_too_much_for_the_table(tmp_path: Path) -> None:
+    rules = rules_of(limit_usd=1, mode="soft")
+    guard = Guard(rules, table_in(tmp_path), 0, FixedPrices(10**25), lambda: NOW_S)
+    held = []
+    for _ in range(300):  # more than 64 bits have room for
+        admitted = guard.admit(call(max_output_tokens=10**18))
+        assert not isinstance(admitted, Refused)
+        held.append(admitted)
+    for holds in held:
+        guard.settle(holds, call(), closed_of(call()))
+    with contextlib.closing(BudgetTable(tmp_path / "budgets.table")) as table:
+        slot = table.find(held[0][0].key, held[0][0].span.end_s, NOW_S)
+        assert slot is not None
+        assert table.standing(slot).held == 0
+    guard.close()
+
+
+def test_a_call_is_closed_although_its_budget_cannot_be_settled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = guard_in(tmp_path, limit_usd=1)
+    held = guard.admit(call())
+    assert not isinstance(held, Refused)
+
+    def locked(_: BudgetTable) -> contextlib.AbstractContextManager[None]:
+        raise OSError("no locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BudgetTable, "locked", locked)
+        guard.settle(held, call(), closed_of(call()))
+    assert "could not be settled" in caplog.text
     guard.close()
 
 

@@ -10,6 +10,7 @@ and held never exceeds it at the moment of admission.
 from __future__ import annotations
 
 import logging
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from tollbook.budgets.rules import fields_of
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOKS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_MOST: Final = 2**56
+"""Most that one call holds (72,000 USD): what callers ask for is not bounded, the table is."""
 _SESSION: Final = "websocket"
 """Operation of a WebSocket's own call; what it leads to is charged within."""
 _TOKENS: Final = frozenset(TOKEN_KINDS)
@@ -180,9 +183,15 @@ class Guard:
         return holds
 
     def settle(self, holds: tuple[Hold, ...], opened: CallOpened, closed: CallClosed) -> None:
-        """Replace what a call held by what it came to."""
+        """Replace what a call held by what it came to. Never raises: a call has to be closed."""
         if not holds:
             return
+        try:
+            self._settle(holds, opened, closed)
+        except (OSError, ValueError, OverflowError, struct.error):
+            logger.exception("a call could not be settled in its budgets")
+
+    def _settle(self, holds: tuple[Hold, ...], opened: CallOpened, closed: CallClosed) -> None:
         pico, tokens, requests = self._came_to(opened, closed)
         table, now_s = self._table, self._now_s()
         if table is None:
@@ -279,11 +288,11 @@ def _tokens(usage: Sequence[tuple[str, int]]) -> int:
 def _amount(rule: Rule, worst: _Worst) -> int | None:
     """Return what to reserve; None where that cannot be known and the budget refuses for it."""
     if rule.unit == "tokens":
-        return worst.tokens
+        return min(worst.tokens, _MOST)
     if rule.unit == "requests":
         return 1
     if worst.pico is not None:
-        return worst.pico
+        return min(worst.pico, _MOST)
     if rule.budget.mode == "hard" and rule.budget.unknown_price == "refuse":
         return None
     return rule.hold

@@ -36,6 +36,7 @@ _SPENT: Final = _END + 8
 _HELD: Final = _SPENT + _SPENT_BYTES
 _SLOT_BYTES: Final = _HELD + 8 * WORKERS_MAX
 _FILE_BYTES: Final = len(MAGIC) + SLOTS * _SLOT_BYTES
+_HELD_MAX: Final = 2**63 - 1
 _EMPTY: Final = bytes(KEY_BYTES)
 _end = struct.Struct("<q")
 _holds = struct.Struct(f"<{WORKERS_MAX}q")
@@ -136,10 +137,10 @@ class BudgetTable:
         return Standing(spent, sum(_holds.unpack_from(data, slot + _HELD)))
 
     def hold(self, slot: int, worker: int, amount: int) -> None:
-        """Add to what a worker holds; negative lets go."""
+        """Add to what a worker holds; negative lets go. Stays at what 64 bits can say."""
         at = slot + _HELD + 8 * worker
         (held,) = _end.unpack_from(self._map, at)
-        _end.pack_into(self._map, at, max(0, held + amount))
+        _end.pack_into(self._map, at, min(max(0, held + amount), _HELD_MAX))
 
     def spend(self, slot: int, amount: int) -> None:
         """Add to what is spent; negative takes back."""

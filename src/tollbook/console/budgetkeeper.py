@@ -85,8 +85,8 @@ class BudgetKeeper:
             except BudgetTableError:
                 return  # it is made anew at the next step
             now_s = _now_s()
-            for hour_s, booked in news:
-                add_booked(table, self._rules, hour_s, booked, now_s)
+            for at_s, booked in news:
+                add_booked(table, self._rules, at_s, booked, now_s)
             table.close()
         self._last_entry_id = last
         self._write_made()

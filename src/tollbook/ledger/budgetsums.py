@@ -52,16 +52,19 @@ def booked_in(fetch: Fetch, rule: Rule, span: Span) -> Iterator[Booked]:
 
 
 def not_settled_after(fetch: Fetch, entry_id: int) -> Iterator[tuple[int, Booked]]:
-    """Yield the hour (seconds since the epoch) and the sums of what came behind an entry."""
+    """Yield the quarter of an hour (seconds since the epoch) and the sums behind an entry.
+
+    Quarters, because windows begin there: some zones are half an hour or 45 minutes off.
+    """
     names = list(_COLUMNS)
     columns = ", ".join([*_fields(names), *_SUMS])
     found = fetch(
-        f"SELECT epoch(date_trunc('hour', called_at))::BIGINT, {columns} FROM entries"  # noqa: S608 -- our own names
+        f"SELECT epoch_us(called_at) // 900000000 * 900, {columns} FROM entries"  # noqa: S608 -- our own names
         f" WHERE entry_id > ? AND {_COUNTED} AND {_NOT_SETTLED} GROUP BY ALL",
         [entry_id],
     )
-    for hour_s, *row in found:
-        yield hour_s, _booked(names, row)
+    for at_s, *row in found:
+        yield at_s, _booked(names, row)
 
 
 def _fields(names: Sequence[str]) -> list[str]:
