@@ -212,3 +212,25 @@ def test_C5_any_order_of_calls_sights_and_restarts(
         assert waiting(world) == len(sights - posts)
         assert world.verify().findings == ()
         world.close()
+
+
+def test_C5_a_step_that_fails_is_done_again_whole(
+    world: LateWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(*world.post())
+    real, times = world.store.append, iter([False, True])
+
+    def append(*given: Any) -> Any:
+        if next(times, False):  # the calls go in, the correction does not
+            raise OSError("the disk is full")
+        return real(*given)
+
+    monkeypatch.setattr(world.store, "append", append)
+    with pytest.raises(OSError, match="full"):
+        world.write(*world.shown())
+    assert world.entries() == [ESTIMATE]
+    assert world.entries("retrieval") == []
+    world.drain()
+    assert world.entries() == [ESTIMATE, BACK, CHARGE]
+    assert len(world.entries("retrieval")) == 1
+    assert world.verify().findings == ()

@@ -32,25 +32,39 @@ if TYPE_CHECKING:
 
     Connection = duckdb.DuckDBPyConnection
 
+_END_US: Final = 2**55
 _DAY_US: Final = 86_400_000_000
 _KEPT_US: Final = 31 * _DAY_US
 """Providers keep an answer for thirty days (OpenAI, Responses, ``store``)."""
 _GRACE_US: Final = 7 * _DAY_US
 """How long after all was read a spool may still appear that holds the call."""
-_IN_FORCE: Final = (
+_IN_FORCE: Final = (  # with what bounds the search for reversals
     "charged.kind = 'charge' AND NOT EXISTS (SELECT 1 FROM entries AS taken"
-    " WHERE taken.kind = 'reversal' AND taken.replaces = charged.entry_id)"
+    " WHERE taken.kind = 'reversal' AND taken.replaces = charged.entry_id AND {taken})"
 )
-_MATCHES: Final = (  # {} is a condition of this module
+_MATCHES: Final = (
     "SELECT late.provider, late.provider_response_id, late.frame, charged.call_id,"  # noqa: S608 -- constants
-    " charged.usage_complete OR NOT charged.is_billable"
+    " charged.usage_complete OR NOT charged.is_billable, epoch_us(charged.called_at)"
     " FROM late_usage AS late JOIN entries AS charged USING (provider, provider_response_id)"
     " WHERE " + _IN_FORCE + " AND charged.part = 0 AND charged.metering = 'metered'"
-    " AND charged.cached_from IS NULL AND {} ORDER BY charged.called_at, charged.entry_id"
+    " AND charged.cached_from IS NULL AND {charged}"
+    " ORDER BY charged.called_at, charged.entry_id"
 )
-_BOOKED_SINCE: Final = (
-    "searched_to IS NOT NULL AND entry_id > searched_to"
-    " AND entry_id > (SELECT min(searched_to) FROM late_usage)"
+_BOOKED_SINCE: Final = _MATCHES.format(
+    taken="taken.entry_id > $least",
+    charged="charged.entry_id > $least AND charged.entry_id > late.searched_to",
+)
+# All entries of a call have its time, so constants bound what is read of a large table.
+_STARTED: Final = "{0}.called_at >= make_timestamp($since) AND {0}.called_at < make_timestamp($til)"
+_OF_NEW: Final = _MATCHES.format(
+    taken=_STARTED.format("taken"),
+    charged=_STARTED.format("charged") + " AND late.searched_to IS NULL",
+)
+_OF_CALLS: Final = (
+    f"SELECT {', '.join(f'charged.{name}' for name in ENTRY_NAMES)} FROM entries AS charged"  # noqa: S608 -- constants
+    f" WHERE {_IN_FORCE.format(taken=_STARTED.format('taken'))}"
+    f" AND {_STARTED.format('charged')} AND charged.call_id IN (SELECT unnest($calls::UUID[]))"
+    " ORDER BY charged.entry_id"
 )
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LateUsage).decode
@@ -65,6 +79,7 @@ class _Match(NamedTuple):
     call_id: Any  # as the database has it
     is_known: bool
     """Its usage is booked already, or it is not billed."""
+    called_us: int
 
 
 class LateBooks:
@@ -89,10 +104,13 @@ class LateBooks:
         """Take the frames of one step, after its calls; call inside the store's transaction."""
         if not frames and not (self._is_waiting and self._store.last_entry_id != self._searched_to):
             return
-        matches = self._matches(connection, _BOOKED_SINCE)
+        matches: list[_Match] = []
+        least = _one(connection, "SELECT min(searched_to) FROM late_usage")
+        if least is not None:
+            matches += _matches(connection, _BOOKED_SINCE, {"least": least})
         if frames:
             _save(connection, frames)
-            matches += self._matches_of_new(connection, min(one.at_ns for one in frames) // 1000)
+            matches += _matches_of_new(connection, min(one.at_ns for one in frames) // 1000)
         first: dict[tuple[str, str], _Match] = {}
         for one in matches:
             kept = first.setdefault((one.provider, one.response_id), one)
@@ -102,38 +120,14 @@ class LateBooks:
         _forget(connection, first)
         self._keep_waiting(connection, now_us, complete_until_us)
 
-    def _matches_of_new(self, connection: Connection, since_us: int) -> list[_Match]:
-        """Look back over the last day; over all that providers keep only for what is not found."""
-        new = "searched_to IS NULL AND called_at >= make_timestamp(?) AND called_at < {}"
-        day_us = since_us - _DAY_US
-        found = self._matches(connection, new.format("'infinity'"), [day_us])
-        ((waiting,),) = connection.execute(
-            "SELECT count(*) FROM late_usage WHERE searched_to IS NULL"
-        ).fetchall()
-        if len({(one.provider, one.response_id) for one in found}) < waiting:
-            before = new.format("make_timestamp(?)")
-            found += self._matches(connection, before, [day_us - _KEPT_US, day_us])
-        return found
-
-    def _matches(
-        self, connection: Connection, condition: str, values: list[Any] | None = None
-    ) -> list[_Match]:
-        rows = connection.execute(_MATCHES.format(condition), values or []).fetchall()
-        return [
-            _Match(provider, response_id, bytes(frame), call_id, is_known is not False)
-            for provider, response_id, frame, call_id, is_known in rows
-        ]
-
     def _correct(self, connection: Connection, found: Sequence[_Match]) -> None:
         if not found:
             return
         shown = {one.call_id.bytes: _decode(one.frame) for one in found}
-        columns = ", ".join(f"charged.{name}" for name in ENTRY_NAMES)
-        table: pa.Table = connection.sql(
-            f"SELECT {columns} FROM entries AS charged WHERE {_IN_FORCE}"  # noqa: S608 -- constants
-            " AND charged.call_id IN (SELECT unnest(?::UUID[])) ORDER BY charged.entry_id",
-            params=[[one.call_id for one in found]],
-        ).to_arrow_table()
+        times = [one.called_us for one in found]
+        table: pa.Table = connection.sql(_OF_CALLS, params={
+            "calls": [one.call_id for one in found], "since": min(times), "til": max(times) + 1,
+        }).to_arrow_table()  # fmt: skip
         rows = list(rows_of(table.select(EVIDENCE_COLUMNS)))
         known = _with_usage(table, [shown[row["call_id"]] for row in rows])
         wanted: list[Correction] = []
@@ -161,8 +155,32 @@ class LateBooks:
             before_us = max(before_us, complete_until_us - _GRACE_US)
         connection.execute('DELETE FROM late_usage WHERE "at" < make_timestamp(?)', [before_us])
         connection.execute("UPDATE late_usage SET searched_to = ?", [self._store.last_entry_id])
-        ((waiting,),) = connection.execute("SELECT count(*) FROM late_usage").fetchall()
-        self._is_waiting, self._searched_to = bool(waiting), self._store.last_entry_id
+        self._is_waiting = bool(_one(connection, "SELECT count(*) FROM late_usage"))
+        self._searched_to = self._store.last_entry_id
+
+
+def _matches_of_new(connection: Connection, since_us: int) -> list[_Match]:
+    """Look back over the last day; over all that providers keep only for what is not found."""
+    day_us = since_us - _DAY_US
+    found = _matches(connection, _OF_NEW, {"since": day_us, "til": _END_US})
+    waiting = _one(connection, "SELECT count(*) FROM late_usage WHERE searched_to IS NULL")
+    if len({(one.provider, one.response_id) for one in found}) < (waiting or 0):
+        found += _matches(connection, _OF_NEW, {"since": day_us - _KEPT_US, "til": day_us})
+    return found
+
+
+def _matches(connection: Connection, sql: str, values: dict[str, int]) -> list[_Match]:
+    return [
+        _Match(provider, response_id, bytes(frame), call_id, is_known is not False, called_us)
+        for provider, response_id, frame, call_id, is_known, called_us in connection.execute(
+            sql, values
+        ).fetchall()
+    ]
+
+
+def _one(connection: Connection, sql: str) -> int | None:
+    ((value,),) = connection.execute(sql).fetchall()
+    return None if value is None else int(value)
 
 
 def _save(connection: Connection, frames: Sequence[LateUsage]) -> None:
