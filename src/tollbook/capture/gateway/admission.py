@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_FACTS: Final = RequestFacts(b"")
+_METERED: Final = Metering.METERED  # an enum's member takes ten times as long to look up
 _TRACEPARENT: Final = b"traceparent"
 _MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
 
@@ -138,7 +139,7 @@ class Admission:
         found = self._callers.admit(in_query if secret is None else secret, upstream, headers)
         caller, refusal = (found, None) if isinstance(found, Caller) else (None, found)
         key_lines = None if caller is None else caller.key_lines
-        is_read = route.metering is Metering.METERED or route.watch is not None
+        is_read = route.metering is _METERED or route.watch is not None
         lines: list[bytes] = []
         identity: list[Header] = []
         idempotency_key = None
