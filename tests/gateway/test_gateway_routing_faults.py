@@ -271,6 +271,7 @@ def test_with_all_targets_open_it_is_said_when_to_come_back() -> None:
             assert msgspec.json.decode(got.body)["error"]["code"] == "circuit_open"
             closed = gateway.sink.closed[-1]
             assert (closed.status, closed.is_billable) == ("rejected", False)
+            assert gateway.sink.opened[-1].route == "r"
             assert len(one.requests) == 2
 
     run(main())

@@ -88,6 +88,7 @@ class AttemptExchange(Exchange):
                     self._begin(chosen, opened)
                     return
                 refusal = chosen
+                opened = structs.replace(opened, route=plan.route_name)
         self._opened_as(opened, refusal)
 
     def _choose(self, plan: Plan, opened: CallOpened) -> Target | Refusal:
