@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
@@ -164,6 +164,7 @@ _JSON = st.dictionaries(st.text(max_size=4), st.integers(0, 9), max_size=3).map(
 
 
 @settings(max_examples=200)
+@example([b'""'])
 @given(st.lists(st.binary(max_size=12) | _JSON, min_size=1, max_size=4))
 def test_usage_text_is_byte_for_byte(usage: list[bytes]) -> None:
     assert usage_objects(usage_text(usage)) == tuple(usage)

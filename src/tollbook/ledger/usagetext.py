@@ -24,7 +24,7 @@ def usage_text(usage: Sequence[bytes]) -> str:
     try:
         parts = _decode_raw(text)
         # With equal lengths, and one comma between, each part is the object at its place.
-        if len(parts) == len(usage) and all(map(_same_size, parts, usage)):
+        if len(parts) == len(usage) and all(map(_same_size, parts, usage)) and not _has_text(usage):
             return text.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
@@ -38,7 +38,7 @@ def usage_array(usages: Sequence[tuple[bytes, ...]]) -> Any:
         # Checked in one go: with equal lengths each part is the object at its place, and no
         # object borrowed a bracket from its neighbour.
         parts = _decode_raw(b"[" + b",".join(objects) + b"]")
-        if list(map(len, parts)) == list(map(len, objects)):
+        if list(map(len, parts)) == list(map(len, objects)) and not _has_text(objects):
             texts = [b"[" + b",".join(usage) + b"]" if usage else None for usage in usages]
             return pa.array(texts, pa.string())  # which checks that they are UTF-8
     except (msgspec.MsgspecError, pa.ArrowInvalid, RecursionError):
@@ -71,6 +71,11 @@ def _split(text: bytes) -> tuple[bytes, ...]:
 
 def _same_size(part: msgspec.Raw, usage: bytes) -> bool:
     return len(part) == len(usage)
+
+
+def _has_text(objects: Sequence[bytes]) -> bool:
+    """Whether one is a JSON string itself, and would be taken for bytes that were none."""
+    return any(one.startswith(b'"') for one in objects)
 
 
 def _one(usage: bytes) -> str:
