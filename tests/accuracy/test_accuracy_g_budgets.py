@@ -249,6 +249,8 @@ def test_G6_G11_every_budget_that_concerns_a_call_is_asked(
     (refused,) = setting.ask(x_tollbook_tenant="acme", x_tollbook_user="ann")
     assert "budget 'user' of user 'ann'" in refused.json()["error"]["message"]
     assert refused.headers["x-should-retry"] == "false"
+    metrics = httpx2.get(f"{setting.house.url}/metrics").text
+    assert 'tollbook_gateway_budget_refusals_total{budget="user"}' in metrics
     assert int(refused.headers["retry-after"]) > 0
 
 
@@ -364,3 +366,21 @@ def test_what_is_left_is_told_to_who_asks(budgeted: Callable[..., Setting]) -> N
     ]
 
     assert told == [("narrow", f"0.00{left}000000000") for left in (7, 4, 1)]
+
+
+def test_free_calls_and_answers_given_again_use_up_nothing(
+    budgeted: Callable[..., Setting],
+) -> None:
+    setting = budgeted(
+        budget(each=["tenant"], limit_requests=2) + "[response_cache]\nenabled = true\n"
+    )
+    asked: dict[str, Any] = {"x_tollbook_tenant": "acme", "x_tollbook_cache": "use"}
+    key = setting.house.key("app", tenant_id="acme")
+    for _ in range(4):
+        assert setting.admitted(1, authorization=f"Bearer {key}", **asked) == 1
+        (free,) = setting.ask(path="/fake/v1/moderations", **asked)
+        assert free.status_code == 200
+    setting.house.stop()
+    setting.house.start()
+
+    assert setting.taken("cap", "acme") == (1, 0)

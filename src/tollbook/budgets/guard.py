@@ -132,6 +132,16 @@ class Guard:
         self.close()
         self._table = table
 
+    def metrics(self) -> bytes:
+        """Return the refusals by budget in Prometheus text (exposition format 0.0.4)."""
+        family = "tollbook_gateway_budget_refusals_total"
+        lines = [f"# HELP {family} Calls that a budget refused.", f"# TYPE {family} counter"]
+        lines += [
+            f'{family}{{budget="{rule.budget.name}"}} {self.refusals.get(rule.budget.name, 0)}'
+            for rule in self._rules
+        ]
+        return "\n".join([*lines, ""]).encode()
+
     def admit(self, opened: CallOpened) -> tuple[Hold, ...] | Refused:
         """Reserve in every budget that counts, or say which refuses; nothing is held then."""
         if opened.metering is Metering.FREE and _is_look(opened):
@@ -262,7 +272,7 @@ class Guard:
 
     def _came_to(self, opened: CallOpened, closed: CallClosed) -> tuple[int | None, int, int]:
         """Return pico (None: not known), tokens and requests."""
-        if closed.status is Status.REJECTED:
+        if closed.status is Status.REJECTED or opened.metering is Metering.FREE:
             return 0, 0, 0
         if opened.metering is not Metering.METERED:
             return 0, 0, 1

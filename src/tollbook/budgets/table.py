@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAGIC: Final = b"tollbook budgets 1\n".ljust(32, b"\0")
-WORKERS_MAX: Final = 32
+WORKERS_MAX: Final = 128
 SLOTS: Final = 16_384
 _PROBES_MAX: Final = 256
 _SPENT_BYTES: Final = 16

@@ -37,7 +37,7 @@ class Budget(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     timezone: str = "UTC"
     """IANA zone that the calendar is of."""
     mode: Literal["hard", "soft"] = "hard"
-    """``hard`` refuses what may exceed the limit; ``soft`` only says so in metrics and the log."""
+    """``hard`` refuses what may exceed the limit; ``soft`` only says so in the log."""
     unknown_price: Literal["refuse", "hold"] = "refuse"
     """A call whose price is not known: refused, or counted as ``hold_usd``."""
     hold_usd: Decimal = Decimal(1)

@@ -125,7 +125,7 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Address it listens on; by default nobody else on the network can reach it."""
     port: Port = 8080
     """Port it listens on."""
-    workers: Count = 1
+    workers: Annotated[int, Meta(ge=1, le=128)] = 1
     """Processes that share the port; about one per core."""
     max_header_bytes: Count = 65_536
     """Largest head of a request; a larger one gets 431."""

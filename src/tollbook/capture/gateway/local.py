@@ -54,6 +54,8 @@ def local_reply(service: Service, method: str, target: bytes) -> tuple[int, byte
         upstreams = [(u.name, *u.pool.counts) for u in service.upstreams.values()]
         text = service.metrics.text(service.spool.health, upstreams)
         text += key_metrics(service.upstreams.values())
+        if service.guard is not None:
+            text += service.guard.metrics()
         return 200, metrics.CONTENT_TYPE, text + service.target_metrics()
     prefixes = ", ".join(f"/{upstream.name}/" for upstream in service.upstreams.values())
     return 404, _JSON, error_reply(f"no provider has this path; the prefixes are: {prefixes}")
