@@ -53,7 +53,7 @@ async def guarded(
 def standing(directory: Path) -> tuple[int, int]:
     """Return what is spent and held by all."""
     with contextlib.closing(BudgetTable(directory / "budgets.table")) as table:
-        every = [table.standing(at) for at in range(32, len(table._map) - 1, 296)]
+        every = [table.standing(slot) for slot in table.used()]
     return sum(one.spent for one in every), sum(one.held for one in every)
 
 

@@ -152,12 +152,16 @@ class BudgetTable:
 
     def forget_holds(self, worker: int) -> None:
         """Drop what a worker's earlier life held."""
-        data = self._map
         with self.locked():
-            for at in range(SLOTS):
-                base = len(MAGIC) + at * _SLOT_BYTES
-                if data[base : base + KEY_BYTES] != _EMPTY:
-                    _end.pack_into(data, base + _HELD + 8 * worker, 0)
+            for slot in self.used():
+                _end.pack_into(self._map, slot + _HELD + 8 * worker, 0)
+
+    def used(self) -> Iterator[int]:
+        """Yield the slots that belong to a key; to be called under :meth:`locked`."""
+        for at in range(SLOTS):
+            base = len(MAGIC) + at * _SLOT_BYTES
+            if self._map[base : base + KEY_BYTES] != _EMPTY:
+                yield base
 
 
 def create_table(path: Path) -> BudgetTable:
