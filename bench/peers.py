@@ -23,6 +23,7 @@ from bench.wrk import run_wrk
 
 if TYPE_CHECKING:
     from bench.peer_gateways import Peer
+    from bench.wrk import WrkRun
 
 _CONNECTIONS = 16
 _RUN_S = 5
@@ -71,19 +72,24 @@ def _speed(name: str, work: Path) -> list[Figure]:
             most = run_wrk(
                 processes, peer.port, requests, connections=_CONNECTIONS, duration_s=_RUN_S
             )
-            one = run_wrk(processes, peer.port, requests, connections=1, duration_s=2)
+            one = run_wrk(processes, peer.port, requests, connections=1, duration_s=_RUN_S)
             memory = _memory(peer.pid)
         direct_requests = work / "direct"
         _write_lines(direct_requests, "/plain/v1/chat/completions", {})
         direct = run_wrk(processes, port, direct_requests, connections=1, duration_s=2)
+    alone = f"one connection, {one.requests} requests, against the provider itself"
     return [
         figure(f"peers.{name}.requests", most.per_s, "requests/s",
                note=f"{_CONNECTIONS} connections, plain answers of 1 KB, one core"),
-        figure(f"peers.{name}.added_p50", (one.p50_us - direct.p50_us) / 1000, "ms",
-               note="one connection, against the provider itself"),
-        figure(f"peers.{name}.added_p99", (one.p99_us - direct.p99_us) / 1000, "ms"),
+        figure(f"peers.{name}.added_p50", _added(one, one.p50_us, direct.p50_us), "ms", note=alone),
+        figure(f"peers.{name}.added_p99", _added(one, one.p99_us, direct.p99_us), "ms", note=alone),
         figure(f"peers.{name}.memory", memory / 2**20, "MiB", note="all processes, after the load"),
     ]  # fmt: skip
+
+
+def _added(run: WrkRun, took_us: int, direct_us: int) -> float | None:
+    """Return milliseconds; None where the peer answered nothing in time."""
+    return (took_us - direct_us) / 1000 if run.requests else None
 
 
 def _write_requests(path: Path, peer: Peer) -> None:
