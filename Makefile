@@ -4,7 +4,7 @@ BIN := .venv/bin
 ONLY ?=
 ARGS ?=
 
-.PHONY: help env demo test check quick bench lock clean clients fuzz accuracy
+.PHONY: help env demo test check quick bench lock clean clients services fuzz accuracy
 
 help:
 	@echo "make demo    simulated providers, gateway and ledger; ends with a report by tenant and the tie-out"
@@ -29,12 +29,16 @@ check: env
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_source.py
 
-test: check clients
+test: check clients services
 	$(BIN)/pytest -n 2 $(ARGS)
 
 # Clients of other languages and frameworks, for tests/clients.
 clients: env
 	@tools/setup_clients.sh
+
+# Servers that tests start for themselves.
+services:
+	@tools/setup_services.sh
 
 fuzz:
 	@fuzz/run.sh $(or $(ONLY),http) $(or $(SECONDS_EACH),600)

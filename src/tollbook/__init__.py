@@ -1,3 +1,20 @@
 """Tollbook: which tenant, user, feature and agent run spent every dollar of the LLM bill."""
 
 __version__ = "0.1.0"
+
+from importlib import import_module
+from typing import Any
+
+_SDK = frozenset(
+    [
+        "agent_run", "configure", "current", "environment", "feature", "scope", "origin",
+        "request", "step", "tenant", "use", "user", "workflow",
+    ]
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Give ``tollbook.tenant`` and the like without making every import of a room pay for it."""
+    if name in _SDK:
+        return getattr(import_module("tollbook.sdk"), name)
+    raise AttributeError(f"module 'tollbook' has no attribute {name!r}")

@@ -24,6 +24,14 @@ class Metering(StrEnum):
     UNMETERED = "unmetered"  # passed through; its cost, if any, is unknown
 
 
+class Observer(StrEnum):
+    """Who saw a call, where it was not the gateway."""
+
+    SDK = "sdk"  # the harness in the application's own process
+    OTLP = "otlp"  # a span of an OpenTelemetry instrumentation
+    IMPORT = "import"  # another tool's log
+
+
 class Status(StrEnum):
     """How a call ended."""
 
@@ -120,6 +128,14 @@ class CallOpened(Struct, frozen=True, array_like=True, gc=False, tag=1):
     batch_id: str | None = None  # the provider's id; this call is a line of that batch
     custom_id: str | None = None  # of the line within its batch
     model_sent: str | None = None  # what a route asked for in place of the client's model
+    observer: Observer | None = None  # None: the gateway
+    span_id: str | None = None  # of the span that this call is, where its observer knows one
+    call_site: str | None = None  # "path.py:12 function", of a call that nobody named a tenant for
+    layers: tuple[int, ...] | None = None
+    """Weights of the request by section, in the order of the prompt: section, weight, section, ...
+    (:mod:`tollbook.layers`)."""
+    prefix_hash: str | None = None  # of what stands at the start of every such request
+    prefix_chars: int = 0
 
 
 class CallClosed(Struct, frozen=True, array_like=True, gc=False, tag=2):
@@ -242,8 +258,39 @@ class LateUsage(Struct, frozen=True, array_like=True, gc=False, tag=9):
     service_tier: str | None = None
 
 
+class SpanKind(StrEnum):
+    """What a span is within a run; the name that OpenTelemetry GenAI has for it, or ours."""
+
+    AGENT = "agent"  # invoke_agent, create_agent
+    WORKFLOW = "workflow"  # invoke_workflow; a request, a job
+    STEP = "step"
+    TOOL = "tool"  # execute_tool
+    RETRIEVAL = "retrieval"
+    MODEL = "model"  # a call to a model
+    OTHER = "other"
+
+
+class SpanSeen(Struct, frozen=True, array_like=True, gc=False, tag=10):
+    """A span of a trace: what a run consists of, and who its calls belong to."""
+
+    at_ns: int  # when it was received
+    trace_id: str  # 32 lower-case hex digits
+    span_id: str  # 16
+    parent_span_id: str | None
+    name: str
+    kind: SpanKind
+    observer: Observer
+    started_at_ns: int
+    ended_at_ns: int | None = None
+    is_error: bool = False
+    identity: Identity | None = None  # what the span itself says of the owner
+    call_id: bytes | None = None  # the call that it is
+    links: tuple[str, ...] = ()
+    """Spans of other traces that caused it, as ``trace_id:span_id`` (a job and who enqueued it)."""
+
+
 BatchFrame = BatchOwners | BatchFile | BatchSeen | BatchResult | BatchRead
-Frame = CallOpened | CallClosed | FramesLost | BatchFrame | LateUsage
+Frame = CallOpened | CallClosed | FramesLost | BatchFrame | LateUsage | SpanSeen
 
 encode_frame = msgspec.msgpack.Encoder().encode
 """Frame to MessagePack bytes."""

@@ -11,12 +11,16 @@ class Mechanism(StrEnum):
     """Carriers in the order of trust: the first that names a field wins."""
 
     VIRTUAL_KEY = "virtual_key"
+    SDK = "sdk"  # the context of the application, in its own process
     BAGGAGE = "baggage"
     TOLLBOOK_HEADER = "tollbook_header"
     PORTKEY = "portkey"
     HELICONE = "helicone"
     LITELLM = "litellm"
     PROVIDER_NATIVE = "provider_native"
+    SPAN = "span"  # attributes of the call's own span
+    IMPORT = "import"  # a row of another tool's log
+    TRACE = "trace"  # inherited from the root of the call's trace
     DEFAULT = "default"
 
 

@@ -86,7 +86,19 @@ def call_columns(calls: Sequence[Call]) -> dict[str, Any]:
     columns["cached_from"] = _uuids(closed["cached_from"])
     columns["provider_batch_id"] = _text(opened["batch_id"])
     columns["asked"] = _json(opened["asked"])
+    columns |= _observed_columns(opened)
     return said(columns)
+
+
+def _observed_columns(opened: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "observer": _text(opened["observer"]),
+        "span_id": _text(opened["span_id"]),
+        "call_site": _text(opened["call_site"]),
+        "layer_weights": _json(opened["layers"]),
+        "prefix_hash": _text(opened["prefix_hash"]),
+        "prefix_chars": _ints([one or None for one in opened["prefix_chars"]]),
+    }
 
 
 def said(columns: dict[str, Any]) -> dict[str, Any]:

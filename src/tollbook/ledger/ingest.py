@@ -21,6 +21,7 @@ from tollbook.ledger.batches import BatchBooks
 from tollbook.ledger.cards import UsedCards
 from tollbook.ledger.join import Incident, Joined, WriterBook, frame_time_ns
 from tollbook.ledger.late_usage import LateBooks
+from tollbook.ledger.stitch.books import StitchBooks
 from tollbook.spool.errors import CorruptSegmentError, SpoolError
 from tollbook.spool.reader import Position
 from tollbook.spool.retention import prune
@@ -102,6 +103,7 @@ class Ingester:
         self._cards = UsedCards(price_book, shelf)
         self._batches = BatchBooks(store, self._cards)
         self._late = LateBooks(store, self._cards)
+        self._stitch = StitchBooks(store, self._cards)
         self._batch_calls = batch_calls
         self._settle_batches_ns = settle_batches_ns
         self._settled_ns = 0
@@ -120,6 +122,7 @@ class Ingester:
             self._writers = state.load_writers(connection)
             self._complete_until_us = state.load_progress(connection)
             self._late.forget()
+            self._stitch.forget()
         finally:
             connection.close()
 
@@ -267,11 +270,13 @@ class Ingester:
             return
         self._cards.keep(entries.card_ids)
         with self._store.transaction() as connection:
+            last_before = self._store.last_entry_id
             for batch in entries.batches():
                 self._store.append(batch.columns, batch.rows)
             if joined.batches:
                 self._batches.book(connection, joined.batches)
             self._late.book(connection, joined.late, now_ns // 1000, until_us)
+            self._stitch.book(connection, joined.observed, joined.spans, last_before, now_ns)
             self._settle_batches(connection, now_ns)
             state.save_writers(connection, dirty, now_ns // 1000)
             state.save_incidents(connection, joined.incidents, now_ns // 1000)

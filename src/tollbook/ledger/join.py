@@ -17,6 +17,7 @@ from tollbook.call import (
     Evidence,
     FramesLost,
     LateUsage,
+    SpanSeen,
     Status,
 )
 from tollbook.ids import to_text
@@ -65,6 +66,9 @@ class Joined:
         self.calls: list[Call] = []
         self.batches: list[tuple[BatchFrame, Evidence]] = []
         self.late: list[LateUsage] = []
+        self.observed: list[Call] = []
+        """Calls that others than the gateway saw; they may be the same as those above."""
+        self.spans: list[SpanSeen] = []
         self._results = 0
         self.incidents: list[Incident] = []
         self._calls_max = calls_max
@@ -74,7 +78,7 @@ class Joined:
     @property
     def total(self) -> int:
         """How many calls were completed, handed over or not; a batch's result is a call."""
-        return self._handed_over + len(self.calls) + self._results
+        return self._handed_over + len(self.calls) + self._results + len(self.observed)
 
     @property
     def room(self) -> int:
@@ -87,13 +91,14 @@ class Joined:
         self._handed_over += len(calls)
         return calls
 
-    def take(self, book: WriterBook, frames: Sequence[Framed]) -> int:
+    def take(self, book: WriterBook, frames: Sequence[Framed]) -> int:  # noqa: C901, PLR0912 -- one pass
         """Join frames of a writer, in order, until the step is full; return how many were taken."""
         # One pass over every frame ever written: locals, and no call that can be avoided.
         name, version = book.position.writer, book.version or ""
         opens, calls, seen = book.open_calls, self.calls, self._seen
+        observe = self.observed.append
         pop, append, see = opens.pop, calls.append, seen.add
-        calls_max = self._calls_max - self._handed_over - self._results
+        calls_max = self._calls_max - self._handed_over - self._results - len(self.observed)
         at = 0
         for at, (frame, segment, offset) in enumerate(frames):
             if isinstance(frame, CallOpened):
@@ -111,7 +116,12 @@ class Joined:
                     opens[frame.call_id] = waiting
                     return at
                 see(frame.call_id)
-                append(Call(waiting.opened, frame, Evidence(name, segment, offset, version)))
+                call = Call(waiting.opened, frame, Evidence(name, segment, offset, version))
+                if waiting.opened.observer is None:
+                    append(call)
+                else:
+                    observe(call)
+                    calls_max -= 1
             elif not isinstance(frame, FramesLost):
                 if isinstance(frame, BatchResult):
                     if len(calls) >= calls_max:
@@ -125,8 +135,14 @@ class Joined:
         return len(frames)
 
     def _take_later(
-        self, opens: dict[bytes, OpenCall], frame: BatchFrame | LateUsage, evidence: Evidence
+        self,
+        opens: dict[bytes, OpenCall],
+        frame: BatchFrame | LateUsage | SpanSeen,
+        evidence: Evidence,
     ) -> None:
+        if isinstance(frame, SpanSeen):
+            self.spans.append(frame)
+            return
         if isinstance(frame, LateUsage):
             self.late.append(frame)
             return
@@ -146,7 +162,8 @@ class Joined:
             closed = CallClosed(call_id, book.last_frame_ns or one.opened.started_at_ns,
                                 Status.INTERRUPTED, model_actual=one.opened.model_sent)  # fmt: skip
             evidence = Evidence(name, one.segment, one.offset, version)
-            self.calls.append(Call(one.opened, closed, evidence))
+            call = Call(one.opened, closed, evidence)
+            (self.calls if one.opened.observer is None else self.observed).append(call)
         book.open_calls.clear()
 
     def _note(

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from tollbook.call import IDENTITY_FIELDS
+from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
 from tollbook.ledger.batches_tables import BATCH_TABLES
 from tollbook.ledger.late_table import LATE_TABLES
+from tollbook.ledger.stitch.tables import STITCH_TABLES
 from tollbook.usage import KINDS
 
 
@@ -74,7 +76,7 @@ def _columns(sql: str, *names: str) -> tuple[Column, ...]:
     return tuple(Column(name, sql, _ARROW[sql]) for name in names)
 
 
-ENTRY_COLUMNS: Final = (
+_COLUMNS_1: Final = (
     *_columns("BIGINT", "entry_id", "batch_id"),
     *_columns("VARCHAR", "kind"),
     *_columns("BIGINT", "replaces"),
@@ -112,7 +114,21 @@ ENTRY_COLUMNS: Final = (
     *_columns("BIGINT", "spool_offset"),
     *_columns("VARCHAR", "gateway_version"),
 )
+_COLUMNS_2: Final = (
+    # who saw the call (NULL: the gateway), and everybody who did, as a JSON array
+    *_columns("VARCHAR", "observer", "observed_by", "span_id", "call_site"),
+    *_columns("VARCHAR", "layer_weights", "prefix_hash"),
+    *_columns("BIGINT", "prefix_chars", *LAYER_TOKENS),
+    *_columns(MONEY_SQL, *LAYER_COSTS),
+)
+ENTRY_COLUMNS: Final = (*_COLUMNS_1, *_COLUMNS_2)
 ENTRY_NAMES: Final = tuple(column.name for column in ENTRY_COLUMNS)
+NAMES_BY_VERSION: Final = (
+    (),
+    tuple(column.name for column in _COLUMNS_1),
+    ENTRY_NAMES,
+)
+"""The columns that the hash of a batch covers, by the schema version it was booked under."""
 ENTRY_SCHEMA: Final = pa.schema([(column.name, column.arrow) for column in ENTRY_COLUMNS])
 
 _NEVER_NULL: Final = frozenset(
@@ -123,7 +139,7 @@ _NEVER_NULL: Final = frozenset(
 def _entries_ddl() -> str:
     lines = [
         f"{column.name} {column.sql}" + (" NOT NULL" if column.name in _NEVER_NULL else "")
-        for column in ENTRY_COLUMNS
+        for column in _COLUMNS_1
     ]
     return "CREATE TABLE entries (" + ", ".join(lines) + ")"
 
@@ -149,7 +165,12 @@ _VERSION_1: Final = (
     *LATE_TABLES,
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
+_VERSION_2: Final = (
+    *(f"ALTER TABLE entries ADD COLUMN {column.name} {column.sql}" for column in _COLUMNS_2),
+    *STITCH_TABLES,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2)
 """Statements that lead from version n (its index) to n + 1; never changed once released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -25,7 +25,7 @@ from tollbook.ledger.rebuild import (
     stored_charge,
 )
 from tollbook.ledger.rerate import stored_amounts, stored_components
-from tollbook.ledger.schema import ENTRY_NAMES, CostSource
+from tollbook.ledger.schema import ENTRY_NAMES, NAMES_BY_VERSION, CostSource
 from tollbook.ledger.spoolcheck import check_spool
 from tollbook.usage import KINDS
 
@@ -133,7 +133,7 @@ class _Verifier:
             if head.previous_hash != previous:
                 self._add("hash", "does not follow the hash of the batch before", **where)
             table = self._batch(head)
-            if batch_hash(head, table, ENTRY_NAMES) != digest:
+            if batch_hash(head, table, NAMES_BY_VERSION[head.schema_version]) != digest:
                 names = f"entries {head.first_entry_id} to {head.last_entry_id}"
                 self._add("hash", f"{names} are not those that were booked", **where)
             cost = sum(pico or 0 for pico in pico_list(table.column("cost_usd")))

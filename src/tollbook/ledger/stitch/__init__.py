@@ -1,0 +1,1 @@
+"""One call seen by several observers becomes one charge."""

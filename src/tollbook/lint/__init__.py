@@ -1,0 +1,1 @@
+"""Finds calls to providers that bypass the harness or the gateway; reads syntax, runs nothing."""

@@ -1,0 +1,43 @@
+"""Carry the caller's identity with every call to a model, from within an application.
+
+::
+
+    import tollbook
+
+    with tollbook.tenant("acme", user="ada", feature="search"):
+        client.chat.completions.create(...)
+
+Importing it needs nothing but ``msgspec`` and ``opentelemetry-api``.
+"""
+
+from tollbook.sdk.context import (
+    agent_run,
+    current,
+    environment,
+    feature,
+    origin,
+    request,
+    scope,
+    step,
+    tenant,
+    use,
+    user,
+    workflow,
+)
+from tollbook.sdk.runtime import configure
+
+__all__ = [
+    "agent_run",
+    "configure",
+    "current",
+    "environment",
+    "feature",
+    "origin",
+    "request",
+    "scope",
+    "step",
+    "tenant",
+    "use",
+    "user",
+    "workflow",
+]
