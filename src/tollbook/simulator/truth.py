@@ -33,7 +33,9 @@ class Received(Struct, frozen=True, tag_field="event", tag="received", omit_defa
     method: str
     path: str
     arrived_at_ns: int
-    request_id: str | None = None  # x-sim-request-id: the traffic's own id
+    request_id: str | None = (
+        None  # x-sim-request-id, or the ticket in the prompt: the traffic's own id
+    )
     attempt: int = 1  # the how-manyeth arrival with this request_id
     retry_count: int = 0  # x-stainless-retry-count, the client's own count
     model_requested: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import zlib
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,7 @@ _LEAK_NAMES: Final = frozenset({"baggage"})
 _LEAK_FIELDS: Final = ("litellm_metadata",)
 _ATTEMPTS_MAX = 500_000
 _SWEEP_S = 5.0
+_find_ticket = re.compile(rb"\bticket:([A-Za-z0-9][A-Za-z0-9./-]{0,80})").search
 _SHAPE_KINDS: Final = ("usage_absent", "usage_split", "huge_chunk")
 
 
@@ -129,7 +131,7 @@ class ProviderServer:
         request = exchange.request
         api, path = self._api(request.path)
         attempt_id = self._log.new_attempt_id()
-        request_id = request.headers.get("x-sim-request-id")
+        request_id = request.headers.get("x-sim-request-id") or _ticket(request.body)
         body, body_error = _body(request)
         credential = api.credential(request.headers)
         leaks = _leaks(request.headers, body)
@@ -248,6 +250,16 @@ class ProviderServer:
         elif generation is not None:
             headers += api.rate_limit_headers(remaining_of(generation))
         return headers
+
+
+def _ticket(body: bytes) -> str | None:
+    """Return the ticket that a prompt is about (``ticket:ada-17``).
+
+    Products that are not driven call by call cannot send a header with each; what they say to the
+    model names their own record, and no carrier of identity has touched that.
+    """
+    found = _find_ticket(body)
+    return None if found is None else found[1].decode("ascii")
 
 
 def _body(request: Request) -> tuple[checks.Json, RefusedError | None]:
