@@ -1,0 +1,77 @@
+"""The clients that the services call models with, and how they are accounted for."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING
+
+import anthropic
+import cohere
+import openai
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+import tollbook
+from tollbook import sdk
+from tollbook.sdk.sinks import OtelSink
+
+if TYPE_CHECKING:
+    from examples.product.surroundings import Surroundings
+
+TIMEOUT_S = 30.0
+
+
+def account_for_calls(service: str, around: Surroundings) -> None:
+    """Say once, at the start of a process, where its calls are told of."""
+    if around.mode == "gateway":
+        tollbook.configure(gateway=around.gateway_url, gateway_key=around.gateway_key)
+        return
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    exporter = OTLPSpanExporter(f"{around.otlp_url}/v1/traces")
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=200))
+    trace.set_tracer_provider(provider)
+    atexit.register(provider.shutdown)
+    tollbook.configure(sink=OtelSink())
+
+
+def chat_client(around: Surroundings) -> openai.OpenAI:
+    """Return a client of OpenAI for use in threads."""
+    return sdk.wrap(
+        openai.OpenAI(
+            base_url=f"{around.provider_url}/openai/v1", api_key=around.provider_key,
+            timeout=TIMEOUT_S,
+        )
+    )  # fmt: skip
+
+
+def async_chat_client(around: Surroundings) -> openai.AsyncOpenAI:
+    """Return a client of OpenAI for use in coroutines."""
+    return sdk.wrap(
+        openai.AsyncOpenAI(
+            base_url=f"{around.provider_url}/openai/v1", api_key=around.provider_key,
+            timeout=TIMEOUT_S,
+        )
+    )  # fmt: skip
+
+
+def agent_client(around: Surroundings) -> anthropic.Anthropic:
+    """Return a client of Anthropic."""
+    return sdk.wrap(
+        anthropic.Anthropic(
+            base_url=f"{around.provider_url}/anthropic", api_key=around.provider_key,
+            timeout=TIMEOUT_S,
+        )
+    )  # fmt: skip
+
+
+def rerank_client(around: Surroundings) -> cohere.ClientV2:
+    """Return a client of Cohere."""
+    return sdk.wrap(
+        cohere.ClientV2(
+            base_url=f"{around.provider_url}/cohere", api_key=around.provider_key,
+            timeout=TIMEOUT_S,
+        )
+    )  # fmt: skip
