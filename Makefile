@@ -4,10 +4,11 @@ BIN := .venv/bin
 ONLY ?=
 ARGS ?=
 
-.PHONY: help env demo test check quick bench lock clean clients services fuzz accuracy
+.PHONY: help env demo example test check quick bench lock clean clients services fuzz accuracy
 
 help:
 	@echo "make demo    simulated providers, gateway and ledger; ends with a report by tenant and the tie-out"
+	@echo "make example a product of four processes, with each way of losing identity"
 	@echo "make test    every check and test"
 	@echo "make check   lint, types, architecture"
 	@echo "make quick   the tests that take less than ten seconds each"
@@ -21,6 +22,10 @@ env:
 
 demo: env
 	@$(BIN)/tollbook demo $(ARGS)
+
+# A product of four processes in both modes, healthy and with each fault.
+example: env services
+	@$(BIN)/python -m examples.product --all $(ARGS)
 
 check: env
 	$(BIN)/ruff check .

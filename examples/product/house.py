@@ -1,4 +1,4 @@
-"""Starts everything: Redis, simulated providers, Tollbook, and the four processes of the product."""
+"""Starts everything: Redis, simulated providers, Tollbook, the four processes of the product."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ class Running(NamedTuple):
 
     def tollbook(self, *arguments: str) -> str:
         """Run a command of Tollbook against this ledger; return what it printed."""
+        config = str(self.home / "tollbook.toml")
         return subprocess.run(
-            [sys.executable, "-m", "tollbook", *arguments, "--config", str(self.home / "tollbook.toml")],
+            [sys.executable, "-m", "tollbook", *arguments, "--config", config],
             check=True, capture_output=True, text=True, timeout=120, env=_environ({}),
         ).stdout  # fmt: skip
 
