@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tollbook.config import batch, budgets, credentials, routes, schema, tagging
+from tollbook.config import batch, budgets, credentials, receiver, routes, schema, tagging
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
@@ -40,6 +40,7 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[spool]", schema.Spool),
     ("[ledger]", schema.Ledger),
     ("[console]", schema.Console),
+    ("[receiver]", receiver.Receiver),
     ("[batch]", batch.Batch),
     ("[[prices]]", schema.PriceCard),
     ("[[budgets]]", budgets.Budget),

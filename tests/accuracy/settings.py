@@ -9,6 +9,8 @@ shutdown_timeout_s = 20
 drain_timeout_s = 3.0
 [console]
 port = {console}
+[receiver]
+enabled = false
 [ledger]
 poll_interval_s = 0.1
 [providers.fake]

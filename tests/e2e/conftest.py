@@ -43,7 +43,9 @@ class House:
     def __init__(self, directory: Path, simulator: Simulator, settings: str, workers: int) -> None:
         self.simulator = simulator
         self.data_dir = directory / "data"
-        self.gateway_port, self.console_port = free_ports(2)
+        self.gateway_port, self.console_port, self.otlp_http_port, self.otlp_grpc_port = free_ports(4)
+        if "[receiver]" not in settings:  # a process that only the tests of it need
+            settings += "\n[receiver]\nenabled = false"
         self.config_path = directory / "tollbook.toml"
         self.config_path.write_text(
             f"""
@@ -61,13 +63,20 @@ base_url = "{simulator.base_url}/anthropic"
 api_key_env = "SIM_KEY"
 [ledger]
 poll_interval_s = 0.1
-{settings.replace("SIM/", simulator.base_url + "/")}
+{self._filled(settings)}
 """
         )
         self.data_dir.mkdir(mode=0o700)
         self.environ = {**os.environ, "SIM_KEY": SIM_KEY}
         self.supervisor = self._supervisor()
         self._watch: threading.Thread | None = None
+
+    def _filled(self, settings: str) -> str:
+        return (
+            settings.replace("SIM/", self.simulator.base_url + "/")
+            .replace("OTLP_HTTP", str(self.otlp_http_port))
+            .replace("OTLP_GRPC", str(self.otlp_grpc_port))
+        )
 
     def _supervisor(self) -> Supervisor:
         return Supervisor(

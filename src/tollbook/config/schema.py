@@ -19,6 +19,7 @@ from tollbook.config.credentials import (
     check_provider,
 )
 from tollbook.config.known_providers import KNOWN_PROVIDERS
+from tollbook.config.receiver import Receiver
 from tollbook.config.routes import ModelRoute, Retries
 from tollbook.config.tagging import Tags
 
@@ -383,6 +384,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     spool: Spool = field(default_factory=Spool)
     ledger: Ledger = field(default_factory=Ledger)
     console: Console = field(default_factory=Console)
+    receiver: Receiver = field(default_factory=Receiver)
     batch: Batch = field(default_factory=Batch)
     prices: list[PriceCard] = []
     budgets: list[Budget] = []
