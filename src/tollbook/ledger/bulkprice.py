@@ -29,6 +29,7 @@ from tollbook.ledger.columns import (
     words_text,
 )
 from tollbook.ledger.exact import money_from_int64
+from tollbook.ledger.layersplit_bulk import LayerTable
 from tollbook.ledger.schema import CostSource, Kind, PriceState
 from tollbook.prices.rating import step_edges, unit_prices
 from tollbook.prices.tiers import tier_of
@@ -100,7 +101,8 @@ def price_calls(
         charges = [
             price(*pair, resolve, uses_reported) for pair in zip(calls, measured, strict=True)
         ]
-        return Priced(charge_columns(charges), _card_ids(charges), _further(enumerate(charges)))
+        columns = charge_columns(charges, weights=[call.opened.layers for call in calls])
+        return Priced(columns, _card_ids(charges), _further(enumerate(charges)))
 
 
 def _card_ids(charges: Iterable[Charge]) -> set[str]:
@@ -140,7 +142,8 @@ class _Pricing:
             chain.from_iterable([one.kinds or _NO_KINDS for one in self._measured]),
             np.int64, len(KINDS) * len(self._calls),
         ).reshape(-1, len(KINDS))  # fmt: skip
-        words_of, parts, has_cost = self._price_groups(kinds, cards, card_of)
+        words_of, rates, has_cost = self._price_groups(kinds, cards, card_of)
+        parts = kinds * rates
         costs = parts.sum(axis=1)
         for at, charge in self._alone.items():
             flags = words_text(charge.flags)
@@ -155,8 +158,12 @@ class _Pricing:
         missing = None if has_cost.all() else ~has_cost
         columns["cost_usd"] = money_from_int64(costs, missing)
         columns |= component_columns(parts, missing)
-        unknown = np.array([one.kinds is None for one in self._measured])
-        columns |= quantity_columns(kinds, unknown if unknown.any() else None)
+        is_unknown = np.array([one.kinds is None for one in self._measured])
+        unknown = is_unknown if is_unknown.any() else None
+        columns |= quantity_columns(kinds, unknown)
+        weights = [call.opened.layers for call in self._calls]
+        layers = LayerTable(weights, kinds, rates, parts, list(self._alone))
+        columns |= layers.columns(unknown, missing)
         columns |= self._rare()
         return Priced(
             columns,
@@ -220,7 +227,7 @@ class _Pricing:
     def _price_groups(
         self, kinds: Ints, cards: Sequence[RateCard], card_of: Ints
     ) -> tuple[npt.NDArray[np.int32], Ints, npt.NDArray[np.bool_]]:
-        """Return for each call the code of its words, the parts of its cost, if that is known."""
+        """Return for each call the code of its words, its rates, and if its cost is known."""
         step_of, steps = _steps(kinds, cards, card_of)
         used = (kinds != 0) @ _BITS
         keys = np.where(card_of == _ALONE, -1, (card_of * steps + step_of) * _PATTERNS + used)
@@ -247,7 +254,7 @@ class _Pricing:
                 has_cost[at] = False
             else:
                 rates[at] = group.rates
-        return words[group_of], kinds * rates[group_of], has_cost[group_of]
+        return words[group_of], rates[group_of], has_cost[group_of]
 
     def _price_alone(self, at: int) -> None:
         measured = self._measured[at]

@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 
 from tollbook.call import IDENTITY_FIELDS, CallClosed, CallOpened, Evidence, Identity, Status
 from tollbook.ledger.exact import money_array, money_columns, money_from_int64
+from tollbook.ledger.layersplit_bulk import layer_columns
 from tollbook.ledger.schema import COST_COLUMNS, TIME_ARROW, UUID_ARROW, Kind
 from tollbook.ledger.usagetext import usage_array
 from tollbook.usage import KINDS, Kinds
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tollbook.call import Call
     from tollbook.ledger.charge import Charge, PartCharge
+    from tollbook.ledger.layersplit import Weights
 
 _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
@@ -134,8 +136,16 @@ def _identity_detail(identity: Identity) -> bytes | None:
     return _encode(detail)
 
 
-def charge_columns(charges: Sequence[Charge], kind: Kind = Kind.CHARGE) -> dict[str, Any]:
-    """Return the kinds, the price and the cost of calls, as Arrow arrays by column name."""
+def charge_columns(
+    charges: Sequence[Charge], kind: Kind = Kind.CHARGE, weights: Sequence[Weights] | None = None
+) -> dict[str, Any]:
+    """Return the kinds, the price and the cost of calls, as Arrow arrays by column name.
+
+    Args:
+        charges: of calls, or of parts of calls.
+        kind: what the entries are.
+        weights: of the request of each call by section; None where none is known.
+    """
     columns: dict[str, Any] = {
         **kind_columns(kind, len(charges)),
         "usage_source": _text([one.source for one in charges]),
@@ -152,6 +162,7 @@ def charge_columns(charges: Sequence[Charge], kind: Kind = Kind.CHARGE) -> dict[
     }
     columns |= counted([one.kinds for one in charges])
     _add_components(columns, [one.components for one in charges])
+    columns |= layer_columns(charges, weights or [None] * len(charges))
     return said(columns)
 
 

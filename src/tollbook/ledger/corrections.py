@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
 from tollbook.ledger.columns import charge_columns, part_columns
+from tollbook.ledger.layersplit import weights_of
 from tollbook.ledger.schema import COST_COLUMNS, ENTRY_SCHEMA, Kind
 from tollbook.ledger.store import absent_column
 from tollbook.usage import KINDS
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.ledger.charge import Charge, PartCharge
+    from tollbook.ledger.layersplit import Weights
 
-NEGATED: Final = ("calls", *KINDS, "reported_cost_usd", "saved_cost_usd", "cost_usd", *COST_COLUMNS)
+NEGATED: Final = (
+    "calls", *KINDS, "reported_cost_usd", "saved_cost_usd", "cost_usd", *COST_COLUMNS,
+    *LAYER_TOKENS, *LAYER_COSTS,
+)  # fmt: skip
 """What a reversal takes back; everything else it repeats."""
 
 OWN: Final = ("entry_id", "batch_id", "booked_at", "kind", "replaces", "reason")
@@ -26,7 +32,7 @@ OWN: Final = ("entry_id", "batch_id", "booked_at", "kind", "replaces", "reason")
 _CHARGED: Final = (
     *KINDS, *COST_COLUMNS, "cost_usd", "reported_cost_usd", "saved_cost_usd", "cost_source",
     "price_state", "price_tier", "price_card_id", "price_flags", "usage_source", "usage_problems",
-    "region",
+    "region", *LAYER_TOKENS, *LAYER_COSTS,
 )  # fmt: skip
 """What a charge says anew; the rest is what the gateway saw."""
 
@@ -106,7 +112,7 @@ def _reversals(rows: pa.Table, reasons: Sequence[str]) -> tuple[pa.Table, dict[s
 def _renewals(
     rows: pa.Table, wanted: Sequence[Correction]
 ) -> tuple[pa.Table, dict[str, Any]]:  # fmt: skip
-    said = _charged([one.charge for one in wanted if one.charge is not None])
+    said = _charged([one.charge for one in wanted if one.charge is not None], _weights(rows))
     # Which part of its call an entry is does not change.
     return rows, said | _told(rows, [one.reason for one in wanted])
 
@@ -116,14 +122,21 @@ def _additions(
 ) -> tuple[pa.Table, dict[str, Any]]:  # fmt: skip
     parts = [one.part for one in wanted if one.part is not None]
     models = rows.column("model_actual").to_pylist()
-    said = _charged([part.charge for _, part in parts]) | part_columns(parts, models)
+    charged = _charged([part.charge for _, part in parts], [None] * len(parts))
+    said = charged | part_columns(parts, models)
     told = _told(rows, [one.reason for one in wanted])
     return rows, said | told | {"replaces": pa.nulls(rows.num_rows, pa.int64())}
 
 
-def _charged(charges: Sequence[Charge]) -> dict[str, Any]:
+def _weights(rows: pa.Table) -> list[Weights]:
+    """Return what is known of the requests by section; not of parts, which others asked for."""
+    texts, parts = rows.column("layer_weights").to_pylist(), rows.column("part").to_pylist()
+    return [None if part else weights_of(one) for one, part in zip(texts, parts, strict=True)]
+
+
+def _charged(charges: Sequence[Charge], weights: Sequence[Weights]) -> dict[str, Any]:
     """Return all that a charge says, what it leaves out included."""
-    said = charge_columns(charges)
+    said = charge_columns(charges, weights=weights)
     del said["calls"], said["part"]
     return {
         name: said[name] if name in said else absent_column(name, len(charges))

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tollbook.call import Call, CallClosed, CallOpened, Evidence, Identity, Metering, Status
+from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
+from tollbook.ledger.exact import pico_list
+from tollbook.ledger.layersplit import LayerSplit
 from tollbook.ledger.schema import TIME_ARROW, UUID_ARROW
 from tollbook.ledger.usagetext import usage_objects
 from tollbook.usage import KINDS, Kinds
@@ -123,3 +126,11 @@ def kinds_of(row: Mapping[str, Any]) -> Kinds | None:
     """Return the stored kinds of an entry, None where they are unknown."""
     values = [row[name] for name in KINDS]
     return None if any(value is None for value in values) else Kinds(*values)
+
+
+def stored_layers(table: pa.Table) -> Iterator[LayerSplit]:
+    """Yield the tokens and the cost of each row by layer; those with an unknown one are None."""
+    tokens = zip(*(table.column(name).to_pylist() for name in LAYER_TOKENS), strict=True)
+    costs = zip(*(pico_list(table.column(name)) for name in LAYER_COSTS), strict=True)
+    for pair in zip(tokens, costs, strict=True):
+        yield LayerSplit(*(None if set(one) == {None} else one for one in pair))

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from tollbook import __version__, clock
+from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
 from tollbook.ledger.engines.duckdb import connect
 from tollbook.ledger.errors import NewerDatabaseError, NotALedgerError, OlderDatabaseError
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 LEDGER_FILE = "ledger.duckdb"
 _STAMPED = frozenset(["entry_id", "batch_id", "booked_at"])
 _ARROW_VIEW = "appended_rows"
-_ZEROS = frozenset((*KINDS, *COST_COLUMNS))
+_ZEROS = frozenset((*KINDS, *COST_COLUMNS, *LAYER_TOKENS, *LAYER_COSTS))
 """Columns that are zero where nobody says anything of them; the others are NULL."""
 
 
@@ -102,8 +103,8 @@ class Store:
 
         Args:
             columns: Arrow arrays by column name, all of ``entries`` but ``entry_id``,
-                ``batch_id`` and ``booked_at``, which are given here. A kind or its cost that is
-                missing is zero in all of them, anything else that is missing is NULL.
+                ``batch_id`` and ``booked_at``, which are given here. A kind or a layer or the
+                cost of one that is missing is zero in all of them, anything else is NULL.
             rows: how many, at least one.
         """
         assert self._depth, "append outside a transaction"

@@ -14,6 +14,7 @@ from tollbook.ledger.charge import measure, price
 from tollbook.ledger.corrections import NEGATED, OWN
 from tollbook.ledger.exact import pico_list
 from tollbook.ledger.findings import Finding, Findings, VerifyReport
+from tollbook.ledger.layersplit import LayerSplit, split_layers, weights_of
 from tollbook.ledger.rebuild import (
     CHARGE_COLUMNS,
     EVIDENCE_COLUMNS,
@@ -23,6 +24,7 @@ from tollbook.ledger.rebuild import (
     rows_of,
     said_of,
     stored_charge,
+    stored_layers,
 )
 from tollbook.ledger.rerate import stored_amounts, stored_components
 from tollbook.ledger.schema import ENTRY_NAMES, NAMES_BY_VERSION, CostSource
@@ -47,7 +49,10 @@ FINDINGS_KEPT: Final = 1000
 _ROW_COLUMNS: Final = (
     "entry_id", "batch_id", "kind", "calls", "replaces",
     *dict.fromkeys((*EVIDENCE_COLUMNS, *CHARGE_COLUMNS)), *KINDS, "price_card_id", "usage_source",
+    "layer_weights",
 )  # fmt: skip
+_LAYERS_SINCE: Final = 2
+"""Schema version since which entries are split by layer."""
 _USAGE_READ_ANEW: Final = "usage read anew%"
 
 
@@ -155,10 +160,12 @@ class _Verifier:
 
     def _check_rows(self, head: BatchHead, table: pa.Table) -> None:
         amounts, components = stored_amounts(table), stored_components(table)
+        has_layers = head.schema_version >= _LAYERS_SINCE
         following = head.first_entry_id
-        for row, told, parts in zip(
-            rows_of(table.select(_ROW_COLUMNS)), amounts, components, strict=True
-        ):
+        for row, told, parts, layers in zip(
+            rows_of(table.select(_ROW_COLUMNS)), amounts, components, stored_layers(table),
+            strict=True,
+        ):  # fmt: skip
             entry_id = row["entry_id"]
             where = {"entry_id": entry_id, "call_id": to_text(row["call_id"]),
                      "batch_id": head.batch_id}  # fmt: skip
@@ -171,6 +178,8 @@ class _Verifier:
                 self._add("components", "the components do not add up to the cost", **where)
             if row["kind"] == "charge":
                 self._check_charge(row, told, parts, where)
+                if has_layers and layers != _layers_again(row, told, parts):
+                    self._add("layers", "the layers are not what the weights say", **where)
 
     def _check_charge(
         self, row: dict[str, Any], told: dict[str, int | None], parts: tuple[int | None, ...],
@@ -293,3 +302,14 @@ class _Verifier:
 
     def _ints(self, sql: str, values: list[Any]) -> list[int]:
         return [row[0] for row in self._connection.execute(sql, values).fetchall()]
+
+
+def _layers_again(
+    row: dict[str, Any], told: dict[str, int | None], parts: tuple[int | None, ...]
+) -> LayerSplit:
+    """Split what an entry says of usage and cost anew."""
+    is_known = told["cost_usd"] is not None
+    weights = None if row["part"] else weights_of(row["layer_weights"])
+    return split_layers(
+        weights, kinds_of(row), tuple(part or 0 for part in parts) if is_known else None
+    )
