@@ -34,7 +34,7 @@ class Received(Struct, frozen=True, tag_field="event", tag="received", omit_defa
     path: str
     arrived_at_ns: int
     request_id: str | None = (
-        None  # x-sim-request-id, or the ticket in the prompt: the traffic's own id
+        None  # the traffic's own: x-sim-request-id, or the prompt's ticket
     )
     attempt: int = 1  # the how-manyeth arrival with this request_id
     retry_count: int = 0  # x-stainless-retry-count, the client's own count
