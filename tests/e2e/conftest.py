@@ -43,7 +43,9 @@ class House:
     def __init__(self, directory: Path, simulator: Simulator, settings: str, workers: int) -> None:
         self.simulator = simulator
         self.data_dir = directory / "data"
-        self.gateway_port, self.console_port, self.otlp_http_port, self.otlp_grpc_port = free_ports(4)
+        self.gateway_port, self.console_port, self.otlp_http_port, self.otlp_grpc_port = free_ports(
+            4
+        )
         if "[receiver]" not in settings:  # a process that only the tests of it need
             settings += "\n[receiver]\nenabled = false"
         self.config_path = directory / "tollbook.toml"

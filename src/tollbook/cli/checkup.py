@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tollbook.books.records import FILE_NAME
 from tollbook.books.store import open_books
+from tollbook.config.receiver import needs_key, receiver_ports
 from tollbook.console.client import open_source
 from tollbook.errors import TollbookError
 from tollbook.spool.reader import SpoolReader
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from tollbook.config import Config
 
 _PRIVATE_BITS = 0o077
+_WAIT_S = 5.0
+_ANSWER_MAX_BYTES = 4096
 
 
 class Finding(NamedTuple):
@@ -111,4 +116,36 @@ def check_ports(config: Config, *, is_running: bool) -> list[Finding]:
             findings.append(Finding("ports", "ok", f"{what}: {host}:{port} is free"))
         except TollbookError as error:
             findings.append(Finding("ports", "fail", error.message))
+    settings = config.receiver
+    for port, setting in receiver_ports(settings) if settings.enabled is not False else ():
+        try:
+            check_port("the receiver", settings.host, port, setting)
+            findings.append(Finding("ports", "ok", f"the receiver: {settings.host}:{port} is free"))
+        except TollbookError as error:
+            # Without a word in the settings, up goes on without that port.
+            state = "fail" if settings.enabled else "warn"
+            findings.append(Finding("ports", state, error.message))
     return findings
+
+
+def check_receiver(config: Config, *, is_running: bool) -> list[Finding]:
+    """Whether the receiver of a running Tollbook answers, and who may send to it."""
+    settings = config.receiver
+    if not is_running or settings.enabled is False or not settings.http_port:
+        return []
+    where = f"{settings.host}:{settings.http_port}"
+    try:
+        connection = http.client.HTTPConnection(settings.host, settings.http_port, timeout=_WAIT_S)
+        try:
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            text = response.read(_ANSWER_MAX_BYTES).decode(errors="replace").strip()
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        state = "fail" if settings.enabled else "warn"
+        return [Finding("receiver", state, f"{where} does not answer ({error}); see its log")]
+    if response.status != HTTPStatus.OK:
+        return [Finding("receiver", "fail", f"{where}: {text}")]
+    who = "with a key" if needs_key(settings, settings.host) else "from this machine, without a key"
+    return [Finding("receiver", "ok", f"{where} takes OTLP and frames {who}")]

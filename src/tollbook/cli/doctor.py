@@ -16,6 +16,7 @@ from tollbook.cli.checkup import (
     check_directory,
     check_ledger,
     check_ports,
+    check_receiver,
     check_spool,
 )
 from tollbook.cli.keycheck import check_keys
@@ -63,6 +64,7 @@ def doctor(
         *check_ledger(at.config, at.data_dir),
         *check_spool(at.config, at.data_dir),
         *check_ports(at.config, is_running=running is not None),
+        *check_receiver(at.config, is_running=running is not None),
     ]
     settings = settings_with_origin(at.config, config_path, os.environ)
     rows = [dict(zip(_CHECKS, one, strict=True)) for one in findings]

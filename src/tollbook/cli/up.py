@@ -47,7 +47,9 @@ def up(config_path: Path | None, data_dir: Path | None) -> None:
             for name, path in (("--config", config_path), ("--data", data_dir))
             if path is not None
         ]
-        click.echo("\n".join(greeting(config, directory, os.environ, "".join(options))))
+        receiver = supervisor.receivers[0].first_line if supervisor.receivers else ""
+        lines = greeting(config, directory, os.environ, "".join(options), receiver)
+        click.echo("\n".join(lines))
         sys.stdout.flush()
         try:
             supervisor.watch()
@@ -72,7 +74,11 @@ def program() -> str:
 
 
 def greeting(
-    config: Config, data_dir: Path, environ: Mapping[str, str], options: str = ""
+    config: Config,
+    data_dir: Path,
+    environ: Mapping[str, str],
+    options: str = "",
+    receiver: str = "",
 ) -> list[str]:
     """Return the lines a person reads first: where things are and what to do next.
 
@@ -81,13 +87,14 @@ def greeting(
         data_dir: where everything durable lives.
         environ: where the providers' keys are.
         options: what the commands shown need, to find the same settings and directory.
+        receiver: what the receiver's process says of itself, if there is one.
     """
     workers = config.gateway.workers
     lines = [
         f"tollbook is up: {workers} gateway worker{'s' * (workers != 1)}, ledger in {data_dir}",
         "",
     ]
-    width = max(map(len, [*config.providers, "API"])) + 2
+    width = max(map(len, [*config.providers, "OTLP"])) + 2
     known, unused = default_providers(), []
     for name, provider in sorted(config.providers.items()):
         problem = unset_variables(provider, environ)
@@ -101,6 +108,7 @@ def greeting(
         lines.append(f"  also, with callers' own keys: {', '.join(unused)}")
     lines += [
         f"  {'API':{width}}http://{config.console.host}:{config.console.port}/api/v1",
+        *([f"  {'OTLP':{width}}{receiver.partition('OTLP over ')[2]}"] if receiver else []),
         "",
         f"  a key for an application:  {program()} keys create my-app{options}",
         f"  who spent it:              {program()} report spend --by tenant,model{options}",

@@ -57,3 +57,9 @@ def is_loopback(host: str) -> bool:
 def needs_key(settings: Receiver, host: str) -> bool:
     """Whether what comes to a host must come with a virtual key."""
     return not is_loopback(host) if settings.require_key is None else settings.require_key
+
+
+def receiver_ports(settings: Receiver) -> list[tuple[int, str]]:
+    """Return the ports that are to be listened on, each with the name of its setting."""
+    ports = ((settings.http_port, "receiver.http_port"), (settings.grpc_port, "receiver.grpc_port"))
+    return [(port, setting) for port, setting in ports if port]

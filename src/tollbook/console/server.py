@@ -30,27 +30,36 @@ class ListenError(TollbookError):
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
+def bound_listener(host: str, port: int, backlog: int = _BACKLOG) -> socket.socket:
     """Return a listening socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken or does not exist.
+    """
+    family, kind, proto, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return the API's listening socket; port 0 takes a free one.
 
     Raises:
         ListenError: the address is taken or does not exist.
     """
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, proto)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(_BACKLOG)
-        except OSError:
-            listener.close()
-            raise
+        return bound_listener(host, port)
     except OSError as error:
         raise ListenError(host, port, (error.strerror or str(error)).lower()) from error
-    return listener
 
 
 class ApiServer:

@@ -24,7 +24,7 @@ class PortInUseError(TollbookError):
         self, what: str, host: str, port: int, setting: str, problem: str, *, is_taken: bool = True
     ) -> None:
         stop = "stop the other program or set" if is_taken else "set"
-        named = setting if is_taken else setting.replace(".port", ".host")
+        named = setting if is_taken else f"{setting.partition('.')[0]}.host"
         super().__init__(
             f"{what} cannot listen on {host}:{port}: {problem.lower()}; {stop} "
             f"{named} (TOLLBOOK_{named.replace('.', '__').upper()})"

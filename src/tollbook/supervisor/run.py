@@ -8,15 +8,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from tollbook import clock
+from tollbook.config.receiver import receiver_ports
 from tollbook.errors import ToldError, TollbookError
 from tollbook.supervisor.child import Child, Role
-from tollbook.supervisor.preflight import check_port
+from tollbook.supervisor.preflight import PortInUseError, check_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from tollbook.config import Config
+    from tollbook.config.receiver import Receiver
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class ChildRefusedError(ToldError):
 
 
 class Supervisor:
-    """N gateway workers on one port and one ledger process on one data directory.
+    """N gateway workers on one port, a receiver and one ledger process on one data directory.
 
     Any of them may die at any moment: it is started again, and what it left in the spool is read.
 
@@ -82,7 +84,16 @@ class Supervisor:
                     environ,
                 )
             )
+        self.receivers: list[Child] = []
+        """The process that exporters and SDKs send to, if there is to be one; set by start."""
+        self._receiver_command = ["tollbook.console.receiver_process", *options]
+        self._environ = environ
         self._stopping = threading.Event()
+
+    @property
+    def _capturing(self) -> list[Child]:
+        """What writes the spool, all that the ledger reads."""
+        return [*self.workers, *self.fetchers, *self.receivers]
 
     def start(self) -> None:
         """Check the ports, start everything and return when all of it answers.
@@ -95,9 +106,11 @@ class Supervisor:
         gateway, console = self._config.gateway, self._config.console
         check_port("the gateway", gateway.host, gateway.port, "gateway.port")
         check_port("the ledger's API", console.host, console.port, "console.port")
+        if is_receiver_wanted(self._config.receiver):
+            self.receivers = [Child(Role.WORKER, "receiver", self._receiver_command, self._environ)]
         try:
             # The ledger first: it makes the stores that the workers read their keys from.
-            for group in ([self.ledger], [*self.workers, *self.fetchers]):
+            for group in ([self.ledger], self._capturing):
                 for child in group:
                     child.start()
                 for child in group:
@@ -113,7 +126,7 @@ class Supervisor:
 
     def tend(self) -> None:
         """Look at each process once: plan a restart for one that ended, start one that is due."""
-        for child in [self.ledger, *self.workers, *self.fetchers]:
+        for child in [self.ledger, *self._capturing]:
             if child.is_running:
                 continue
             if child.exit_code is not None and not child.is_planned:
@@ -131,7 +144,7 @@ class Supervisor:
         """Stop the workers (they finish what is in flight), then the ledger (it reads the rest)."""
         self._stopping.set()
         grace_s = self._config.gateway.shutdown_timeout_s + 5.0
-        self._stop_all([*self.workers, *self.fetchers], grace_s)
+        self._stop_all(self._capturing, grace_s)
         self._stop_all([self.ledger], _LEDGER_STOP_TIMEOUT_S)
 
     def _stop_all(self, children: list[Child], timeout_s: float) -> None:
@@ -156,6 +169,30 @@ class Supervisor:
                 raise StartError(child.name, "stopped while starting")
             if clock.monotonic_ns() > deadline_ns:
                 raise StartError(child.name, f"it did not listen within {_START_TIMEOUT_S:.0f} s")
+
+
+def is_receiver_wanted(settings: Receiver) -> bool:
+    """Whether to start the receiver: where nobody asks for it, only if it finds a free port.
+
+    4317 and 4318 belong to every OpenTelemetry collector; one that runs here is no reason not to
+    start the gateway.
+
+    Raises:
+        PortInUseError: the settings ask for it, and one of its ports is taken.
+    """
+    ports = receiver_ports(settings)
+    if settings.enabled is False or not ports:
+        return False
+    free = 0
+    for port, setting in ports:
+        try:
+            check_port("the receiver", settings.host, port, setting)
+            free += 1
+        except PortInUseError as error:
+            if settings.enabled:
+                raise
+            log.warning("%s, or receiver.enabled = false", error.message)
+    return free > 0
 
 
 def stop_on_signals(supervisor: Supervisor) -> None:
