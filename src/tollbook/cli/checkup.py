@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tollbook.config import Config
+    from tollbook.config.receiver import Receiver
 
 _PRIVATE_BITS = 0o077
 _WAIT_S = 5.0
@@ -123,9 +124,12 @@ def check_ports(config: Config, *, is_running: bool) -> list[Finding]:
             findings.append(Finding("ports", "ok", f"the receiver: {settings.host}:{port} is free"))
         except TollbookError as error:
             # Without a word in the settings, up goes on without that port.
-            state = "fail" if settings.enabled else "warn"
-            findings.append(Finding("ports", state, error.message))
+            findings.append(Finding("ports", _if_asked_for(settings), error.message))
     return findings
+
+
+def _if_asked_for(settings: Receiver) -> Literal["fail", "warn"]:
+    return "fail" if settings.enabled else "warn"
 
 
 def check_receiver(config: Config, *, is_running: bool) -> list[Finding]:
@@ -143,8 +147,8 @@ def check_receiver(config: Config, *, is_running: bool) -> list[Finding]:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        state = "fail" if settings.enabled else "warn"
-        return [Finding("receiver", state, f"{where} does not answer ({error}); see its log")]
+        detail = f"{where} does not answer ({error}); see its log"
+        return [Finding("receiver", _if_asked_for(settings), detail)]
     if response.status != HTTPStatus.OK:
         return [Finding("receiver", "fail", f"{where}: {text}")]
     who = "with a key" if needs_key(settings, settings.host) else "from this machine, without a key"

@@ -101,7 +101,14 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     token = new_token()
     operations = LedgerOperations(files, reader, pump, settings)
     app = create_app(Services(Answers(reader, files.shelf), operations, token))
-    server = ApiServer(app, listen(config.console.host, config.console.port))
+    listener = listen(config.console.host, config.console.port)
+    mounted = None
+    if config.receiver.enabled is not False:
+        # Only then imported: what reads OTLP takes a moment and some megabytes.
+        from tollbook.console.receiver_desk import Mounted  # noqa: PLC0415 -- see above
+
+        mounted = Mounted(app, config, directory)
+    server = ApiServer(mounted or app, listener)
     try:
         server.start()
         announce(directory, token, Address(config.console.host, server.port, os.getpid()))
@@ -111,6 +118,8 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     finally:
         withdraw(directory)
         server.stop()
+        if mounted is not None:
+            mounted.close()
         try:
             pump.stop(_FINAL_INGEST_TIMEOUT_S)
         finally:

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.books.directory import KeyDirectory
 from tollbook.capture.intake import Intake
-from tollbook.capture.otlp.desk import Desk
 from tollbook.capture.otlp.door import Door
 from tollbook.capture.otlp.grpc_server import GrpcReceiver
 from tollbook.capture.otlp.http import HttpReceiver
-from tollbook.capture.otlp.readers import readers
-from tollbook.capture.otlp.receiver import Receiver
 from tollbook.config import load_config
 from tollbook.config.receiver import needs_key
+from tollbook.console.receiver_desk import desk_of
 from tollbook.console.receiver_http import HttpServer
 from tollbook.errors import TollbookError
 
@@ -47,17 +45,6 @@ class ReceiverListenError(TollbookError):
             f"the receiver cannot listen on {host}:{port}: {problem}; stop the other program or"
             f" set {setting} (TOLLBOOK_{setting.replace('.', '__').upper()})"
         )
-
-
-def desk_of(config: Config, intake: Intake) -> Desk:
-    """Return what takes requests and writes them to a spool."""
-    receiver = Receiver(
-        intake,
-        readers(),
-        max_decoded_bytes=config.receiver.max_decoded_bytes,
-        default_environment=config.gateway.environment,
-    )
-    return Desk(receiver, config.receiver)
 
 
 async def serve(config: Config, data_dir: Path, stopping: asyncio.Event) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import uvicorn
 
 from tollbook.errors import TollbookError
-
-if TYPE_CHECKING:
-    from litestar import Litestar
 
 _BACKLOG: Final = 128
 _POLL_S: Final = 0.02
@@ -63,9 +60,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class ApiServer:
-    """Serves an application on a listening socket until stopped."""
+    """Serves an ASGI application on a listening socket until stopped."""
 
-    def __init__(self, app: Litestar, listener: socket.socket) -> None:
+    def __init__(self, app: Any, listener: socket.socket) -> None:
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
