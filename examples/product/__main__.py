@@ -21,7 +21,8 @@ SETTLE_TIMEOUT_S: Final = 30.0
 
 @click.command()
 @click.option("--mode", type=click.Choice(["gateway", "otlp"]), default="gateway",
-              show_default=True, help="Through Tollbook's gateway, or without it, told by OpenTelemetry.")  # fmt: skip
+              show_default=True,
+              help="Through Tollbook's gateway, or without it, told by OpenTelemetry.")  # fmt: skip
 @click.option("--fault", type=click.Choice(list(FAULTS)), help="One thing that is wrong.")
 @click.option("--all", "everything", is_flag=True, help="Both modes, without and with each fault.")
 @click.option("--rounds", default=2, show_default=True, help="How often each user does everything.")
