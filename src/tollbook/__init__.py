@@ -8,7 +8,7 @@ from typing import Any
 _SDK = frozenset(
     [
         "agent_run", "configure", "current", "environment", "feature", "scope", "origin",
-        "request", "step", "tenant", "use", "user", "workflow",
+        "request", "step", "tenant", "use", "user", "workflow", "wrap", "wrap_litellm",
     ]
 )  # fmt: skip
 

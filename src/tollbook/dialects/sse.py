@@ -53,6 +53,11 @@ class EventSplitter:
         tail.clear()
         return self._split(data, scan_from)
 
+    @property
+    def unfinished(self) -> bytes:
+        """The beginning of an event whose end has not come."""
+        return bytes(self._tail)
+
     def rest(self) -> bytes:
         """Return the unfinished event, at the end of the stream, and forget it."""
         rest = bytes(self._tail)

@@ -61,6 +61,11 @@ class StreamMeter(ABC):
     """What stands directly before the text of an event that carries text."""
 
     @property
+    def held(self) -> bytes:
+        """What has been taken and not yet shown, since its event is not whole."""
+        return self._splitter.unfinished if self._hides_usage else b""
+
+    @property
     def is_finished(self) -> bool:
         """Whether the text has come to its end, though the stream has not."""
         return False

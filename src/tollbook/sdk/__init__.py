@@ -24,6 +24,7 @@ from tollbook.sdk.context import (
     user,
     workflow,
 )
+from tollbook.sdk.harness import unwrap_litellm, wrap, wrap_litellm
 from tollbook.sdk.runtime import configure
 
 __all__ = [
@@ -37,7 +38,10 @@ __all__ = [
     "scope",
     "step",
     "tenant",
+    "unwrap_litellm",
     "use",
     "user",
     "workflow",
+    "wrap",
+    "wrap_litellm",
 ]

@@ -1,0 +1,131 @@
+"""Where the official clients have their HTTP transport."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from tollbook.errors import TollbookError
+from tollbook.sdk.harness.targets import MAKERS, Maker, Targets
+from tollbook.sdk.harness.transport import Settings, async_transport, sync_transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tollbook.sdk.harness.options import Options
+
+
+class UnknownClientError(TollbookError):
+    """Something that the harness cannot instrument."""
+
+    def __init__(self, client: object) -> None:
+        kind = type(client)
+        super().__init__(
+            f"wrap(): {kind.__module__}.{kind.__qualname__} is no client that can be instrumented;"
+            f" give one of {', '.join(sorted(_ADAPTERS))}"
+        )
+
+
+def instrument(client: Any, options: Options) -> None:
+    """Put the harness between a client and the network.
+
+    Raises:
+        UnknownClientError: there is no way to.
+        UnknownDialectError: a dialect that there is not.
+    """
+    package = _package_of(client)
+    adapter = _ADAPTERS.get(package)
+    if adapter is None:
+        raise UnknownClientError(client)
+    adapter(client, options)
+
+
+def _package_of(client: object) -> str:
+    for kind in type(client).__mro__:  # an application may have a subclass of its own
+        parts = kind.__module__.split(".")
+        name = ".".join(parts[:2]) if parts[0] == "google" else parts[0]
+        if name in _ADAPTERS:
+            return name
+    return ""
+
+
+def look_on(http_client: Any, maker: Maker | None, options: Options) -> None:
+    """Wrap the transports of an HTTP client of httpx or httpx2."""
+    targets = Targets(maker, provider=options.provider, dialect=options.dialect)
+    settings = Settings(targets, options, http_client)
+    module = _http_module(http_client)
+    is_async = isinstance(http_client, module.AsyncClient)
+    kind = async_transport(module) if is_async else sync_transport(module)
+    http_client._transport = _around(http_client._transport, kind, settings)  # noqa: SLF001 -- no public way
+    mounts = http_client._mounts  # noqa: SLF001 -- as above
+    for pattern, transport in mounts.items():
+        if transport is not None:
+            mounts[pattern] = _around(transport, kind, settings)
+
+
+def _around(transport: Any, kind: Any, settings: Settings) -> Any:
+    if type(transport) is kind:
+        transport.settings = settings
+        return transport
+    return kind(transport, settings)
+
+
+def _http_module(http_client: object) -> Any:
+    for kind in type(http_client).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in {"httpx", "httpx2"}:
+            return sys.modules[name]
+    raise UnknownClientError(http_client)
+
+
+def _stainless(maker: str) -> Callable[[Any, Options], None]:
+    """Return what instruments clients that Stainless generates."""
+
+    def adapter(client: Any, options: Options) -> None:
+        name = type(client).__name__
+        # AzureOpenAI, AnthropicBedrock, AsyncAnthropicVertex, ...
+        kind = next((known for mark, known in _CLOUDS if mark in name), maker)
+        look_on(client._client, MAKERS[kind], options)  # noqa: SLF001 -- it has no public name
+
+    return adapter
+
+
+_CLOUDS: Final = (
+    ("Azure", "azure"),
+    ("Foundry", "azure"),
+    ("Bedrock", "bedrock"),
+    ("Vertex", "vertex"),
+)
+
+
+def _plain(client: Any, options: Options) -> None:
+    maker = None if options.provider is None else MAKERS.get(options.provider)
+    look_on(client, maker, options)
+
+
+def _cohere(client: Any, options: Options) -> None:
+    look_on(client._client_wrapper.httpx_client.httpx_client, MAKERS["cohere"], options)  # noqa: SLF001 -- it has no public name
+
+
+def _mistral(client: Any, options: Options) -> None:
+    configuration = client.sdk_configuration
+    for http_client in (configuration.client, configuration.async_client):
+        if http_client is not None:
+            look_on(http_client, MAKERS["mistral"], options)
+
+
+_ADAPTERS: Final[dict[str, Callable[[Any, Options], None]]] = {
+    "openai": _stainless("openai"),
+    "anthropic": _stainless("anthropic"),
+    "groq": _stainless("groq"),
+    "cohere": _cohere,
+    "mistralai": _mistral,
+    "httpx": _plain,
+    "httpx2": _plain,
+}
+"""By the package that a client's class is of."""
+
+
+def packages() -> Iterable[str]:
+    """Return the packages whose clients can be instrumented."""
+    return _ADAPTERS

@@ -1,0 +1,147 @@
+"""A request that is about to leave: what becomes of it, whichever library sends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from opentelemetry import trace
+
+from tollbook import clock, ids
+from tollbook.call import CallOpened, Metering, Observer
+from tollbook.dialects.base import NativeTags, RequestFacts
+from tollbook.identity.headers import claims_from_headers
+from tollbook.sdk.context import current
+from tollbook.sdk.harness import faults
+from tollbook.sdk.harness.missing import MissingTenantError, call_site_of
+from tollbook.sdk.harness.owner import owner_of
+from tollbook.sdk.harness.watched import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollbook.call import Identity
+    from tollbook.dialects.base import Header, Route
+    from tollbook.sdk.harness.options import Options
+    from tollbook.sdk.harness.targets import Target
+    from tollbook.sdk.runtime import Runtime
+
+_FREE: Final = Metering.FREE
+_SDK: Final = Observer.SDK
+_NO_FACTS: Final = RequestFacts(b"")
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""Largest body that is read; a larger one passes and is estimated."""
+_MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
+_OWN_PREFIX: Final = b"x-tollbook-"
+_get_span = trace.get_current_span
+
+
+class Sending(NamedTuple):
+    """A request as every HTTP library can tell it."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Sequence[Header]
+    """Names in lower case."""
+    body: bytes | None
+    """None: it is a stream, or too large."""
+
+
+def begin(sending: Sending, target: Target, options: Options, runtime: Runtime) -> Watched | None:
+    """Open a call, None where nothing is to be watched.
+
+    What the provider gets in place of the body is ``facts.body`` of the outcome.
+
+    Raises:
+        MissingTenantError: nobody named a tenant, and the settings ask to be told so.
+    """
+    try:
+        return _begun(sending, target, options, runtime)
+    except MissingTenantError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the caller's request goes on
+        faults.note("begin", error)
+        return None
+
+
+def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime) -> Watched | None:
+    method, path, query, headers, body = sending
+    dialect = target.dialect
+    route = target.route(method, path)
+    if query:
+        route = dialect.with_query(route, query)
+    if route.metering is _FREE:
+        return None
+    facts = _NO_FACTS
+    if body and route.inspects_body:
+        facts = dialect.read_request(
+            route,
+            body,
+            inject_stream_usage=options.inject_stream_usage,
+            user_is="user",
+        )
+    claims = facts.claims
+    idempotency_key = None
+    for name, value in headers:
+        if name.startswith(_OWN_PREFIX):
+            claims = (*claims_from_headers(headers), *facts.claims)
+            break
+        if name == b"idempotency-key" and len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES:
+            idempotency_key = value.decode("latin-1")
+    known = current()
+    owner = owner_of(known, claims, runtime.environment)
+    call_site = call_site_of(owner) if owner.tenant_id is None else None
+    sink = options.sink or runtime.sink
+    if sink is None:
+        return None
+    if options.tags and facts is not _NO_FACTS:
+        facts = _tagged(facts, target, route, owner)
+    span = _get_span().get_span_context()
+    now_ns = clock.unix_ns()
+    call_id = ids.new_id(now_ns)
+    opened = CallOpened(
+        call_id=call_id,
+        started_at_ns=now_ns,
+        identity=owner,
+        provider=target.provider,
+        dialect=dialect.name,
+        operation=route.operation,
+        metering=route.metering,
+        method=method,
+        path=path,
+        model_requested=facts.model if route.model is None else route.model,
+        is_stream=facts.is_stream if route.is_stream is None else route.is_stream,
+        attempt=dialect.attempt(headers),
+        idempotency_key=idempotency_key,
+        trace_id=f"{span.trace_id:032x}" if span.is_valid else None,
+        parent_span_id=f"{span.span_id:016x}" if span.is_valid else None,
+        request_bytes=len(body) if body else 0,
+        input_chars=facts.input_chars,
+        max_output_tokens=facts.max_output_tokens,
+        region=route.region,
+        asked=facts.asked,
+        observer=_SDK,
+        span_id=call_id[8:].hex(),
+        call_site=call_site,
+    )
+    watched = Watched(opened, facts, route, dialect, sink)
+    try:
+        sink.opened(opened)
+    except Exception as error:  # noqa: BLE001 -- as above
+        faults.note("opened", error)
+    return watched
+
+
+def _tagged(facts: RequestFacts, target: Target, route: Route, owner: Identity) -> RequestFacts:
+    """Return the request with its owner in the provider's own fields."""
+    from msgspec.structs import replace  # noqa: PLC0415 -- rare
+
+    tags = NativeTags(
+        tenant=owner.tenant_id,
+        user=owner.user_id,
+        feature=owner.feature,
+        workflow=owner.workflow_id,
+        run=owner.agent_run_id,
+        end_user=owner.user_id or owner.tenant_id,
+    )
+    return replace(facts, body=target.dialect.with_tags(route, facts.body, tags))

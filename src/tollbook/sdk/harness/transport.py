@@ -1,0 +1,287 @@
+"""Transports and streams for httpx and httpx2 that let the harness look on.
+
+Both libraries have the same classes, which are no relatives: what wraps them is made for each.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from tollbook.sdk.harness import dropped, faults
+from tollbook.sdk.harness.gateway import rerouted
+from tollbook.sdk.harness.missing import MissingTenantError
+from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin
+from tollbook.sdk.runtime import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from typing import Self
+
+    from tollbook.sdk.harness.options import Options
+    from tollbook.sdk.harness.targets import Target, Targets
+    from tollbook.sdk.harness.watched import Watched
+
+_IDENTITY: Final = "identity"
+
+
+class Settings:
+    """What the transports of one client share; replaced when it is wrapped again."""
+
+    __slots__ = ("client", "options", "targets")
+
+    def __init__(self, targets: Targets, options: Options, client: Any) -> None:
+        self.targets = targets
+        self.options = options
+        self.client = client
+
+
+class _Looking:
+    """What both transports have in common."""
+
+    _stream_type: ClassVar[Any]
+
+    def __init__(self, inner: Any, settings: Settings) -> None:
+        self._inner = inner
+        self.settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":  # of a copy that is being made
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def _prepare(self, request: Any) -> tuple[Any, Watched | None]:
+        """Return the transport that sends a request, and the call that it is.
+
+        Raises:
+            MissingTenantError: see :func:`begin`.
+        """
+        settings = self.settings
+        options, now = settings.options, runtime()
+        url = request.url
+        host = url.host
+        gateway = options.gateway or now.gateway
+        try:
+            target = settings.targets.of(host)
+            if target is None:
+                return self._inner, None
+            if gateway is not None:
+                if _can_reroute(settings, gateway, host):
+                    return self._reroute(request, target), None
+                faults.tell_once(
+                    f"host {host}",
+                    "%s is no provider that is known by name: its calls do not go through the"
+                    " gateway; say wrap(client, provider=...)",
+                    host,
+                )
+            return self._inner, _watched(request, target, options)
+        except MissingTenantError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the caller's request goes on as it is
+            faults.note("prepare", error)
+            return self._inner, None
+
+    def _reroute(self, request: Any, target: Target) -> Any:
+        settings = self.settings
+        url = request.url
+        headers = request.headers
+        changed = rerouted(target, str(url), headers.multi_items(), settings.options, runtime())
+        address = type(url)(changed.url)
+        for name in changed.drops:
+            if name in headers:
+                del headers[name]
+        for name, value in changed.sets:
+            headers[name] = value
+        request.url = address
+        client = settings.client
+        if client is None:
+            return self._inner
+        # A proxy for the provider's host is none for the gateway's.
+        found = client._transport_for_url(address)  # noqa: SLF001 -- as the client itself does
+        return getattr(found, "_inner", found)
+
+
+def _can_reroute(settings: Settings, gateway: str, host: str) -> bool:
+    return settings.targets.is_known(host) or f"//{host}" in gateway
+
+
+def _watched(request: Any, target: Target, options: Options) -> Watched | None:
+    url = request.url
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    raw_path = url.raw_path
+    path, _, query = raw_path.partition(b"?")
+    body = getattr(request, "_content", None)
+    if body is not None and len(body) > MAX_BODY_BYTES:
+        body = None
+    sending = Sending(request.method, path.decode("ascii"), query, headers, body)
+    watched = begin(sending, target, options, runtime())
+    if watched is None:
+        return None
+    request.headers["accept-encoding"] = _IDENTITY
+    sent = watched.facts.body
+    if sent and body is not None and sent is not body and sent != body:
+        _replace_body(request, sent)
+    return watched
+
+
+def _replace_body(request: Any, body: bytes) -> None:
+    module = sys.modules[type(request).__module__.partition(".")[0]]
+    stream = module.ByteStream(body)
+    request.headers["content-length"] = str(len(body))
+    request.stream = stream
+    request._content = body  # noqa: SLF001 -- what its own read() sets
+
+
+def _shown(watched: Watched, response: Any, stream_type: Any) -> Any:
+    """Return the response, whose body the call sees passing."""
+    try:
+        head = {name.lower(): value for name, value in response.headers.raw}
+        watched.is_http_1 = response.extensions.get("http_version", b"HTTP/1.1") != b"HTTP/2"
+        watched.response(response.status_code, head)
+        if watched.is_event_stream:
+            dropped.start()
+        content = getattr(response, "_content", None)
+        if content is None:
+            response.stream = stream_type(response.stream, watched)
+        else:  # a transport that gives whole answers, as those of tests do
+            watched.feed(content)
+            watched.finish()
+    except Exception as error:  # noqa: BLE001 -- the caller's answer comes first
+        faults.note("response", error)
+    return response
+
+
+class _SyncStream:
+    """A body on its way to the caller."""
+
+    def __init__(self, stream: Any, watched: Watched) -> None:
+        self._stream = stream
+        self._watched = watched
+
+    def __iter__(self) -> Iterator[bytes]:
+        watched = self._watched
+        try:
+            for chunk in self._stream:
+                shown = watched.feed(chunk)
+                if shown:
+                    yield shown
+        except BaseException as error:
+            watched.stopped(error)
+            raise
+        rest = watched.finish()
+        if rest:
+            yield rest
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._watched.close()
+
+    def __del__(self) -> None:
+        if not self._watched.is_closed:
+            dropped.drop(self._watched)
+
+
+class _AsyncStream:
+    """A body on its way to the caller."""
+
+    def __init__(self, stream: Any, watched: Watched) -> None:
+        self._stream = stream
+        self._watched = watched
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        watched = self._watched
+        try:
+            async for chunk in self._stream:
+                shown = watched.feed(chunk)
+                if shown:
+                    yield shown
+        except BaseException as error:
+            watched.stopped(error)
+            raise
+        rest = watched.finish()
+        if rest:
+            yield rest
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._watched.close()
+
+    def __del__(self) -> None:
+        if not self._watched.is_closed:
+            dropped.drop(self._watched)
+
+
+class _SyncTransport(_Looking):
+    """Sends what it is given, and looks on."""
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *arguments: object) -> None:
+        self._inner.__exit__(*arguments)
+
+    def handle_request(self, request: Any) -> Any:
+        """Send a request."""
+        inner, watched = self._prepare(request)
+        if watched is None:
+            return inner.handle_request(request)
+        try:
+            response = inner.handle_request(request)
+        except BaseException as error:
+            watched.stopped(error)
+            raise
+        return _shown(watched, response, self._stream_type)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+
+class _AsyncTransport(_Looking):
+    """Sends what it is given, and looks on."""
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *arguments: object) -> None:
+        await self._inner.__aexit__(*arguments)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request."""
+        inner, watched = self._prepare(request)
+        if watched is None:
+            return await inner.handle_async_request(request)
+        try:
+            response = await inner.handle_async_request(request)
+        except BaseException as error:
+            watched.stopped(error)
+            raise
+        return _shown(watched, response, self._stream_type)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+@lru_cache(maxsize=8)
+def sync_transport(module: Any) -> Any:
+    """Return the class of transports that wrap those of ``httpx`` or ``httpx2``."""
+    stream = type("LookingStream", (_SyncStream, module.SyncByteStream), {})
+    return type(
+        "LookingTransport", (_SyncTransport, module.BaseTransport), {"_stream_type": stream}
+    )
+
+
+@lru_cache(maxsize=8)
+def async_transport(module: Any) -> Any:
+    """Return the class of asynchronous transports that wrap those of ``httpx`` or ``httpx2``."""
+    stream = type("LookingStream", (_AsyncStream, module.AsyncByteStream), {})
+    members = {"_stream_type": stream}
+    return type("LookingTransport", (_AsyncTransport, module.AsyncBaseTransport), members)
