@@ -29,7 +29,7 @@ from tollbook.console.receiver_http import HttpServer
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tollbook.config import Config
 
@@ -47,8 +47,16 @@ class ReceiverListenError(TollbookError):
         )
 
 
-async def serve(config: Config, data_dir: Path, stopping: asyncio.Event) -> None:
+async def serve(
+    config: Config, data_dir: Path, stopping: asyncio.Event, *, said: Callable[[str], object]
+) -> None:
     """Listen until stopped.
+
+    Args:
+        config: the settings.
+        data_dir: where spool and keys are.
+        stopping: ends it.
+        said: told in one line what is listened on, once it is.
 
     Raises:
         ReceiverListenError: an address cannot be used, and the settings ask for it.
@@ -59,7 +67,7 @@ async def serve(config: Config, data_dir: Path, stopping: asyncio.Event) -> None
     door = Door(lambda: KeyDirectory(data_dir), requires_key=needs_key(settings, settings.host))
     http = HttpServer(HttpReceiver(desk, door, settings), settings.header_timeout_s)
     grpc = GrpcReceiver(desk, door, settings)
-    said: list[str] = []
+    open_ports: list[str] = []
     tending = asyncio.create_task(_tend(intake, config.spool.sync_interval_s))
     try:
         for name, port, setting, listen in (
@@ -69,13 +77,13 @@ async def serve(config: Config, data_dir: Path, stopping: asyncio.Event) -> None
             if not port:
                 continue
             try:
-                said.append(f"{name} on {settings.host}:{await listen(settings.host, port)}")
+                open_ports.append(f"{name} on {settings.host}:{await listen(settings.host, port)}")
             except OSError as error:
                 problem = (error.strerror or str(error)).lower()
                 if settings.enabled:
                     raise ReceiverListenError(settings.host, port, setting, problem) from error
                 log.warning("no OTLP over %s: %s:%d: %s", name, settings.host, port, problem)
-        print(f"receiver: OTLP over {' and '.join(said) or 'nothing'}", flush=True)  # noqa: T201 -- its supervisor waits for this line
+        said(f"receiver: OTLP over {' and '.join(open_ports) or 'nothing'}")
         await stopping.wait()
     finally:
         await asyncio.gather(http.stop(settings.shutdown_timeout_s), grpc.stop())
@@ -84,6 +92,10 @@ async def serve(config: Config, data_dir: Path, stopping: asyncio.Event) -> None
             await tending
         desk.close()
         intake.close()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 -- its supervisor waits for this line
 
 
 async def _tend(intake: Intake, interval_s: float) -> None:
@@ -107,7 +119,7 @@ def run_receiver(config: Config, data_dir: Path, *, exit_on_stdin_eof: bool) -> 
             loop.add_signal_handler(number, stopping.set)
         if exit_on_stdin_eof:
             loop.add_reader(_STDIN, _read_stdin, loop, stopping)
-        await serve(config, data_dir, stopping)
+        await serve(config, data_dir, stopping, said=_say)
 
     asyncio.run(main_loop())
     return 0
