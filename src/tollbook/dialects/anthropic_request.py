@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw, Struct
 
+from tollbook.dialects.anthropic_layers import anthropic_layers
 from tollbook.dialects.base import RequestFacts
 from tollbook.dialects.request_body import (
     BodyReader,
@@ -53,4 +54,5 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
         max_output_tokens=as_count(read.max_tokens),
         input_chars=text_length((read.messages, read.system, read.tools)),
         claims=claims,
+        layered=anthropic_layers(read.messages, read.system, read.tools),
     )

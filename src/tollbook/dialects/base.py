@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from msgspec import Struct
 
 from tollbook.call import Call, Metering, Status, UsageSource
+from tollbook.dialects.request_layers import UNKNOWN, Layered
 from tollbook.identity.claims import Claims
 from tollbook.usage import Kinds
 
@@ -81,6 +82,8 @@ class RequestFacts(Struct, frozen=True):
     """Usage was asked for on the client's behalf: keep the extra chunk from the client."""
     asked: dict[str, str | int] | None = None
     """What only the request says and the price depends on (``CallOpened.asked``)."""
+    layered: Layered = UNKNOWN
+    """What the prompt consists of, section by section (``CallOpened.layers``)."""
     lines: bytes = b""
     """Header lines that say to the provider whose call it is, where its policy asks for that."""
 
@@ -198,6 +201,15 @@ class Measured(Struct, frozen=True):
     """What ``kinds`` leaves out since it is priced for itself; each becomes an entry of its own."""
     reported_cost_pico: int | None = None
     """What the provider itself says that the call cost (OpenRouter, xAI, Perplexity)."""
+
+
+class Measures(Protocol):
+    """What turns raw usage into kinds: every dialect, and what others tell of calls (spans)."""
+
+    name: str
+
+    def measure(self, call: Call) -> Measured:
+        """Turn the raw usage of a call into disjoint kinds, or estimate where it is missing."""
 
 
 class Dialect(Protocol):

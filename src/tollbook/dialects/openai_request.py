@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts, Route
+from tollbook.dialects.openai_layers import (
+    chat_layers,
+    plain_layers,
+    rerank_layers,
+    responses_layers,
+)
 from tollbook.dialects.openai_paths import RERANK
 from tollbook.dialects.request_body import (
     BodyReader,
@@ -16,6 +22,7 @@ from tollbook.dialects.request_body import (
     text_length,
     without_litellm_metadata,
 )
+from tollbook.dialects.request_layers import UNKNOWN, Layered
 from tollbook.dialects.request_owners import Owners, claims_from_body
 
 if TYPE_CHECKING:
@@ -50,6 +57,8 @@ class _Body(Struct, gc=False):
     text: Raw = Raw()
     query: Raw = Raw()
     documents: Raw = Raw()
+    previous_response_id: Raw = Raw()
+    conversation: Raw = Raw()
 
 
 _read = BodyReader(
@@ -104,4 +113,18 @@ def read_openai_request(
         claims=claims,
         hides_usage=hides_usage,
         asked=_BACKGROUND if read.background else None,
+        layered=_layered(route.operation, read),
     )  # fmt: skip
+
+
+def _layered(operation: str, read: _Body) -> Layered:
+    """Return the sections; unknown where a part of the prompt is kept by the provider."""
+    if read.messages:
+        return chat_layers(read.messages, read.tools, read.functions, read.response_format)
+    if operation == "responses":
+        if read.previous_response_id or read.conversation or read.prompt:
+            return UNKNOWN
+        return responses_layers(read.input, read.instructions, read.tools, read.text)
+    if operation == RERANK:
+        return rerank_layers(read.query, read.documents)
+    return plain_layers(read.prompt, read.input)

@@ -218,6 +218,7 @@ class Admission:
                 refusal = _model_refusal(binding.models, model)
             if refusal is None and identity.tenant_id is None:
                 refusal = self._tenant_refusal(identity)
+        layered = facts.layered
         opened = CallOpened(
             call_id=ids.new_id(now_ns := clock.unix_ns()),
             started_at_ns=now_ns,
@@ -239,6 +240,9 @@ class Admission:
             max_output_tokens=facts.max_output_tokens,
             region=route.region,
             asked=facts.asked,
+            layers=layered.layers,
+            prefix_hash=layered.prefix_hash,
+            prefix_chars=layered.prefix_chars,
         )
         return opened, facts, refusal
 

@@ -1,0 +1,37 @@
+"""Sections of a request to the Anthropic API.
+
+Its prompt is tools, system, messages, in that order ("Prompt caching", how the cache prefix is
+made). A request with tools gets a system prompt of the provider's for them: 346 tokens for the
+models since Claude 4 ("Tool use", pricing).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook.dialects.chat_layers import DEFINITIONS, add_turns, read_turns
+from tollbook.dialects.layer_weights import PER_TOKEN
+from tollbook.dialects.openai_layers import add_definitions, add_prompt
+from tollbook.dialects.request_layers import Runs, raw_bytes
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from tollbook.dialects.request_layers import Layered
+
+_TOOL_PROMPT: Final = 270 * PER_TOKEN
+"""346 of its tokens; they are shorter than those that the weights were fitted to."""
+_SCHEMA_SHARE: Final = 100
+"""Percent; the definitions are read about as they are sent."""
+
+
+def anthropic_layers(messages: Raw, system: Raw, tools: Raw) -> Layered:
+    """Return the sections of a Messages request."""
+    runs = Runs()
+    if tools and raw_bytes(tools):
+        runs.add_weight(DEFINITIONS, _TOOL_PROMPT)
+        add_definitions(runs, tools, _SCHEMA_SHARE)
+    if system:
+        add_prompt(runs, system)
+    add_turns(runs, read_turns(messages))
+    return runs.done()

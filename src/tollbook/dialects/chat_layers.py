@@ -1,0 +1,155 @@
+"""Sections of a conversation: whose text each message is, and where the user's own turn begins.
+
+The user's input is the user's text after the last message of the assistant that ended its turn.
+One that calls a tool does not end it: an agent still works at what the user asked. All text before
+is history; what tools were given and answered is of the tools wherever it stands; a last message of
+the assistant's, which some APIs let it go on from, is history too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook.dialects.layer_media import IMAGE
+from tollbook.dialects.layer_shapes import (
+    KIND_OF_ITEM,
+    KIND_OF_ROLE,
+    Kind,
+    Turn,
+    decode_list,
+    decode_turn,
+    decode_turns,
+)
+from tollbook.dialects.layer_weights import MESSAGE
+from tollbook.dialects.part_layers import (
+    CALL,
+    LIST,
+    RESULTS,
+    add_calls,
+    add_content,
+    add_parts,
+    is_call,
+    read_parts,
+)
+from tollbook.dialects.request_body import DECODE_ERRORS
+from tollbook.dialects.request_layers import raw_bytes
+from tollbook.layers import Section
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from tollbook.dialects.request_layers import Runs
+
+# Members of an enum are looked up ten times as slowly as a module's names.
+_USER: Final = int(Kind.USER)
+_ASSISTANT: Final = int(Kind.ASSISTANT)
+_CALLS: Final = int(Kind.CALLS)
+_TOOL: Final = int(Kind.TOOL)
+_OTHER: Final = int(Kind.OTHER)
+PROMPT: Final = int(Section.SYSTEM)
+DEFINITIONS: Final = int(Section.TOOL_DEFINITIONS)
+HISTORY: Final = int(Section.HISTORY)
+USER_INPUT: Final = int(Section.USER_INPUT)
+OTHER: Final = int(Section.OTHER)
+_SECTION_OF: Final = (
+    PROMPT, HISTORY, HISTORY, HISTORY, RESULTS, int(Section.RETRIEVED), int(Section.MEMORY), OTHER,
+)  # fmt: skip
+"""By kind; what the user says now is told by where it stands."""
+_KINDS: Final[dict[str, int]] = {role: int(kind) for role, kind in KIND_OF_ROLE.items()}
+_ITEMS: Final[dict[str, int]] = {item: int(kind) for item, kind in KIND_OF_ITEM.items()}
+
+
+def read_turns(messages: Raw) -> list[Turn]:
+    """Return the messages of a conversation; those that are none of the known shape as nothing."""
+    try:
+        return decode_turns(messages)
+    except DECODE_ERRORS:
+        pass
+    try:
+        found = decode_list(messages)
+    except DECODE_ERRORS:
+        return []
+    return [_read_turn(each) for each in found]
+
+
+def _read_turn(message: Raw) -> Turn:
+    try:
+        return decode_turn(message)
+    except DECODE_ERRORS:
+        return Turn(content=message)
+
+
+def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -> None:
+    """Add a conversation."""
+    begins = _user_turn(turns)
+    for at, turn in enumerate(turns):
+        kind = _KINDS.get(turn.role)
+        if kind is None:
+            kind = _ITEMS.get(turn.type, _TOOL) if turn.type else _OTHER
+        section = USER_INPUT if kind == _USER and at >= begins else _SECTION_OF[kind]
+        content = bytes(turn.content or turn.parts)
+        if content and content[0] == LIST:
+            runs.add(section, b"", message_weight)
+            add_parts(runs, section, content)
+        else:
+            runs.add(section, content, message_weight)
+            if section == PROMPT and at == 0:
+                runs.prefix.append(content)
+        if turn.tool_calls:
+            add_calls(runs, turn.tool_calls)
+        if not content or turn.reasoning_content or turn.images or turn.function_call:
+            _add_rare(runs, turn, kind, section)
+
+
+def _user_turn(turns: list[Turn]) -> int:
+    """Return where the user's own turn begins."""
+    at = len(turns)
+    while at and _KINDS.get(turns[at - 1].role) == _ASSISTANT and not _calls(turns[at - 1]):
+        at -= 1  # begun for the assistant, to be continued
+    while at and (_KINDS.get(turns[at - 1].role) != _ASSISTANT or _calls(turns[at - 1])):
+        at -= 1
+    return at
+
+
+def _calls(turn: Turn) -> bool:
+    """Whether a message of the assistant calls a tool, so that its turn goes on."""
+    if turn.tool_calls:
+        return bool(raw_bytes(turn.tool_calls))
+    if turn.function_call:
+        return bool(raw_bytes(turn.function_call))
+    content = bytes(turn.content or turn.parts)
+    if not content or content[0] != LIST:
+        return False
+    return any(is_call(part) for part in read_parts(content))
+
+
+def _add_rare(runs: Runs, turn: Turn, kind: int, section: int) -> None:
+    """Add what few messages have, and items of a Responses input, which have no content."""
+    if turn.reasoning_content:
+        runs.add(section, raw_bytes(turn.reasoning_content))
+    if turn.function_call:
+        runs.add(RESULTS, raw_bytes(turn.function_call), CALL)
+    if turn.tool_plan:
+        runs.add(HISTORY, raw_bytes(turn.tool_plan))
+    if turn.images:
+        runs.add_weight(section, IMAGE * max(1, len(_listed(turn.images))))
+    if turn.message:
+        runs.add(section, raw_bytes(turn.message))
+    if turn.tool_results:
+        runs.add(RESULTS, raw_bytes(turn.tool_results))
+    if not turn.type:
+        return
+    section = HISTORY if kind == _CALLS else section
+    for raw in (turn.summary, turn.output, turn.results):
+        if raw:
+            add_content(runs, section, raw)
+    for raw in (turn.name, turn.arguments, turn.input, turn.action, turn.code, turn.tools):
+        if raw:
+            runs.add(section, raw_bytes(raw))
+
+
+def _listed(raw: Raw) -> list[Raw]:
+    try:
+        return decode_list(raw)
+    except DECODE_ERRORS:
+        return []

@@ -1,0 +1,194 @@
+"""Sections of the parts of a message: text is whose the message is, the rest says what it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw
+
+from tollbook.dialects.layer_media import (
+    data_weight,
+    document_weight,
+    image_weight,
+    sound_weight,
+    video_weight,
+)
+from tollbook.dialects.layer_shapes import (
+    MARKED_MEMORY,
+    MARKED_RETRIEVED,
+    Part,
+    decode_calls,
+    decode_list,
+    decode_part,
+    decode_parts,
+)
+from tollbook.dialects.layer_weights import PER_TOKEN
+from tollbook.dialects.request_body import DECODE_ERRORS
+from tollbook.dialects.request_layers import Runs, raw_bytes
+from tollbook.layers import Section
+
+# Members of an enum are looked up ten times as slowly as a module's names.
+RESULTS: Final = int(Section.TOOL_RESULTS)
+RETRIEVED: Final = int(Section.RETRIEVED)
+MEMORY: Final = int(Section.MEMORY)
+CALL: Final = 6 * PER_TOKEN
+"""What frames one call of a tool, or its result."""
+LIST: Final = 91  # "["
+_NESTED_MAX: Final = 4
+_BY_TYPE: Final = {
+    "document": RETRIEVED,  # Anthropic, Cohere
+    "search_result": RETRIEVED,  # Anthropic
+    MARKED_RETRIEVED: RETRIEVED,
+    MARKED_MEMORY: MEMORY,
+}
+_IMAGES: Final = frozenset({"image", "image_url", "input_image"})
+_SOUNDS: Final = frozenset({"input_audio", "audio"})
+_FILES: Final = frozenset({"file", "input_file", "container_upload"})
+
+
+def read_parts(content: bytes) -> list[Part]:
+    """Return the parts of a content; those of no known shape as text."""
+    try:
+        return decode_parts(content)
+    except DECODE_ERRORS:
+        pass
+    try:
+        found = decode_list(content)
+    except DECODE_ERRORS:
+        return [Part(text=Raw(content))]
+    return [_read_part(each) for each in found]
+
+
+def _read_part(raw: Raw) -> Part:
+    try:
+        return decode_part(raw)
+    except DECODE_ERRORS:
+        return Part(text=raw)
+
+
+def is_call(part: Part) -> bool:
+    """Whether a part calls a tool."""
+    if part.type:
+        return part.type.endswith("tool_use")
+    return bool(part.toolUse or part.functionCall or part.function_call)
+
+
+def add_calls(runs: Runs, tool_calls: Raw) -> None:
+    """Add the calls of tools that a message of the assistant makes (OpenAI, Cohere, Ollama)."""
+    try:
+        calls = decode_calls(tool_calls)
+    except DECODE_ERRORS:
+        text = raw_bytes(tool_calls)
+        if text:
+            runs.add(RESULTS, text)
+        return
+    for call in calls:
+        for called in (call.function, call.custom):
+            for raw in (called.name, called.arguments, called.input):
+                if raw:
+                    runs.add(RESULTS, bytes(raw))
+        for raw in (call.name, call.parameters):
+            if raw:
+                runs.add(RESULTS, bytes(raw))
+        runs.add_weight(RESULTS, CALL)
+
+
+def add_parts(runs: Runs, section: int, content: bytes, depth: int = 0) -> None:
+    """Add the parts of one message, whose text is of ``section``."""
+    for part in read_parts(content):
+        if part.text and part.type in _TEXTS:
+            runs.add(section, bytes(part.text))
+        elif part.type:
+            _add_typed(runs, section, part, depth)
+        else:
+            _add_keyed(runs, section, part, depth)
+
+
+_TEXTS: Final = frozenset({"text", "input_text", "output_text", "", "summary_text"})
+
+
+def add_content(runs: Runs, section: int, raw: Raw, depth: int = 0) -> None:
+    """Add a text, or a list of parts."""
+    content = raw_bytes(raw)
+    if content[:1] == b"[" and depth < _NESTED_MAX:
+        add_parts(runs, section, content, depth + 1)
+    elif content:
+        runs.add(section, content)
+
+
+def _add_typed(runs: Runs, section: int, part: Part, depth: int) -> None:
+    """Add a part of OpenAI's, Anthropic's or Cohere's API."""
+    kind = part.type
+    if kind in _IMAGES:
+        shown = bytes(part.image_url or part.source or part.detail)
+        low = bytes(part.detail)
+        runs.add_weight(section, image_weight(low or shown))
+        return
+    if kind in _SOUNDS:
+        runs.add_weight(section, sound_weight(bytes(part.input_audio)))
+        return
+    if kind in _FILES:
+        runs.add_weight(section, document_weight(bytes(part.file or part.file_data)))
+        return
+    is_tool = kind.endswith(("tool_use", "tool_result"))
+    section = _BY_TYPE.get(kind, RESULTS if is_tool else section)
+    if is_tool:
+        runs.add_weight(section, CALL)
+    for raw in (part.title, part.context, part.text, part.refusal, part.thinking):
+        if raw:
+            runs.add(section, bytes(raw))
+    for raw in (part.name, part.input, part.arguments):
+        if raw and is_tool:
+            runs.add(section, bytes(raw))
+    if part.content:
+        add_content(runs, section, part.content, depth)
+    if part.document:
+        runs.add(section, bytes(part.document))
+    if part.source:
+        source = bytes(part.source)
+        if kind == "document":
+            runs.add_weight(section, document_weight(source))
+        else:
+            runs.add(section, source)
+
+
+def _add_keyed(runs: Runs, section: int, part: Part, depth: int) -> None:
+    """Add a part of Gemini's or Bedrock's API, which is named by its only member."""
+    for raw in (part.text, part.reasoningContent, part.guardContent):
+        if raw:
+            runs.add(section, bytes(raw))
+    for raw in (
+        part.toolUse, part.functionCall, part.function_call, part.functionResponse,
+        part.function_response, part.executableCode, part.codeExecutionResult,
+    ):  # fmt: skip
+        if raw:
+            runs.add(RESULTS, bytes(raw), CALL)
+    if part.toolResult:
+        _add_tool_result(runs, part.toolResult, depth)
+    if part.searchResult:
+        runs.add(RETRIEVED, bytes(part.searchResult))
+    if part.document:
+        runs.add_weight(RETRIEVED, document_weight(bytes(part.document)))
+    if part.image:
+        runs.add_weight(section, image_weight(b""))
+    if part.video:
+        runs.add_weight(section, video_weight(bytes(part.video)))
+    if part.audio:
+        runs.add_weight(section, sound_weight(bytes(part.audio)))
+    data = part.inlineData or part.inline_data
+    if data:
+        runs.add_weight(section, data_weight(bytes(data)))
+    data = part.fileData or part.file_data
+    if data:
+        runs.add_weight(RETRIEVED, data_weight(bytes(data)))
+
+
+def _add_tool_result(runs: Runs, raw: Raw, depth: int) -> None:
+    """Add a Bedrock ``toolResult``, whose content is a list of parts."""
+    try:
+        part = decode_part(raw)
+    except DECODE_ERRORS:
+        runs.add(RESULTS, bytes(raw))
+        return
+    runs.add_weight(RESULTS, CALL)
+    add_content(runs, RESULTS, part.content, depth)

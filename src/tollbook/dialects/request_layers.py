@@ -1,0 +1,122 @@
+"""Collects the sections of one request, in the order in which the provider reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+from zlib import crc32
+
+from tollbook.dialects.layer_weights import weigh
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+RUNS_MAX: Final = 64
+"""More than this many changes of section are told in larger steps."""
+
+
+class Layered(NamedTuple):
+    """What a request consists of."""
+
+    layers: tuple[int, ...] | None = None
+    """Section, weight, section, ...; None where the request does not tell."""
+    prefix_hash: str | None = None
+    """Fingerprint of system text and tools, as they were sent; None where there are none."""
+    prefix_chars: int = 0
+    """Bytes of them."""
+
+
+UNKNOWN: Final = Layered()
+
+
+class Runs:
+    """Sections as they are found; texts of one section that follow each other are one run."""
+
+    __slots__ = ("_extra", "_pieces", "_runs", "_section", "prefix")
+
+    def __init__(self) -> None:
+        self._runs: list[int] = []
+        self._section = -1
+        self._pieces: list[bytes] = []
+        self._extra = 0
+        self.prefix: list[bytes] = []
+        """Texts that stand at the start of every such request."""
+
+    def add(self, section: int, text: bytes, extra: int = 0) -> None:
+        """Add JSON text, and weight of what it does not show."""
+        if section != self._section:
+            if self._pieces or self._extra:
+                self._end()
+            self._section = section
+        self._pieces.append(text)
+        self._extra += extra
+
+    def add_weight(self, section: int, weight: int) -> None:
+        """Add weight of what is no text: an image, a file."""
+        if section != self._section:
+            if self._pieces or self._extra:
+                self._end()
+            self._section = section
+        self._extra += weight
+
+    def add_share(self, section: int, text: bytes, percent: int) -> None:
+        """Add JSON text of which the provider writes so much into the prompt."""
+        self.add_weight(section, max(1, weigh(text) * percent // 100))
+
+    def _end(self) -> None:
+        pieces = self._pieces
+        weight = self._extra
+        if pieces:
+            weight += weigh(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if weight > 0:
+            self._runs += (self._section, weight)
+        self._pieces = []
+        self._extra = 0
+
+    def done(self) -> Layered:
+        """Return what was found."""
+        if self._pieces or self._extra:
+            self._end()
+        runs = self._runs
+        if not runs:
+            return UNKNOWN
+        if len(runs) > 2 * RUNS_MAX:
+            runs = merged(runs)
+        prefix = self.prefix
+        if not prefix:
+            return Layered(tuple(runs))
+        whole = prefix[0] if len(prefix) == 1 else b"".join(prefix)
+        return Layered(tuple(runs), f"{crc32(whole):08x}{len(whole):06x}", len(whole))
+
+
+def merged(runs: list[int]) -> list[int]:
+    """Return at most :data:`RUNS_MAX` runs: neighbours are taken together, section by section.
+
+    The sum of every section stays; where a section stands is known to within its group.
+    """
+    pairs = list(zip(runs[::2], runs[1::2], strict=True))
+    group = 4
+    while True:
+        out: list[int] = []
+        for start in range(0, len(pairs), group):
+            sums: dict[int, int] = {}
+            for section, weight in pairs[start : start + group]:
+                sums[section] = sums.get(section, 0) + weight
+            for section, weight in sums.items():
+                if out and out[-2] == section:
+                    out[-1] += weight
+                else:
+                    out += (section, weight)
+        if len(out) <= 2 * RUNS_MAX:
+            return out
+        group *= 2
+
+
+def raw_bytes(raw: Raw | None) -> bytes:
+    """Return a JSON value as sent; nothing for one that is missing, null or empty."""
+    if not raw:
+        return b""
+    text = bytes(raw)
+    return b"" if text in _EMPTY else text
+
+
+_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
