@@ -14,6 +14,7 @@ from tollbook.cli.options import (
     place_options,
     range_options,
 )
+from tollbook.cli.runs import run, runs
 from tollbook.cli.tables import write_rows
 from tollbook.console.client import open_source
 
@@ -94,6 +95,10 @@ def rollup(
     imported.
     """
     _answer("rollup", question, output_format, config_path, data_dir, wait=wait)
+
+
+report.add_command(run)
+report.add_command(runs)
 
 
 def _answer(

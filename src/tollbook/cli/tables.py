@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _PIPE_WIDTH: Final = 240
 _CENT_DIGITS: Final = 2
 UNKNOWN_COST: Final = "unknown"
-_WHOLE: Final = frozenset(["call_id", "api_key_id", "card_id", "price_card_id"])
-"""Ids that people copy, which a line break would spoil."""
+_WHOLE: Final = frozenset(["call_id", "api_key_id", "card_id", "price_card_id", "run", "tree"])
+"""Ids that people copy, and branches of a tree, which a line break would spoil."""
 
 
 def money(text: str | None) -> str:

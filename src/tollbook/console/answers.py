@@ -20,6 +20,8 @@ from tollbook.reports.calls import (
 from tollbook.reports.explain import Explanation, explain_call
 from tollbook.reports.params import from_pairs
 from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
+from tollbook.reports.runs import RunReport, report_run, run_query
+from tollbook.reports.runs_list import RunsReport, list_runs, runs_query
 from tollbook.reports.spend import SpendReport, run_spend
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from tollbook.reports.params import Pairs
     from tollbook.reports.reader import Reader
 
-READS: Final = ("spend", "rollup", "calls", "tail", "batches")
+READS: Final = ("spend", "rollup", "calls", "tail", "batches", "runs")
 
 
 class Answers:
@@ -69,6 +71,14 @@ class Answers:
     def batches(self, pairs: Pairs) -> BatchesReport:
         """Answer with batches and what came of them; raises as :meth:`spend`."""
         return run_batches(self.reader, batches_query(pairs, clock.utc_now()))
+
+    def runs(self, pairs: Pairs) -> RunsReport:
+        """Answer with the runs of agents in a range, the dearest first; raises as :meth:`spend`."""
+        return list_runs(self.reader, runs_query(pairs, clock.utc_now()))
+
+    def run(self, wanted: str, pairs: Pairs) -> RunReport:
+        """Answer with the tree of one run; raises as :meth:`spend`, and RunNotFoundError."""
+        return report_run(self.reader, run_query(wanted, pairs))
 
     def explain(self, wanted: str) -> Explanation:
         """Explain one call.

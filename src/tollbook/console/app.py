@@ -22,6 +22,8 @@ from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers
 from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.runs import RunReport  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.runs_list import RunsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, read at run time
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _BODY_MAX_BYTES: Final = 65_536
 _Asked = Request[Any, Any, Any]
 _Text = FromQuery[str | None]
 _Texts = FromQuery[list[str] | None]
+_CSV: Final = ".csv"
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
@@ -162,7 +165,29 @@ def _reads(answers: Answers) -> Router:
         """Explain one call: identity, usage, price, arithmetic and entries."""
         return Response(answers.explain(call_id), headers=_NO_STORE)
 
-    handlers = [spend, rollup, calls, batches, tail, explain]
+    @get("/runs", sync_to_thread=True)
+    def runs(
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, where: _Texts = None,
+        limit: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+    ) -> Response[RunsReport]:  # fmt: skip
+        """List the runs of agents, the dearest first."""
+        del since, until, period, tz, where, limit, format
+        return table(request, answers.runs(read_pairs(request)))
+
+    # An id of the caller's own may hold anything, a slash too, so it is the rest of the path.
+    @get("/runs/{run_id:path}", sync_to_thread=True)
+    def run(
+        request: _Asked, run_id: FromPath[str], limit: _Text = None,
+        format: _Text = None,  # noqa: A002 -- its public name
+    ) -> Response[RunReport]:  # fmt: skip
+        """Return the tree of a run, by its id, its trace id or its request's; ``.csv`` as CSV."""
+        del limit, format
+        wanted = run_id.removeprefix("/")
+        report = answers.run(wanted.removesuffix(_CSV), read_pairs(request))
+        return table(request, report, is_csv=wanted.endswith(_CSV))
+
+    handlers = [spend, rollup, calls, batches, tail, explain, runs, run]
     return Router("/api/v1", route_handlers=handlers, tags=["reports"])
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from tollbook.console.auth import Address, read_announcement
 from tollbook.errors import CheckFailedError, TollbookError
-from tollbook.reports.errors import CallNotFoundError
+from tollbook.reports.errors import CallNotFoundError, RunNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,9 @@ class Source(Protocol):
     def explain(self, wanted: str) -> dict[str, Any]:
         """Explain one call."""
 
+    def run(self, wanted: str, pairs: Pairs) -> dict[str, Any]:
+        """Return the tree of a run."""
+
     def status(self) -> dict[str, Any]:
         """Tell how far the ledger is and what it has found wrong."""
 
@@ -95,6 +98,12 @@ class ApiSource:
         if "/" in wanted or not wanted:  # no id, and no path segment either
             raise CallNotFoundError(wanted)
         return self.request("GET", f"/api/v1/calls/{quote(wanted, safe='')}/explain", [])
+
+    def run(self, wanted: str, pairs: Pairs) -> dict[str, Any]:
+        """Return the tree of a run; raises as :meth:`ask`, and RunNotFoundError."""
+        if not wanted.strip():
+            raise RunNotFoundError(wanted)
+        return self.request("GET", f"/api/v1/runs/{quote(wanted, safe='')}", pairs)
 
     def status(self) -> dict[str, Any]:
         """Tell how far the ledger is and what it has found wrong; raises as :meth:`ask`."""

@@ -47,6 +47,15 @@ class LocalSource:
         """
         return _as_json(self._answers.explain(wanted))
 
+    def run(self, wanted: str, pairs: Pairs) -> dict[str, Any]:
+        """Return the tree of a run.
+
+        Raises:
+            RunNotFoundError: nothing bears the id.
+            QueryError: a wrong option.
+        """
+        return _as_json(self._answers.run(wanted, pairs))
+
     def status(self) -> dict[str, Any]:
         """Return how far the ledger is and what it has found wrong."""
         return read_status(self._answers.reader)

@@ -52,10 +52,10 @@ def wanted_format(request: Request[Any, Any, Any]) -> str:
     return str(given)
 
 
-def table(request: Request[Any, Any, Any], report: Any) -> Response[Any]:
+def table(request: Request[Any, Any, Any], report: Any, *, is_csv: bool = False) -> Response[Any]:
     """Return a report with ``rows`` and ``completeness`` in the wanted format."""
     headers = {"cache-control": "no-store"}
-    if wanted_format(request) == "json":
+    if not is_csv and wanted_format(request) == "json":
         return Response(report, headers=headers)
     until = report.completeness.complete_until
     return Response(

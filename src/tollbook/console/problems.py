@@ -11,7 +11,12 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 
 from tollbook.errors import TollbookError
-from tollbook.reports.errors import CallNotFoundError, QueryError, QueryTimeoutError
+from tollbook.reports.errors import (
+    CallNotFoundError,
+    QueryError,
+    QueryTimeoutError,
+    RunNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +30,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final = (
     (QueryError, HTTPStatus.BAD_REQUEST),
     (CallNotFoundError, HTTPStatus.NOT_FOUND),
+    (RunNotFoundError, HTTPStatus.NOT_FOUND),
     (QueryTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
 )
 

@@ -49,3 +49,15 @@ class CallNotFoundError(TollbookError):
             f"no call {wanted[:128]!r} in the ledger (looked for a call id, a provider response id "
             "and a provider request id); a call of the last moment may not be ingested yet"
         )
+
+
+class RunNotFoundError(TollbookError):
+    """Nothing in the ledger bears the id."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(
+            f"no run {wanted[:128]!r} in the ledger (looked for an agent run, a trace and a "
+            "request); what happened in the last moment may not be ingested yet"
+        )
