@@ -11,10 +11,11 @@ from tollbook.dialects.cohere import Cohere
 from tollbook.dialects.gemini import Gemini
 from tollbook.dialects.ollama import Ollama
 from tollbook.dialects.openai import OpenAI
+from tollbook.dialects.otel import Otel
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
-    from tollbook.dialects.base import Dialect
+    from tollbook.dialects.base import Dialect, Measures
 
 _DIALECTS: Final[dict[str, Dialect]] = {
     "openai": OpenAI(),
@@ -25,6 +26,8 @@ _DIALECTS: Final[dict[str, Dialect]] = {
     "cohere": Cohere(),
     "ollama": Ollama(),
 }
+_OBSERVED: Final[dict[str, Measures]] = {"otel": Otel()}
+"""What tells of calls that others made: usage comes of it, and no request goes there."""
 
 
 class UnknownDialectError(TollbookError):
@@ -49,3 +52,12 @@ def dialect_named(name: str) -> Dialect:
         return _DIALECTS[name]
     except KeyError:
         raise UnknownDialectError(name) from None
+
+
+def measures_named(name: str) -> Measures:
+    """Return what measures the calls of that dialect: an API, or what others tell of calls.
+
+    Raises:
+        UnknownDialectError: there is none.
+    """
+    return _OBSERVED.get(name) or dialect_named(name)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from tollbook.call import Metering, Status, UsageSource
 from tollbook.dialects.base import Measured
 from tollbook.dialects.batch_routes import BATCH
-from tollbook.dialects.registry import dialect_named
+from tollbook.dialects.registry import measures_named
 from tollbook.ledger.exact import MONEY_MAX
 from tollbook.ledger.reported import as_reported
 from tollbook.ledger.schema import CostSource, PriceState
@@ -88,7 +88,7 @@ def measure(call: Call) -> Measured:
         # Results that did not come or could not be read: an estimate would say zero.
         return Measured(None, UsageSource.NONE, ("nothing is known of what the batch's line cost",))
     try:
-        measured = dialect_named(opened.dialect).measure(call)
+        measured = measures_named(opened.dialect).measure(call)
     except Exception as error:  # noqa: BLE001 -- no data may stop the ledger; the call is kept
         return Measured(None, UsageSource.NONE, (f"usage could not be read: {_words(error)}",))
     reported = measured.reported_cost_pico
