@@ -32,7 +32,7 @@ from tollbook.dialects.part_layers import (
     read_parts,
 )
 from tollbook.dialects.request_body import DECODE_ERRORS
-from tollbook.dialects.request_layers import raw_bytes
+from tollbook.dialects.request_layers import EMPTY, raw_bytes
 from tollbook.layers import Section
 
 if TYPE_CHECKING:
@@ -88,16 +88,24 @@ def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -
             kind = _ITEMS.get(turn.type, _TOOL) if turn.type else _OTHER
         section = USER_INPUT if kind == _USER and at >= begins else _SECTION_OF[kind]
         content = bytes(turn.content or turn.parts)
-        if content and content[0] == LIST:
-            runs.add(section, b"", message_weight)
+        if not content or content in EMPTY:
+            _add_rare(runs, turn, kind, section)
+            runs.frame(section, message_weight)
+            continue
+        if content[0] == LIST:
             add_parts(runs, section, content)
+            runs.frame(section, message_weight)
         else:
             runs.add(section, content, message_weight)
-            if section == PROMPT and at == 0:
-                runs.prefix.append(content)
-        if turn.tool_calls:
-            add_calls(runs, turn.tool_calls)
-        if not content or turn.reasoning_content or turn.images or turn.function_call:
+        if section == PROMPT and at == 0:
+            runs.prefix.append(content)
+        if (
+            turn.tool_calls
+            or turn.reasoning_content
+            or turn.images
+            or turn.function_call
+            or turn.tool_plan
+        ):
             _add_rare(runs, turn, kind, section)
 
 
@@ -125,6 +133,8 @@ def _calls(turn: Turn) -> bool:
 
 def _add_rare(runs: Runs, turn: Turn, kind: int, section: int) -> None:
     """Add what few messages have, and items of a Responses input, which have no content."""
+    if turn.tool_calls:
+        add_calls(runs, turn.tool_calls)
     if turn.reasoning_content:
         runs.add(section, raw_bytes(turn.reasoning_content))
     if turn.function_call:

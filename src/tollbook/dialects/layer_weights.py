@@ -16,11 +16,9 @@ PER_TOKEN: Final = 4
 MESSAGE: Final = 12
 """What frames one message (role and delimiters), less the quotes of its JSON text."""
 
-_SAMPLE_BYTES: Final = 192
-_WHOLE_BYTES: Final = 320
+_SAMPLE_BYTES: Final = 112
+_WHOLE_BYTES: Final = 223
 """Texts up to here are read whole."""
-_ESCAPED_SHARE: Final = 12
-"""One backslash in so many bytes: characters may be escaped one by one (``ensure_ascii``)."""
 _DIVISOR: Final = 2
 
 

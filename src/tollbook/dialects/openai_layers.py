@@ -17,6 +17,7 @@ from tollbook.dialects.chat_layers import (
 )
 from tollbook.dialects.layer_weights import MESSAGE
 from tollbook.dialects.part_layers import RETRIEVED, add_content
+from tollbook.dialects.plain_chat import plain_sections
 from tollbook.dialects.request_layers import Runs, raw_bytes
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ def add_schema(runs: Runs, raw: Raw) -> None:
 
 def chat_layers(messages: Raw, tools: Raw, functions: Raw, response_format: Raw) -> Layered:
     """Return the sections of a chat request."""
+    if not (tools or functions or response_format):
+        plain = plain_sections(bytes(messages))
+        if plain is not None:
+            return plain
     runs = Runs()
     if response_format:
         add_schema(runs, response_format)

@@ -20,6 +20,7 @@ MAX_TOKENS: Final = 2**31 - 1
 _SHORT_TEXT_BYTES: Final = 256
 _SAMPLE_EVERY_BYTES: Final = 4096
 _SAMPLE_BYTES: Final = 160
+_SAMPLES_MAX: Final = 8
 
 _INCLUDE_USAGE: Final = b'"stream_options":{"include_usage":true},'
 _BINARY_MARKS: Final = (b";base64,", b'"data":"', b'"data": "', b'"file_data":"')
@@ -34,8 +35,8 @@ def text_length(parts: Iterable[Raw]) -> int:
     Counted are the bytes of the JSON text as sent (messages with their roles and tool definitions
     are billed as text too), where a ``\uXXXX`` escape counts as the three bytes it stands for in
     UTF-8, without base64 data: an image is not billed by its length. Whether there are escapes or
-    base64 at all is told from a sample every four kilobytes, since a full search of a long prompt
-    would cost more than all the rest of reading it.
+    base64 at all is told from a sample every four kilobytes, or every eighth of the text, since a
+    full search of a long prompt would cost more than all the rest of reading it.
     """
     total = 0
     for part in parts:
@@ -46,10 +47,12 @@ def text_length(parts: Iterable[Raw]) -> int:
             continue
         total += len(raw)
         has_escapes = has_binary = False
-        for at in range(0, len(raw), _SAMPLE_EVERY_BYTES):
+        for at in range(0, len(raw), max(_SAMPLE_EVERY_BYTES, len(raw) // _SAMPLES_MAX)):
             sample = raw[at : at + _SAMPLE_BYTES]
-            has_escapes = has_escapes or b"\\u" in sample
-            has_binary = has_binary or not (b" " in sample or b'"' in sample)
+            if b"\\u" in sample:
+                has_escapes = True
+            if b" " not in sample and b'"' not in sample:
+                has_binary = True
         if has_escapes:
             total -= 3 * raw.count(b"\\u")
         if has_binary:

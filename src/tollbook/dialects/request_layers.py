@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
+
+from msgspec import Struct
 
 from tollbook.dialects.layer_weights import weigh
 
@@ -13,8 +15,11 @@ if TYPE_CHECKING:
 RUNS_MAX: Final = 64
 """More than this many changes of section are told in larger steps."""
 
+EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+"""Values that are as good as missing."""
 
-class Layered(NamedTuple):
+
+class Layered(Struct, frozen=True, gc=False):
     """What a request consists of."""
 
     layers: tuple[int, ...] | None = None
@@ -58,6 +63,12 @@ class Runs:
             self._section = section
         self._extra += weight
 
+    def frame(self, section: int, weight: int) -> None:
+        """Add what frames a message to the section of its last part; to its own, if it is empty."""
+        if self._section < 0:
+            self._section = section
+        self._extra += weight
+
     def add_share(self, section: int, text: bytes, percent: int) -> None:
         """Add JSON text of which the provider writes so much into the prompt."""
         self.add_weight(section, max(1, weigh(text) * percent // 100))
@@ -85,7 +96,16 @@ class Runs:
         if not prefix:
             return Layered(tuple(runs))
         whole = prefix[0] if len(prefix) == 1 else b"".join(prefix)
-        return Layered(tuple(runs), f"{crc32(whole):08x}{len(whole):06x}", len(whole))
+        return Layered(tuple(runs), fingerprint(whole), len(whole))
+
+
+def fingerprint(prefix: bytes) -> str:
+    """Return what tells one prefix from another: a checksum and the length, in hex.
+
+    A request costs as little as this that a cryptographic hash would be felt. Two prefixes of the
+    same length have the same fingerprint once in four thousand million.
+    """
+    return (crc32(prefix) << 32 | len(prefix)).to_bytes(8, "big").hex()
 
 
 def merged(runs: list[int]) -> list[int]:
@@ -116,7 +136,4 @@ def raw_bytes(raw: Raw | None) -> bytes:
     if not raw:
         return b""
     text = bytes(raw)
-    return b"" if text in _EMPTY else text
-
-
-_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+    return b"" if text in EMPTY else text

@@ -1,0 +1,116 @@
+"""Sections of a plain conversation, which most requests are: texts of system, user and assistant.
+
+Whatever is not plain (parts, tools, names, other roles) fails to be read here, cheaply, and is left
+to :mod:`tollbook.dialects.chat_layers`. Long conversations are not read message by message: their
+first and last messages are, and what is between them is looked at in a few places. Where that shows
+nothing but plain messages, all of it is history. A message of the system's in the middle of a long
+conversation may so be taken for history.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from tollbook.dialects.layer_weights import MESSAGE, weigh
+from tollbook.dialects.request_body import DECODE_ERRORS
+from tollbook.dialects.request_layers import Layered, fingerprint
+from tollbook.layers import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Members of an enum are looked up ten times as slowly as a module's names.
+_PROMPT: Final = int(Section.SYSTEM)
+_HISTORY: Final = int(Section.HISTORY)
+_USER: Final = int(Section.USER_INPUT)
+_LONG_BYTES: Final = 3072
+_LOOKS: Final = 4
+_ROLE: Final = b'"role"'
+_PLAIN_ROLES: Final = (b"user", b"assi")
+
+
+class PlainMessage(Struct, gc=False, forbid_unknown_fields=True):
+    """The only members and types that a plain message has."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+_decode = msgspec.json.Decoder(list[PlainMessage]).decode
+
+
+def plain_sections(messages: bytes) -> Layered | None:
+    """Return the sections of a plain conversation (the bytes of its list), None for any other."""
+    try:
+        if len(messages) <= _LONG_BYTES:
+            return _short(_decode(messages))
+        return _long(messages)
+    except DECODE_ERRORS:
+        return None
+
+
+def _short(found: Sequence[PlainMessage]) -> Layered | None:
+    count = len(found)
+    roles = [each.role for each in found]
+    first = 0
+    while first < count and roles[first] in _PROMPTS:
+        first += 1
+    last = count
+    while last > first and roles[last - 1] == "user":
+        last -= 1
+    if last == count or (first and _PROMPTS & set(roles[first:])):
+        return None  # begun for the assistant, or instructions in between
+    runs: list[int] = []
+    text = ""
+    if first:
+        text = found[0].content if first == 1 else "\n".join([one.content for one in found[:first]])
+        prefix = text.encode()
+        runs += (_PROMPT, weigh(prefix) + MESSAGE * first)
+    if last > first:
+        texts = "".join([one.content for one in found[first:last]])
+        runs += (_HISTORY, weigh(texts.encode()) + MESSAGE * (last - first))
+    said = found[-1].content
+    if count - last > 1:
+        said = "".join([one.content for one in found[last:]])
+    runs += (_USER, weigh(said.encode()) + MESSAGE * (count - last))
+    if not first:
+        return Layered(tuple(runs))
+    return Layered(tuple(runs), fingerprint(prefix), len(prefix))
+
+
+def _long(messages: bytes) -> Layered | None:
+    """Read the first message and the last two, and look at some between them.
+
+    That pieces were cut out where messages begin and end is sure, since they can be decoded: inside
+    a text every quote is escaped.
+    """
+    second = messages.find(_ROLE, messages.find(_ROLE) + len(_ROLE))
+    end = messages.rfind(b"}", 0, second) + 1
+    last = messages.rfind(_ROLE)
+    before = messages.rfind(_ROLE, 0, last)
+    start = messages.rfind(b"{", 0, before)
+    if not 0 < end <= start:
+        return _short(_decode(messages))
+    head = _decode(messages[:end] + b"]")
+    tail = _decode(b"[" + messages[start:])
+    if len(head) != 1 or [one.role for one in tail] != _TURN:
+        return _short(_decode(messages))
+    step = (start - end) // (_LOOKS + 1)
+    for at in range(end + step, start, step or 1):
+        role = messages.find(_ROLE, at, start)
+        if role >= 0 and messages[role + 7 : role + 14].lstrip(b' :"')[:4] not in _PLAIN_ROLES:
+            return _short(_decode(messages))
+    prefix = head[0].content.encode()
+    between = weigh(messages[end:start]) + weigh(tail[0].content.encode()) + MESSAGE
+    said = weigh(tail[1].content.encode()) + MESSAGE
+    if head[0].role in _PROMPTS:
+        runs = (_PROMPT, weigh(prefix) + MESSAGE, _HISTORY, between, _USER, said)
+        return Layered(runs, fingerprint(prefix), len(prefix))
+    return Layered((_HISTORY, between + weigh(prefix) + MESSAGE, _USER, said))
+
+
+_PROMPTS: Final = frozenset({"system", "developer"})
+_TURN: Final = ["assistant", "user"]
