@@ -17,7 +17,8 @@ from tollbook.reports.exact_ratio import percent
 from tollbook.reports.freshness import read_freshness
 from tollbook.reports.params import gather, parse_limit
 from tollbook.reports.runs_read import find_run
-from tollbook.reports.runs_tree import CALL, CallRow, Node, Sums, Tree, build_tree, tenants_of
+from tollbook.reports.runs_rows import CallRow, Sums, tenants_of
+from tollbook.reports.runs_tree import CALL, Node, Tree, build_tree
 from tollbook.reports.spend import CURRENCY
 
 if TYPE_CHECKING:

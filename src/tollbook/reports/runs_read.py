@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from tollbook.money import pico_from_usd
-from tollbook.reports.runs_tree import CallRow, SpanRow, Sums
+from tollbook.reports.runs_rows import CallRow, SpanRow, Sums
 from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
 
 if TYPE_CHECKING:
