@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.errors import TollbookError
+from tollbook.sdk.harness.boto import LookingSession
 from tollbook.sdk.harness.targets import MAKERS, Maker, Targets
 from tollbook.sdk.harness.transport import Settings, async_transport, sync_transport
 
@@ -114,12 +115,53 @@ def _mistral(client: Any, options: Options) -> None:
             look_on(http_client, MAKERS["mistral"], options)
 
 
+def _google(client: Any, options: Options) -> None:
+    api = client._api_client  # noqa: SLF001 -- as above
+    maker = MAKERS["vertex" if api.vertexai else "gemini"]
+    look_on(api._httpx_client, maker, options)  # noqa: SLF001 -- as above
+    http_client = api._async_httpx_client  # noqa: SLF001 -- as above
+    if http_client is None:
+        return  # client certificates: google-auth sends, asynchronously, by means of its own
+    look_on(http_client, maker, options)
+    # Where aiohttp is installed this client would send with it; here it sends with httpx.
+    api._use_aiohttp = lambda: False  # noqa: SLF001 -- as above
+    client_for_loop = getattr(http_client, "_client_for_running_loop", None)
+    if client_for_loop is None or hasattr(client_for_loop, "looks_on"):
+        return
+
+    def looked_at() -> Any:
+        found = client_for_loop()
+        look_on(found, maker, options)
+        return found
+
+    looked_at.looks_on = True  # type: ignore[attr-defined] # so that it is done once
+    http_client._client_for_running_loop = looked_at  # noqa: SLF001 -- as above
+
+
+def _boto(client: Any, options: Options) -> None:
+    service = client.meta.service_model.service_name
+    if service != "bedrock-runtime":
+        raise UnknownClientError(client)
+    targets = Targets(
+        MAKERS["bedrock"],
+        provider=options.provider,
+        dialect=options.dialect,
+        region=client.meta.region_name,
+    )
+    endpoint = client._endpoint  # noqa: SLF001 -- as above
+    session = endpoint.http_session
+    inner = session.inner if isinstance(session, LookingSession) else session
+    endpoint.http_session = LookingSession(inner, targets, options)
+
+
 _ADAPTERS: Final[dict[str, Callable[[Any, Options], None]]] = {
     "openai": _stainless("openai"),
     "anthropic": _stainless("anthropic"),
     "groq": _stainless("groq"),
     "cohere": _cohere,
     "mistralai": _mistral,
+    "google.genai": _google,
+    "botocore": _boto,
     "httpx": _plain,
     "httpx2": _plain,
 }

@@ -10,14 +10,16 @@ from opentelemetry import trace
 from tollbook.call import IDENTITY_FIELDS
 from tollbook.identity.names import BAGGAGE_KEYS
 from tollbook.sdk.context import BAGGAGE_NAMES, current
+from tollbook.sdk.harness import faults
 from tollbook.sdk.harness.missing import call_site_of
+from tollbook.sdk.runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tollbook.call import Identity
     from tollbook.sdk.harness.options import Options
-    from tollbook.sdk.harness.targets import Target
+    from tollbook.sdk.harness.targets import Target, Targets
     from tollbook.sdk.runtime import Runtime
 
 _BAGGAGE_SAFE: Final = "!#$&'()*+-./:<=>?@[]^_`{|}~"
@@ -34,15 +36,25 @@ class Rerouted(NamedTuple):
     sets: list[tuple[str, str]]
 
 
-def is_at(gateway: str, host: str, port: int | None, scheme: str) -> bool:
-    """Whether a request goes to the gateway already."""
-    url = urlsplit(gateway)
-    return (url.hostname, url.port, url.scheme) == (host, port, scheme)
+def goes_through(targets: Targets, options: Options, host: str) -> bool:
+    """Whether a request to a host goes through a gateway; a stranger's host stays as it is."""
+    gateway = options.gateway or runtime().gateway
+    if gateway is None:
+        return False
+    if targets.is_known(host) or urlsplit(gateway).hostname == host:
+        return True
+    faults.tell_once(
+        f"host {host}",
+        "%s is no provider that is known by name: its calls do not go through the gateway;"
+        " say wrap(client, provider=...)",
+        host,
+    )
+    return False
 
 
 def rerouted(
     target: Target, url: str, headers: Iterable[tuple[str, str]], options: Options,
-    runtime: Runtime,
+    settings: Runtime,
 ) -> Rerouted:  # fmt: skip
     """Return where a request goes and what it says of itself.
 
@@ -51,12 +63,12 @@ def rerouted(
         url: that address, whole.
         headers: as they are, names in lower case.
         options: of the client.
-        runtime: of the process.
+        settings: of the process.
 
     Raises:
         MissingTenantError: nobody named a tenant, and the settings ask to be told so.
     """
-    gateway = (options.gateway or runtime.gateway or "").rstrip("/")
+    gateway = (options.gateway or settings.gateway or "").rstrip("/")
     given = urlsplit(url)
     own = urlsplit(gateway)
     if (given.hostname, given.port, given.scheme) != (own.hostname, own.port, own.scheme):
@@ -67,7 +79,7 @@ def rerouted(
     sets = [("host", own.netloc.rpartition("@")[2])]
     sets += _identity_headers(known, headers, site)
     drops = {"host", "baggage"}
-    key = options.gateway_key or runtime.gateway_key
+    key = options.gateway_key or settings.gateway_key
     if key:
         dialect = target.dialect
         for name, _ in headers:

@@ -99,6 +99,7 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     span = _get_span().get_span_context()
     now_ns = clock.unix_ns()
     call_id = ids.new_id(now_ns)
+    layered = facts.layered
     opened = CallOpened(
         call_id=call_id,
         started_at_ns=now_ns,
@@ -123,6 +124,9 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         observer=_SDK,
         span_id=call_id[8:].hex(),
         call_site=call_site,
+        layers=layered.layers,
+        prefix_hash=layered.prefix_hash,
+        prefix_chars=layered.prefix_chars,
     )
     watched = Watched(opened, facts, route, dialect, sink)
     try:

@@ -82,15 +82,18 @@ def place_of(host: str) -> Place | None:
 class Target:
     """One provider as the harness needs it, with the routes that were asked for."""
 
-    __slots__ = ("_routes", "base_path", "dialect", "provider", "region")
+    __slots__ = ("_routes", "base_path", "dialect", "is_guess", "provider", "region")
 
     def __init__(
-        self, provider: str, dialect: Dialect, base_path: str = "", region: str | None = None
-    ) -> None:
+        self, provider: str, dialect: Dialect, base_path: str = "", region: str | None = None,
+        *, is_guess: bool = False,
+    ) -> None:  # fmt: skip
         self.provider = provider
         self.dialect = dialect
         self.base_path = base_path
         self.region = region
+        self.is_guess = is_guess
+        """Whether only what looks like a call to a model is taken for one."""
         self._routes: dict[tuple[str, str], Route] = {}
 
     def route(self, method: str, path: str) -> Route:
@@ -110,13 +113,23 @@ class Targets:
     """The targets of one client, by host."""
 
     def __init__(
-        self, maker: Maker | None, *, provider: str | None = None, dialect: str | None = None
-    ) -> None:
+        self, maker: Maker | None, *, provider: str | None = None, dialect: str | None = None,
+        region: str | None = None, is_guest: bool = False,
+    ) -> None:  # fmt: skip
         """Take what the client's maker is, and what its user says instead.
+
+        Args:
+            maker: of the client.
+            provider: the name to book under.
+            dialect: the API that is spoken.
+            region: where the client is set to have its requests served.
+            is_guest: the client sends requests of other kinds too, to hosts of all sorts.
 
         Raises:
             UnknownDialectError: a dialect that there is not.
         """
+        self._region = region
+        self._is_guest = is_guest
         self._maker = maker
         self._provider = provider
         self._dialect = None if dialect is None else dialect_named(dialect)
@@ -134,7 +147,7 @@ class Targets:
 
     def is_known(self, host: str) -> bool:
         """Whether it is certain which provider a host is."""
-        return self._provider is not None or place_of(host.lower()) is not None
+        return self._provider is not None or self._is_guest or place_of(host.lower()) is not None
 
     def _made(self, host: str) -> Target | None:
         place = place_of(host)
@@ -146,5 +159,5 @@ class Targets:
             return None
         dialect = self._dialect or dialect_named(maker.dialect)
         if place is None:
-            return Target(maker.provider, dialect)
-        return Target(maker.provider, dialect, place.base_path, place.region)
+            return Target(maker.provider, dialect, region=self._region, is_guess=self._is_guest)
+        return Target(maker.provider, dialect, place.base_path, place.region or self._region)

@@ -9,8 +9,9 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from tollbook.call import Metering
 from tollbook.sdk.harness import dropped, faults
-from tollbook.sdk.harness.gateway import rerouted
+from tollbook.sdk.harness.gateway import goes_through, rerouted
 from tollbook.sdk.harness.missing import MissingTenantError
 from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin
 from tollbook.sdk.runtime import runtime
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tollbook.sdk.harness.watched import Watched
 
 _IDENTITY: Final = "identity"
+_METERED: Final = Metering.METERED
 
 
 class Settings:
@@ -37,8 +39,8 @@ class Settings:
         self.client = client
 
 
-class _Looking:
-    """What both transports have in common."""
+class Looking:
+    """What both kinds of transport have in common."""
 
     _stream_type: ClassVar[Any]
 
@@ -58,23 +60,14 @@ class _Looking:
             MissingTenantError: see :func:`begin`.
         """
         settings = self.settings
-        options, now = settings.options, runtime()
-        url = request.url
-        host = url.host
-        gateway = options.gateway or now.gateway
+        options = settings.options
+        host = request.url.host
         try:
             target = settings.targets.of(host)
-            if target is None:
+            if target is None or (target.is_guess and not _is_call(target, request)):
                 return self._inner, None
-            if gateway is not None:
-                if _can_reroute(settings, gateway, host):
-                    return self._reroute(request, target), None
-                faults.tell_once(
-                    f"host {host}",
-                    "%s is no provider that is known by name: its calls do not go through the"
-                    " gateway; say wrap(client, provider=...)",
-                    host,
-                )
+            if goes_through(settings.targets, options, host):
+                return self._reroute(request, target), None
             return self._inner, _watched(request, target, options)
         except MissingTenantError:
             raise
@@ -102,8 +95,9 @@ class _Looking:
         return getattr(found, "_inner", found)
 
 
-def _can_reroute(settings: Settings, gateway: str, host: str) -> bool:
-    return settings.targets.is_known(host) or f"//{host}" in gateway
+def _is_call(target: Target, request: Any) -> bool:
+    path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+    return target.route(request.method, path).metering is _METERED
 
 
 def _watched(request: Any, target: Target, options: Options) -> Watched | None:
@@ -216,7 +210,7 @@ class _AsyncStream:
             dropped.drop(self._watched)
 
 
-class _SyncTransport(_Looking):
+class _SyncTransport(Looking):
     """Sends what it is given, and looks on."""
 
     def __enter__(self) -> Self:
@@ -243,7 +237,7 @@ class _SyncTransport(_Looking):
         self._inner.close()
 
 
-class _AsyncTransport(_Looking):
+class _AsyncTransport(Looking):
     """Sends what it is given, and looks on."""
 
     async def __aenter__(self) -> Self:
