@@ -13,7 +13,7 @@ import re
 import socket
 import zlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,14 +28,24 @@ from tollbook.spool.files import WriterFiles
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tollbook.config.schema import Spool
-
 logger = logging.getLogger(__name__)
 
 _RETRY_FIRST_NS: Final = 50_000_000
 _RETRY_LONGEST_NS: Final = 2_000_000_000
 _WRITE_BYTES: Final = 4 * 1024 * 1024
 """Most that one write takes while a backlog is worked off."""
+
+
+class WriterSettings(Protocol):
+    """The sizes that ``[spool]`` of the configuration has, and an application's own settings."""
+
+    @property
+    def segment_max_bytes(self) -> int:
+        """Size at which a new segment file is begun."""
+
+    @property
+    def memory_ring_bytes(self) -> int:
+        """What is kept in memory while the disk refuses writes."""
 
 
 class SpoolHealth(Struct, frozen=True):
@@ -69,7 +79,7 @@ class SpoolWriter:
         SpoolError: the directory cannot be created, or exists (a name is used once only).
     """
 
-    def __init__(self, root: Path, name: str, settings: Spool, *, version: str) -> None:
+    def __init__(self, root: Path, name: str, settings: WriterSettings, *, version: str) -> None:
         self.name = name
         self._seed = framing.seed_of(name)
         self._segment_max_bytes = settings.segment_max_bytes
