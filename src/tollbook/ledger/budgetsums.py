@@ -32,7 +32,7 @@ _US_PER_S: Final = 1_000_000
 _COUNTED: Final = "status <> 'rejected' AND metering <> 'free' AND price_state <> 'cached'"
 _NOT_SETTLED: Final = (
     "(status = 'interrupted' OR provider_batch_id IS NOT NULL OR kind <> 'charge'"
-    " OR replaces IS NOT NULL)"
+    " OR replaces IS NOT NULL OR observer IS NOT NULL)"
 )
 """What the ledger books and no gateway worker has counted."""
 

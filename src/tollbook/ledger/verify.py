@@ -29,6 +29,7 @@ from tollbook.ledger.rebuild import (
 from tollbook.ledger.rerate import stored_amounts, stored_components
 from tollbook.ledger.schema import ENTRY_NAMES, NAMES_BY_VERSION, CostSource
 from tollbook.ledger.spoolcheck import check_spool
+from tollbook.ledger.stitch.check import NOT_ONCE, check_stitches, taken_back
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
@@ -258,8 +259,10 @@ class _Verifier:
         )  # fmt: skip
         self._each(
             "active", "the entries of the call do not count it exactly once",
-            "SELECT max(entry_id), call_id FROM entries GROUP BY call_id HAVING sum(calls) <> 1",
+            f"SELECT max(entry_id), call_id FROM entries {NOT_ONCE}",  # noqa: S608 -- constants
         )  # fmt: skip
+        for call_id, problem in check_stitches(self._connection):
+            self._add("active", problem, call_id=call_id)
 
     def _check_parts(self) -> None:
         """Check that each part of a call is in force once, and that none is missing."""
@@ -283,6 +286,8 @@ class _Verifier:
             f"SELECT call_id, count(*) FROM ({in_force}) WHERE charges = 1 GROUP BY call_id"  # noqa: S608 -- constants
         )
         booked = {call_id.bytes: count for call_id, count in cursor.fetchall()}
+        for call_id in taken_back(self._connection) if self._parts else ():
+            self._parts.pop(call_id, None)
         for call_id in booked.keys() | self._parts.keys():
             if booked.get(call_id, 0) != self._parts.get(call_id, 0):
                 self._add(
