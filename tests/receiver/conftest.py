@@ -112,10 +112,7 @@ class Running:
 
     async def _main(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        task = asyncio.create_task(
-            serve(self.config, self.data_dir, self._stopping, said=lambda _: self._ready.set())
-        )
-        await task
+        await serve(self.config, self.data_dir, self._stopping, said=lambda _: self._ready.set())
 
     def stop(self) -> None:
         if self._thread.is_alive():

@@ -24,7 +24,7 @@ def desk_of(config: Config, intake: Intake) -> Desk:
     """Return what takes requests and writes them to a spool."""
     receiver = Receiver(
         intake,
-        readers(),
+        readers(config),
         max_decoded_bytes=config.receiver.max_decoded_bytes,
         default_environment=config.gateway.environment,
     )

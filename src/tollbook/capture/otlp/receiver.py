@@ -17,6 +17,7 @@ from tollbook import clock
 from tollbook.call import CallOpened, Observer, SpanSeen
 from tollbook.capture.intake_limits import problem_of
 from tollbook.capture.intake_owner import owned
+from tollbook.capture.otlp.errors import BadOtlpError
 from tollbook.capture.otlp.outcome import SPOOL_FAILS, Kind, Outcome, Signal, refused
 from tollbook.capture.otlp.sdk_frames import BadFramesError, pairs_in, read_frames
 from tollbook.capture.otlp.tally import Tally
@@ -31,16 +32,12 @@ if TYPE_CHECKING:
     from tollbook.identity import KeyBinding
     from tollbook.spool import SpoolHealth
 
-    Told = Callable[[int], Sequence[Frame]]
+    Told = Callable[[int], Sequence[Frame] | str]
     """One span or record: given when it was received (ns), its frames, a call's open frame before
-    its close frame."""
+    its close frame; or why there are none."""
     Readers = dict[tuple[Signal, str], Callable[[bytes], Sequence[Told]]]
 
 logger = logging.getLogger(__name__)
-
-
-class UnreadableError(Exception):
-    """A request's bytes are not what they should be; the text is for its sender."""
 
 
 class Spool(Protocol):
@@ -60,7 +57,7 @@ class Receiver:
     Args:
         spool: where frames go.
         readers: by signal and encoding (``protobuf``, ``json``), what reads a body into spans or
-            records; raises :class:`UnreadableError`.
+            records; raises :class:`BadOtlpError`.
         max_decoded_bytes: of a body after decompression.
         default_environment: of calls that do not name one.
     """
@@ -98,7 +95,7 @@ class Receiver:
         try:
             data = unpack(body, self._max_decoded_bytes) if coding in CODINGS else body
             outcome = self._take(signal, encoding, data, key)
-        except (UnreadableError, UnpackError, BadFramesError) as error:
+        except (BadOtlpError, UnpackError, BadFramesError) as error:
             outcome = refused(Kind.MALFORMED, str(error))
         except TooLargeError:
             limit = self._max_decoded_bytes
