@@ -9,7 +9,7 @@ import httpx
 import redis
 
 from examples.product.customers import USERS
-from examples.product.indexer import DONE
+from examples.product.surroundings import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,11 +11,9 @@ import redis
 import tollbook
 from examples.product.models import account_for_calls, chat_client
 from examples.product.retrieval import EMBEDDING_MODEL
-from examples.product.surroundings import read_surroundings
+from examples.product.surroundings import DONE, QUEUE, read_surroundings
 from tollbook.sdk.propagation import from_payload
 
-QUEUE: Final = "product-index"
-DONE: Final = "product-indexed"
 PIECE_CHARS: Final = 400
 MODEL: Final = "gpt-4.1-nano"
 

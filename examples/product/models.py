@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 from typing import TYPE_CHECKING
 
 import anthropic
 import cohere
 import openai
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import tollbook
+from examples.product.telemetry import telemetry
 from tollbook import sdk
-from tollbook.sdk.sinks import OtelSink
 
 if TYPE_CHECKING:
     from examples.product.surroundings import Surroundings
@@ -28,13 +22,8 @@ def account_for_calls(service: str, around: Surroundings) -> None:
     """Say once, at the start of a process, where its calls are told of."""
     if around.mode == "gateway":
         tollbook.configure(gateway=around.gateway_url, gateway_key=around.gateway_key)
-        return
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    exporter = OTLPSpanExporter(f"{around.otlp_url}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=200))
-    trace.set_tracer_provider(provider)
-    atexit.register(provider.shutdown)
-    tollbook.configure(sink=OtelSink())
+    else:
+        tollbook.configure(sink=telemetry(service, around.otlp_url))
 
 
 def chat_client(around: Surroundings) -> openai.OpenAI:

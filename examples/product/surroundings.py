@@ -7,6 +7,10 @@ from typing import Final, Literal, NamedTuple, cast
 
 Mode = Literal["gateway", "otlp"]
 
+QUEUE: Final = "product-index"
+DONE: Final = "product-indexed"
+"""Lists in Redis: documents for the indexer, and those that it is done with."""
+
 FAULTS: Final[dict[str, str]] = {
     "single-key": "the web names no tenant: all that the providers and the gateway see is one key",
     "stripped-headers": "a proxy between the web and the agent service drops headers it does not"

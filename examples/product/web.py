@@ -15,7 +15,6 @@ from pydantic import BaseModel
 
 import tollbook
 from examples.product.customers import USERS
-from examples.product.indexer import QUEUE
 from examples.product.models import (
     account_for_calls,
     async_chat_client,
@@ -23,7 +22,7 @@ from examples.product.models import (
     rerank_client,
 )
 from examples.product.retrieval import Retrieval
-from examples.product.surroundings import read_surroundings
+from examples.product.surroundings import QUEUE, read_surroundings
 from examples.product.worker import summarise
 from tollbook.sdk.middleware.asgi import TollbookMiddleware
 from tollbook.sdk.propagation import to_payload

@@ -1,10 +1,11 @@
-"""The product of examples/: all of its money on the right tenants, or exactly what a fault loses."""
+"""The product of examples: its money on the right tenants, or exactly what a fault loses."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
 from examples.product.__main__ import run
 from examples.product.surroundings import FAULTS
 
