@@ -246,6 +246,11 @@ class Ledger(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Most calls committed in one transaction."""
     memory_limit: MemorySize = "4GB"
     """What DuckDB may use."""
+    late_identity_window_h: Annotated[float, Meta(ge=0)] = 168.0
+    """How long after a call its tenant may become known, from its trace or another observer; what
+    comes later is kept, and changes nothing."""
+    spans_retain_days: Annotated[float, Meta(gt=0)] = 35.0
+    """How long spans, and what SDKs, spans and imports said of calls, are kept beside entries."""
 
 
 class Console(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

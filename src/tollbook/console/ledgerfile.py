@@ -63,5 +63,7 @@ def open_ledger(
             store, SpoolReader(data_dir / SPOOL_DIR), price_book, shelf,
             batch_calls=config.ledger.batch_calls,
             settle_batches_ns=int(config.batch.settle_after_h * 3600) * clock.NS_PER_S,
+            late_identity_ns=int(config.ledger.late_identity_window_h * 3600) * clock.NS_PER_S,
+            spans_retain_ns=int(config.ledger.spans_retain_days * 86_400) * clock.NS_PER_S,
         )  # fmt: skip
         yield LedgerFiles(store, books, price_book, shelf, ingester)

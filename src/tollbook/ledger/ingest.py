@@ -21,7 +21,7 @@ from tollbook.ledger.batches import BatchBooks
 from tollbook.ledger.cards import UsedCards
 from tollbook.ledger.join import Incident, Joined, WriterBook, frame_time_ns
 from tollbook.ledger.late_usage import LateBooks
-from tollbook.ledger.stitch.books import StitchBooks
+from tollbook.ledger.stitch.books import LATE_WINDOW_NS, RETAIN_NS, StitchBooks
 from tollbook.spool.errors import CorruptSegmentError, SpoolError
 from tollbook.spool.reader import Position
 from tollbook.spool.retention import prune
@@ -85,6 +85,8 @@ class Ingester:
             may come on top).
         settle_batches_ns: after so long a batch without results is booked at unknown cost; None
             for never.
+        late_identity_ns: how long after a call its owner may become known.
+        spans_retain_ns: how long spans, and what observers said of calls, are kept.
         now_ns: the wall clock.
     """
 
@@ -97,13 +99,17 @@ class Ingester:
         *,
         batch_calls: int = BATCH_CALLS,
         settle_batches_ns: int | None = None,
+        late_identity_ns: int = LATE_WINDOW_NS,
+        spans_retain_ns: int = RETAIN_NS,
         now_ns: Callable[[], int] = clock.unix_ns,
     ) -> None:
         self._store, self._reader, self._now_ns = store, reader, now_ns
         self._cards = UsedCards(price_book, shelf)
         self._batches = BatchBooks(store, self._cards)
         self._late = LateBooks(store, self._cards)
-        self._stitch = StitchBooks(store, self._cards)
+        self._stitch = StitchBooks(
+            store, self._cards, late_window_ns=late_identity_ns, retain_ns=spans_retain_ns
+        )
         self._batch_calls = batch_calls
         self._settle_batches_ns = settle_batches_ns
         self._settled_ns = 0
