@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tollbook.dialects.chat_layers import DEFINITIONS, add_turns, read_turns
+from tollbook.dialects.chat_layers import DEFINITIONS, add_conversation
 from tollbook.dialects.layer_weights import PER_TOKEN
 from tollbook.dialects.openai_layers import add_definitions, add_prompt
 from tollbook.dialects.request_layers import Runs, raw_bytes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tollbook.dialects.request_layers import Layered
 
-_TOOL_PROMPT: Final = 270 * PER_TOKEN
+TOOL_PROMPT: Final = 270 * PER_TOKEN
 """346 of its tokens; they are shorter than those that the weights were fitted to."""
 _SCHEMA_SHARE: Final = 100
 """Percent; the definitions are read about as they are sent."""
@@ -29,9 +29,9 @@ def anthropic_layers(messages: Raw, system: Raw, tools: Raw) -> Layered:
     """Return the sections of a Messages request."""
     runs = Runs()
     if tools and raw_bytes(tools):
-        runs.add_weight(DEFINITIONS, _TOOL_PROMPT)
+        runs.add_weight(DEFINITIONS, TOOL_PROMPT)
         add_definitions(runs, tools, _SCHEMA_SHARE)
     if system:
         add_prompt(runs, system)
-    add_turns(runs, read_turns(messages))
+    add_conversation(runs, messages, has_tools=bool(tools))
     return runs.done()

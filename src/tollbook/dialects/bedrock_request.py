@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts, Route
+from tollbook.dialects.bedrock_layers import conversation_layers
+from tollbook.dialects.cohere_layers import message_layers
+from tollbook.dialects.openai_layers import plain_layers, rerank_layers
 from tollbook.dialects.request_body import (
     BodyReader,
     any_of,
@@ -28,6 +31,8 @@ from tollbook.identity.values import ClaimsBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tollbook.dialects.request_layers import Layered
 
 _LIMITS: Final = ("maxTokens", "max_new_tokens", "maxTokenCount")
 """As converse and Nova, older Nova, and Titan call the limit inside their settings."""
@@ -56,6 +61,7 @@ class _Body(Struct, gc=False):
     documents: Raw = Raw()
     texts: Raw = Raw()
     query: Raw = Raw()
+    preamble: Raw = Raw()
     # Owners
     requestMetadata: Raw = Raw()  # noqa: N815
     metadata: Raw = Raw()
@@ -93,7 +99,22 @@ def read_bedrock_request(route: Route, body: bytes, *, user_is: str) -> RequestF
         ),
         claims=_claims(read, user_is),
         asked=_asked(route.operation, read),
+        layered=_layered(route, read),
     )  # fmt: skip
+
+
+def _layered(route: Route, read: _Body) -> Layered:
+    if read.messages:
+        is_anthropic = route.model is not None and "anthropic" in route.model
+        tools = read.tools or read.toolConfig
+        return conversation_layers(read.messages, read.system, tools, is_anthropic=is_anthropic)
+    if read.message:
+        return message_layers(
+            read.message, read.chat_history, read.preamble, read.documents, read.tools
+        )
+    if read.query:
+        return rerank_layers(read.query, read.documents)
+    return plain_layers(read.prompt, read.inputText, read.texts)
 
 
 def _limit(read: _Body) -> int | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Raw
+
 from tollbook.dialects.layer_media import IMAGE
 from tollbook.dialects.layer_shapes import (
     KIND_OF_ITEM,
@@ -31,13 +33,12 @@ from tollbook.dialects.part_layers import (
     is_call,
     read_parts,
 )
-from tollbook.dialects.request_body import DECODE_ERRORS
+from tollbook.dialects.plain_chat import plain_sections
+from tollbook.dialects.request_body import DECODE_ERRORS, any_of
 from tollbook.dialects.request_layers import EMPTY, raw_bytes
 from tollbook.layers import Section
 
 if TYPE_CHECKING:
-    from msgspec import Raw
-
     from tollbook.dialects.request_layers import Runs
 
 # Members of an enum are looked up ten times as slowly as a module's names.
@@ -57,6 +58,19 @@ _SECTION_OF: Final = (
 """By kind; what the user says now is told by where it stands."""
 _KINDS: Final[dict[str, int]] = {role: int(kind) for role, kind in KIND_OF_ROLE.items()}
 _ITEMS: Final[dict[str, int]] = {item: int(kind) for item, kind in KIND_OF_ITEM.items()}
+
+
+def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
+    """Add a list of messages."""
+    text = bytes(messages)
+    plain = plain_sections(text, has_tools=has_tools)
+    if plain is None:
+        add_turns(runs, read_turns(messages))
+        return
+    sections, prefix = plain
+    runs.extend(sections)
+    if prefix:
+        runs.prefix.append(prefix)
 
 
 def read_turns(messages: Raw) -> list[Turn]:
@@ -85,7 +99,7 @@ def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -
     for at, turn in enumerate(turns):
         kind = _KINDS.get(turn.role)
         if kind is None:
-            kind = _ITEMS.get(turn.type, _TOOL) if turn.type else _OTHER
+            kind = _kind_of(turn)
         section = USER_INPUT if kind == _USER and at >= begins else _SECTION_OF[kind]
         content = bytes(turn.content or turn.parts)
         if not content or content in EMPTY:
@@ -98,7 +112,7 @@ def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -
         else:
             runs.add(section, content, message_weight)
         if section == PROMPT and at == 0:
-            runs.prefix.append(content)
+            runs.prefix.append(_prefix(content))
         if (
             turn.tool_calls
             or turn.reasoning_content
@@ -107,6 +121,19 @@ def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -
             or turn.tool_plan
         ):
             _add_rare(runs, turn, kind, section)
+
+
+def _prefix(content: bytes) -> bytes:
+    """Return the text of the first message as a plain conversation has it."""
+    text = any_of(Raw(content))
+    return text.encode(errors="replace") if isinstance(text, str) else content
+
+
+def _kind_of(turn: Turn) -> int:
+    """Return what a message without a known role is."""
+    if turn.type:
+        return _ITEMS.get(turn.type, _TOOL)
+    return _USER if turn.parts and not turn.role else _OTHER  # Gemini
 
 
 def _user_turn(turns: list[Turn]) -> int:
@@ -135,21 +162,24 @@ def _add_rare(runs: Runs, turn: Turn, kind: int, section: int) -> None:
     """Add what few messages have, and items of a Responses input, which have no content."""
     if turn.tool_calls:
         add_calls(runs, turn.tool_calls)
-    if turn.reasoning_content:
-        runs.add(section, raw_bytes(turn.reasoning_content))
     if turn.function_call:
         runs.add(RESULTS, raw_bytes(turn.function_call), CALL)
-    if turn.tool_plan:
-        runs.add(HISTORY, raw_bytes(turn.tool_plan))
     if turn.images:
         runs.add_weight(section, IMAGE * max(1, len(_listed(turn.images))))
-    if turn.message:
-        runs.add(section, raw_bytes(turn.message))
-    if turn.tool_results:
-        runs.add(RESULTS, raw_bytes(turn.tool_results))
-    if not turn.type:
-        return
-    section = HISTORY if kind == _CALLS else section
+    for raw, where in (
+        (turn.reasoning_content, section),
+        (turn.tool_plan, HISTORY),
+        (turn.message, section),
+        (turn.tool_results, RESULTS),
+    ):
+        if raw:
+            runs.add(where, raw_bytes(raw))
+    if turn.type:
+        _add_item(runs, turn, HISTORY if kind == _CALLS else section)
+
+
+def _add_item(runs: Runs, turn: Turn, section: int) -> None:
+    """Add an item of a Responses input."""
     for raw in (turn.summary, turn.output, turn.results):
         if raw:
             add_content(runs, section, raw)

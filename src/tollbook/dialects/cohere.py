@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from tollbook.call import Call, Metering, UsageSource
 from tollbook.dialects.base import Header, Measured, RequestFacts, ResponseMeter, Route
+from tollbook.dialects.cohere_layers import cohere_layers, message_layers
 from tollbook.dialects.cohere_plain import read_cohere_answer
 from tollbook.dialects.cohere_stream import CohereLineMeter, CohereStreamMeter
 from tollbook.dialects.cohere_usage import read_cohere_usage
@@ -24,6 +25,7 @@ from tollbook.dialects.http_head import (
 )
 from tollbook.dialects.ndjson import NDJSON_TYPES, is_ndjson
 from tollbook.dialects.openai import OpenAI
+from tollbook.dialects.openai_layers import plain_layers, rerank_layers
 from tollbook.dialects.plain_meter import PlainMeter, SilentMeter, UndeclaredMeter
 from tollbook.dialects.request_body import (
     BodyReader,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tollbook.dialects.base import Dialect
+    from tollbook.dialects.request_layers import Layered
 
 _METERED: Final = {
     "chat": Route("chat", Metering.METERED, inspects_body=True),
@@ -125,6 +128,7 @@ class Cohere(HostingDialect):
             ),
             claims=claims_from_body(Owners(litellm_metadata=owners), user_is) if owners else (),
             asked=asked,
+            layered=_layered(read),
         )  # fmt: skip
 
     def own_meter(
@@ -181,6 +185,18 @@ def _route(method: str, path: str) -> Route:
     if method == "GET" and (last == "models" or "/models/" in path):
         return _MODELS
     return _OTHER
+
+
+def _layered(read: _Body) -> Layered:
+    if read.messages:
+        return cohere_layers(read.messages, read.tools, read.documents)
+    if read.message:
+        return message_layers(
+            read.message, read.chat_history, read.preamble, read.documents, read.tools
+        )
+    if read.query:
+        return rerank_layers(read.query, read.documents)
+    return plain_layers(read.prompt, read.text, read.texts, read.inputs)
 
 
 def _units(documents: Raw) -> int:

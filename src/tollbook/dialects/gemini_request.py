@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts, Route
+from tollbook.dialects.gemini_layers import gemini_layers, interaction_layers
 from tollbook.dialects.gemini_paths import IMAGE, INTERACTIONS
+from tollbook.dialects.openai_layers import plain_layers
 from tollbook.dialects.request_body import (
     BodyReader,
     any_of,
@@ -16,9 +18,11 @@ from tollbook.dialects.request_body import (
     as_model,
     text_length,
 )
+from tollbook.dialects.request_layers import UNKNOWN
 from tollbook.dialects.request_owners import Owners, claims_from_body
 
 if TYPE_CHECKING:
+    from tollbook.dialects.request_layers import Layered
     from tollbook.identity.claims import Claims
 
 
@@ -38,6 +42,9 @@ class _Body(Struct, gc=False):
     system_instruction: Raw = Raw()
     systemInstruction: Raw = Raw()  # noqa: N815
     tools: Raw = Raw()
+    cachedContent: Raw = Raw()  # noqa: N815
+    cached_content: Raw = Raw()
+    previous_interaction_id: Raw = Raw()
 
 
 _read = BodyReader(_Body, {"model": str, "stream": bool}).read
@@ -71,7 +78,21 @@ def read_gemini_request(route: Route, body: bytes, *, user_is: str) -> RequestFa
         ),
         claims=claims,
         asked=_asked(read.parameters) if route.operation == IMAGE else None,
+        layered=_layered(route.operation, read),
     )  # fmt: skip
+
+
+def _layered(operation: str, read: _Body) -> Layered:
+    """Return the sections; unknown where a part of the prompt is kept by the provider."""
+    if read.cachedContent or read.cached_content or read.previous_interaction_id:
+        return UNKNOWN
+    system = read.systemInstruction or read.system_instruction
+    if operation == INTERACTIONS:
+        return interaction_layers(read.input, system, read.tools)
+    if read.contents:
+        config = read.generationConfig or read.generation_config
+        return gemini_layers(read.contents, system, read.tools, config)
+    return plain_layers(read.content, read.requests, read.instances)
 
 
 def _limit(config: Raw) -> int | None:

@@ -26,8 +26,10 @@ from tollbook.dialects.http_head import (
     response_header,
 )
 from tollbook.dialects.ndjson import NDJSON_TYPES, is_ndjson
+from tollbook.dialects.ollama_layers import generate_layers
 from tollbook.dialects.ollama_usage import OllamaStreamMeter, read_ollama_answer, read_ollama_usage
 from tollbook.dialects.openai import OpenAI
+from tollbook.dialects.openai_layers import chat_layers, plain_layers
 from tollbook.dialects.plain_meter import PlainMeter, SilentMeter
 from tollbook.dialects.request_body import (
     BodyReader,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tollbook.dialects.base import Dialect
+    from tollbook.dialects.request_layers import Layered
 
 _METERED: Final = {
     "/api/chat": Route("chat", Metering.METERED, inspects_body=True),
@@ -63,6 +66,9 @@ class _Body(Struct, gc=False):
     system: Raw = Raw()
     input: Raw = Raw()
     tools: Raw = Raw()
+    format: Raw = Raw()
+    context: Raw = Raw()
+    images: Raw = Raw()
 
 
 _read = BodyReader(_Body, {"model": str, "stream": bool}).read
@@ -109,6 +115,7 @@ class Ollama(HostingDialect):
             input_chars=text_length(
                 (read.messages, read.prompt, read.suffix, read.system, read.input, read.tools)
             ),
+            layered=_layered(read),
         )
 
     def own_meter(
@@ -136,6 +143,14 @@ class Ollama(HostingDialect):
     def measure_own(self, call: Call) -> Measured:
         """Turn the raw usage of a call into disjoint kinds, or estimate it."""
         return measure_with(read_ollama_usage, call)
+
+
+def _layered(read: _Body) -> Layered:
+    if read.messages:
+        return chat_layers(read.messages, read.tools, Raw(), read.format)
+    if read.input:
+        return plain_layers(read.input)
+    return generate_layers(read.system, read.context, read.prompt, read.suffix, read.images)
 
 
 @lru_cache(maxsize=1024)

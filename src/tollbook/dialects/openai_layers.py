@@ -12,13 +12,14 @@ from tollbook.dialects.chat_layers import (
     DEFINITIONS,
     PROMPT,
     USER_INPUT,
+    add_conversation,
     add_turns,
     read_turns,
 )
 from tollbook.dialects.layer_weights import MESSAGE
 from tollbook.dialects.part_layers import RETRIEVED, add_content
 from tollbook.dialects.plain_chat import plain_sections
-from tollbook.dialects.request_layers import Runs, raw_bytes
+from tollbook.dialects.request_layers import Runs, layered, raw_bytes
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -60,7 +61,7 @@ def chat_layers(messages: Raw, tools: Raw, functions: Raw, response_format: Raw)
     if not (tools or functions or response_format):
         plain = plain_sections(bytes(messages))
         if plain is not None:
-            return plain
+            return layered(*plain)
     runs = Runs()
     if response_format:
         add_schema(runs, response_format)
@@ -68,7 +69,7 @@ def chat_layers(messages: Raw, tools: Raw, functions: Raw, response_format: Raw)
         add_definitions(runs, tools)
     if functions:
         add_definitions(runs, functions)
-    add_turns(runs, read_turns(messages))
+    add_conversation(runs, messages, has_tools=True)
     return runs.done()
 
 
@@ -88,9 +89,11 @@ def responses_layers(given: Raw, instructions: Raw, tools: Raw, text: Raw) -> La
     return runs.done()
 
 
-def plain_layers(*texts: Raw) -> Layered:
-    """Return the sections of a completion or of embeddings: all is what the user gives."""
+def plain_layers(*texts: Raw, prompt: Raw | None = None) -> Layered:
+    """Return the sections of a completion or of embeddings: what the user gives."""
     runs = Runs()
+    if prompt:
+        add_prompt(runs, prompt)
     for raw in texts:
         add_text(runs, USER_INPUT, raw)
     return runs.done()

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts
 from tollbook.dialects.multipart import is_form, read_form
+from tollbook.dialects.openai_layers import plain_layers
 from tollbook.dialects.openai_paths import IMAGE, SPEECH
 from tollbook.dialects.request_body import (
     BodyReader,
@@ -75,6 +76,7 @@ def read_media_request(route: Route, body: bytes, user_is: str) -> RequestFacts:
         model=as_model(read.model) or _default_model(route),
         is_stream=read.stream is True or read.stream_format == "sse",
         input_chars=text_length((read.input, read.prompt, read.instructions)),
+        layered=plain_layers(read.input, read.prompt, prompt=read.instructions),
         claims=claims_from_body(owners, user_is),
         asked=asked,
     )

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Raw
 
 from tollbook.dialects.layer_media import (
+    IMAGE,
     data_weight,
     document_weight,
     image_weight,
@@ -119,37 +120,41 @@ def add_content(runs: Runs, section: int, raw: Raw, depth: int = 0) -> None:
 def _add_typed(runs: Runs, section: int, part: Part, depth: int) -> None:
     """Add a part of OpenAI's, Anthropic's or Cohere's API."""
     kind = part.type
-    if kind in _IMAGES:
-        shown = bytes(part.image_url or part.source or part.detail)
-        low = bytes(part.detail)
-        runs.add_weight(section, image_weight(low or shown))
-        return
-    if kind in _SOUNDS:
-        runs.add_weight(section, sound_weight(bytes(part.input_audio)))
-        return
-    if kind in _FILES:
-        runs.add_weight(section, document_weight(bytes(part.file or part.file_data)))
+    media = _media_weight(kind, part)
+    if media:
+        runs.add_weight(section, media)
         return
     is_tool = kind.endswith(("tool_use", "tool_result"))
     section = _BY_TYPE.get(kind, RESULTS if is_tool else section)
+    texts: tuple[Raw, ...] = (
+        part.title, part.context, part.text, part.refusal, part.thinking, part.document,
+    )  # fmt: skip
     if is_tool:
         runs.add_weight(section, CALL)
-    for raw in (part.title, part.context, part.text, part.refusal, part.thinking):
+        texts = (part.name, part.input, part.arguments, part.text)
+    for raw in texts:
         if raw:
-            runs.add(section, bytes(raw))
-    for raw in (part.name, part.input, part.arguments):
-        if raw and is_tool:
             runs.add(section, bytes(raw))
     if part.content:
         add_content(runs, section, part.content, depth)
-    if part.document:
-        runs.add(section, bytes(part.document))
     if part.source:
         source = bytes(part.source)
         if kind == "document":
             runs.add_weight(section, document_weight(source))
         else:
             runs.add(section, source)
+
+
+def _media_weight(kind: str, part: Part) -> int:
+    """Return the weight of a picture, a recording or a file; 0 for what is none."""
+    if kind in _IMAGES:
+        shown = part.detail or part.image_url or part.source
+        return image_weight(bytes(shown))
+    if kind in _SOUNDS:
+        return sound_weight(bytes(part.input_audio))
+    if kind in _FILES:
+        return document_weight(bytes(part.file or part.file_data))
+    return 0
 
 
 def _add_keyed(runs: Runs, section: int, part: Part, depth: int) -> None:
@@ -167,20 +172,21 @@ def _add_keyed(runs: Runs, section: int, part: Part, depth: int) -> None:
         _add_tool_result(runs, part.toolResult, depth)
     if part.searchResult:
         runs.add(RETRIEVED, bytes(part.searchResult))
-    if part.document:
-        runs.add_weight(RETRIEVED, document_weight(bytes(part.document)))
-    if part.image:
-        runs.add_weight(section, image_weight(b""))
-    if part.video:
-        runs.add_weight(section, video_weight(bytes(part.video)))
-    if part.audio:
-        runs.add_weight(section, sound_weight(bytes(part.audio)))
-    data = part.inlineData or part.inline_data
-    if data:
-        runs.add_weight(section, data_weight(bytes(data)))
-    data = part.fileData or part.file_data
-    if data:
-        runs.add_weight(RETRIEVED, data_weight(bytes(data)))
+    for raw, where, weight_of in (
+        (part.document, RETRIEVED, document_weight),
+        (part.image, section, _picture),
+        (part.video, section, video_weight),
+        (part.audio, section, sound_weight),
+        (part.inlineData or part.inline_data, section, data_weight),
+        (part.fileData or part.file_data, RETRIEVED, data_weight),
+    ):
+        if raw:
+            runs.add_weight(where, weight_of(bytes(raw)))
+
+
+def _picture(raw: bytes) -> int:
+    del raw
+    return IMAGE
 
 
 def _add_tool_result(runs: Runs, raw: Raw, depth: int) -> None:

@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from tollbook.dialects.layer_weights import MESSAGE, weigh
 from tollbook.dialects.request_body import DECODE_ERRORS
-from tollbook.dialects.request_layers import Layered, fingerprint
 from tollbook.layers import Section
 
 if TYPE_CHECKING:
@@ -32,6 +31,10 @@ _ROLE: Final = b'"role"'
 _PLAIN_ROLES: Final = (b"user", b"assi")
 
 
+Plain = tuple[list[int], bytes]
+"""Section, weight, section, ...; and the text of the system messages at the start."""
+
+
 class PlainMessage(Struct, gc=False, forbid_unknown_fields=True):
     """The only members and types that a plain message has."""
 
@@ -42,17 +45,22 @@ class PlainMessage(Struct, gc=False, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(list[PlainMessage]).decode
 
 
-def plain_sections(messages: bytes) -> Layered | None:
-    """Return the sections of a plain conversation (the bytes of its list), None for any other."""
+def plain_sections(messages: bytes, *, has_tools: bool = False) -> Plain | None:
+    """Return the sections of a plain conversation (the bytes of its list), None for any other.
+
+    Args:
+        messages: a JSON list.
+        has_tools: there may be calls of tools somewhere, so that every message is read.
+    """
     try:
-        if len(messages) <= _LONG_BYTES:
+        if has_tools or len(messages) <= _LONG_BYTES:
             return _short(_decode(messages))
         return _long(messages)
     except DECODE_ERRORS:
         return None
 
 
-def _short(found: Sequence[PlainMessage]) -> Layered | None:
+def _short(found: Sequence[PlainMessage]) -> Plain | None:
     count = len(found)
     roles = [each.role for each in found]
     first = 0
@@ -64,7 +72,7 @@ def _short(found: Sequence[PlainMessage]) -> Layered | None:
     if last == count or (first and _PROMPTS & set(roles[first:])):
         return None  # begun for the assistant, or instructions in between
     runs: list[int] = []
-    text = ""
+    prefix = b""
     if first:
         text = found[0].content if first == 1 else "\n".join([one.content for one in found[:first]])
         prefix = text.encode()
@@ -76,12 +84,10 @@ def _short(found: Sequence[PlainMessage]) -> Layered | None:
     if count - last > 1:
         said = "".join([one.content for one in found[last:]])
     runs += (_USER, weigh(said.encode()) + MESSAGE * (count - last))
-    if not first:
-        return Layered(tuple(runs))
-    return Layered(tuple(runs), fingerprint(prefix), len(prefix))
+    return runs, prefix
 
 
-def _long(messages: bytes) -> Layered | None:
+def _long(messages: bytes) -> Plain | None:
     """Read the first message and the last two, and look at some between them.
 
     That pieces were cut out where messages begin and end is sure, since they can be decoded: inside
@@ -106,10 +112,10 @@ def _long(messages: bytes) -> Layered | None:
     prefix = head[0].content.encode()
     between = weigh(messages[end:start]) + weigh(tail[0].content.encode()) + MESSAGE
     said = weigh(tail[1].content.encode()) + MESSAGE
+    first = weigh(prefix) + MESSAGE
     if head[0].role in _PROMPTS:
-        runs = (_PROMPT, weigh(prefix) + MESSAGE, _HISTORY, between, _USER, said)
-        return Layered(runs, fingerprint(prefix), len(prefix))
-    return Layered((_HISTORY, between + weigh(prefix) + MESSAGE, _USER, said))
+        return [_PROMPT, first, _HISTORY, between, _USER, said], prefix
+    return [_HISTORY, first + between, _USER, said], b""
 
 
 _PROMPTS: Final = frozenset({"system", "developer"})

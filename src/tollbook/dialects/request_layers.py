@@ -10,6 +10,8 @@ from msgspec import Struct
 from tollbook.dialects.layer_weights import weigh
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from msgspec import Raw
 
 RUNS_MAX: Final = 64
@@ -69,6 +71,13 @@ class Runs:
             self._section = section
         self._extra += weight
 
+    def append(self, other: Runs, instead: Mapping[int, int]) -> None:
+        """Add the sections of another collection, some of them as another section."""
+        layers = other.done().layers or ()
+        for at in range(0, len(layers), 2):
+            section = layers[at]
+            self.add_weight(instead.get(section, section), layers[at + 1])
+
     def add_share(self, section: int, text: bytes, percent: int) -> None:
         """Add JSON text of which the provider writes so much into the prompt."""
         self.add_weight(section, max(1, weigh(text) * percent // 100))
@@ -83,20 +92,28 @@ class Runs:
         self._pieces = []
         self._extra = 0
 
+    def extend(self, runs: Sequence[int]) -> None:
+        """Add sections with their weights."""
+        for at in range(0, len(runs), 2):
+            self.add_weight(runs[at], runs[at + 1])
+
     def done(self) -> Layered:
         """Return what was found."""
         if self._pieces or self._extra:
             self._end()
-        runs = self._runs
-        if not runs:
-            return UNKNOWN
-        if len(runs) > 2 * RUNS_MAX:
-            runs = merged(runs)
         prefix = self.prefix
-        if not prefix:
-            return Layered(tuple(runs))
-        whole = prefix[0] if len(prefix) == 1 else b"".join(prefix)
-        return Layered(tuple(runs), fingerprint(whole), len(whole))
+        return layered(self._runs, prefix[0] if len(prefix) == 1 else b"".join(prefix))
+
+
+def layered(runs: list[int], prefix: bytes) -> Layered:
+    """Return sections and the fingerprint of the texts at the start."""
+    if not runs:
+        return UNKNOWN
+    if len(runs) > 2 * RUNS_MAX:
+        runs = merged(runs)
+    if not prefix:
+        return Layered(tuple(runs))
+    return Layered(tuple(runs), fingerprint(prefix), len(prefix))
 
 
 def fingerprint(prefix: bytes) -> str:
