@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from tollbook.sdk.harness import dropped, faults
 from tollbook.sdk.harness.gateway import goes_through, rerouted
-from tollbook.sdk.harness.missing import MissingTenantError
 from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin
+from tollbook.sdk.missing import MissingTenantError
 from tollbook.sdk.runtime import runtime
 
 if TYPE_CHECKING:

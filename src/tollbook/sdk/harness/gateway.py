@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from opentelemetry import trace
-
-from tollbook.call import IDENTITY_FIELDS
-from tollbook.identity.names import BAGGAGE_KEYS
-from tollbook.sdk.context import BAGGAGE_NAMES, current
+from tollbook.identity.write_baggage import write_baggage
+from tollbook.sdk.context import current
 from tollbook.sdk.harness import faults
-from tollbook.sdk.harness.missing import call_site_of
+from tollbook.sdk.missing import check
 from tollbook.sdk.runtime import runtime
+from tollbook.sdk.spans import current_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
     from tollbook.sdk.harness.targets import Target, Targets
     from tollbook.sdk.runtime import Runtime
 
-_BAGGAGE_SAFE: Final = "!#$&'()*+-./:<=>?@[]^_`{|}~"
-"""W3C Baggage section 3.3.1.2, baggage-octet, without the percent sign."""
-_get_span = trace.get_current_span
+_CALL_SITE: Final = "x-tollbook-tag-call_site"
 
 
 class Rerouted(NamedTuple):
@@ -75,7 +71,7 @@ def rerouted(
         path = given.path.removeprefix(target.base_path)
         url = f"{gateway}/{target.provider}{path}" + (f"?{given.query}" if given.query else "")
     known = current()
-    site = call_site_of(known) if known.tenant_id is None else None
+    site = check(known) if known.tenant_id is None else None
     sets = [("host", own.netloc.rpartition("@")[2])]
     sets += _identity_headers(known, headers, site)
     drops = {"host", "baggage"}
@@ -93,31 +89,19 @@ def rerouted(
 def _identity_headers(
     known: Identity, headers: Iterable[tuple[str, str]], site: str | None
 ) -> list[tuple[str, str]]:
-    """Return ``baggage``, ``traceparent``, and a header for each tag."""
-    members = []
-    for field in IDENTITY_FIELDS:
-        value = getattr(known, field)
-        if value is not None:
-            members.append(f"{BAGGAGE_NAMES[field]}={quote(value, safe=_BAGGAGE_SAFE)}")
-    has_trace = False
+    """Return ``baggage``, ``traceparent``, and a header for what baggage cannot say."""
+    others, has_trace = [], False
     for name, value in headers:
         if name == "baggage":
-            # What others put there stays, but for what we know better.
-            members += [
-                member
-                for member in value.split(",")
-                if member.partition("=")[0].strip() not in BAGGAGE_KEYS
-            ]
+            others.append(value)
         elif name == "traceparent":
             has_trace = True
-    found = [("baggage", ",".join(members))] if members else []
-    for tag, text in known.tags.items():
-        if tag.isascii() and not set(tag) & set(" :/"):
-            found.append((f"x-tollbook-tag-{tag}", text))
+    # What others put there stays, but for what is known better here.
+    baggage = write_baggage(known, ",".join(others))
+    found = [("baggage", baggage)] if baggage else []
     if site is not None:
-        found.append(("x-tollbook-tag-call_site", site))
-    span = _get_span().get_span_context()
-    if span.is_valid and not has_trace:
-        flags = f"{int(span.trace_flags):02x}"
-        found.append(("traceparent", f"00-{span.trace_id:032x}-{span.span_id:016x}-{flags}"))
+        found.append((_CALL_SITE, site))
+    span = current_span()
+    if span is not None and not has_trace:
+        found.append(("traceparent", f"00-{span.trace_id}-{span.span_id}-01"))
     return found

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from opentelemetry import trace
-
 from tollbook import clock, ids
 from tollbook.call import CallOpened, Metering, Observer
 from tollbook.dialects.base import NativeTags, RequestFacts
 from tollbook.identity.headers import claims_from_headers
 from tollbook.sdk.context import current
 from tollbook.sdk.harness import faults
-from tollbook.sdk.harness.missing import MissingTenantError, call_site_of
 from tollbook.sdk.harness.owner import owner_of
 from tollbook.sdk.harness.watched import Watched
+from tollbook.sdk.missing import MissingTenantError, check
+from tollbook.sdk.spans import current_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +30,8 @@ _NO_FACTS: Final = RequestFacts(b"")
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """Largest body that is read; a larger one passes and is estimated."""
 _MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
+_IDEMPOTENCY_KEY: Final = b"idempotency-key"
 _OWN_PREFIX: Final = b"x-tollbook-"
-_get_span = trace.get_current_span
 
 
 class Sending(NamedTuple):
@@ -81,22 +80,23 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
             user_is="user",
         )
     claims = facts.claims
+    names = [name for name, _ in headers]
+    if _OWN_PREFIX in b" ".join(names):
+        claims = (*claims_from_headers(headers), *claims)
     idempotency_key = None
-    for name, value in headers:
-        if name.startswith(_OWN_PREFIX):
-            claims = (*claims_from_headers(headers), *facts.claims)
-            break
-        if name == b"idempotency-key" and len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES:
+    if _IDEMPOTENCY_KEY in names:
+        value = headers[names.index(_IDEMPOTENCY_KEY)][1]
+        if len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES:
             idempotency_key = value.decode("latin-1")
     known = current()
     owner = owner_of(known, claims, runtime.environment)
-    call_site = call_site_of(owner) if owner.tenant_id is None else None
+    call_site = check(owner) if owner.tenant_id is None else None
     sink = options.sink or runtime.sink
     if sink is None:
         return None
     if options.tags and facts is not _NO_FACTS:
         facts = _tagged(facts, target, route, owner)
-    span = _get_span().get_span_context()
+    parent = current_span()
     now_ns = clock.unix_ns()
     call_id = ids.new_id(now_ns)
     layered = facts.layered
@@ -114,8 +114,8 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         is_stream=facts.is_stream if route.is_stream is None else route.is_stream,
         attempt=dialect.attempt(headers),
         idempotency_key=idempotency_key,
-        trace_id=f"{span.trace_id:032x}" if span.is_valid else None,
-        parent_span_id=f"{span.span_id:016x}" if span.is_valid else None,
+        trace_id=None if parent is None else parent.trace_id,
+        parent_span_id=None if parent is None else parent.span_id,
         request_bytes=len(body) if body else 0,
         input_chars=facts.input_chars,
         max_output_tokens=facts.max_output_tokens,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tollbook.call import Metering
 from tollbook.sdk.harness import dropped, faults
 from tollbook.sdk.harness.gateway import goes_through, rerouted
-from tollbook.sdk.harness.missing import MissingTenantError
 from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin
+from tollbook.sdk.missing import MissingTenantError
 from tollbook.sdk.runtime import runtime
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tollbook.sdk.harness.targets import Target, Targets
     from tollbook.sdk.harness.watched import Watched
 
-_IDENTITY: Final = "identity"
+_PLAIN: Final = (b"Accept-Encoding", b"accept-encoding", b"identity")
 _METERED: Final = Metering.METERED
 
 
@@ -101,10 +101,8 @@ def _is_call(target: Target, request: Any) -> bool:
 
 
 def _watched(request: Any, target: Target, options: Options) -> Watched | None:
-    url = request.url
-    headers = [(name.lower(), value) for name, value in request.headers.raw]
-    raw_path = url.raw_path
-    path, _, query = raw_path.partition(b"?")
+    headers = _pairs(request.headers)
+    path, _, query = request.url.raw_path.partition(b"?")
     body = getattr(request, "_content", None)
     if body is not None and len(body) > MAX_BODY_BYTES:
         body = None
@@ -112,11 +110,34 @@ def _watched(request: Any, target: Target, options: Options) -> Watched | None:
     watched = begin(sending, target, options, runtime())
     if watched is None:
         return None
-    request.headers["accept-encoding"] = _IDENTITY
+    _ask_for_plain(request.headers)
     sent = watched.facts.body
     if sent and body is not None and sent is not body and sent != body:
         _replace_body(request, sent)
     return watched
+
+
+def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
+    """Return header fields with their names in lower case."""
+    try:
+        # What both libraries hold: name as given, in lower case, value. Their public attributes
+        # make it anew, which takes a third of all that the harness may.
+        return [(name, value) for _, name, value in headers._list]  # noqa: SLF001 -- see above
+    except (AttributeError, ValueError):
+        return [(name.lower(), value) for name, value in headers.raw]
+
+
+def _ask_for_plain(headers: Any) -> None:
+    """Ask for an answer that is not compressed, since what passes here is what was sent."""
+    try:
+        found = headers._list  # noqa: SLF001 -- as above
+        for at, field in enumerate(found):
+            if field[1] == b"accept-encoding":
+                found[at] = _PLAIN
+                return
+    except (AttributeError, IndexError):
+        pass
+    headers["accept-encoding"] = "identity"
 
 
 def _replace_body(request: Any, body: bytes) -> None:
@@ -130,7 +151,7 @@ def _replace_body(request: Any, body: bytes) -> None:
 def _shown(watched: Watched, response: Any, stream_type: Any) -> Any:
     """Return the response, whose body the call sees passing."""
     try:
-        head = {name.lower(): value for name, value in response.headers.raw}
+        head = dict(_pairs(response.headers))
         watched.is_http_1 = response.extensions.get("http_version", b"HTTP/1.1") != b"HTTP/2"
         watched.response(response.status_code, head)
         if watched.is_event_stream:
