@@ -27,7 +27,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.connection = duckdb.connect(":memory:", config={"threads": 1})
-        for statement in MIGRATIONS[0]:
+        for statement in itertools.chain.from_iterable(MIGRATIONS):
             self.connection.execute(statement.replace(" at TIMESTAMP", ' "at" TIMESTAMP'))
         self.reader = DuckdbReader(self.connection)
         self._next_id = itertools.count(1)

@@ -20,13 +20,15 @@ _ENTRIES = (
     "entry_id", "batch_id", "kind", "part", "replaces", "tenant_id", "cost_usd", "price_card_id",
     "booked_at", "reason",
 )  # fmt: skip
+_SECTIONS = ("section", "layer", "weight", "tokens", "kinds")
+_NOTHING = "0.000000000000"
 _NARROW = ("batch_id", "part", "booked_at", "tenant_id")
 """What a narrow terminal does without, the first first."""
 _WHAT = (
     "provider", "operation", "model_requested", "model_actual", "service_tier", "region", "route",
     "status", "http_status", "error_type", "attempt", "operation_id", "retry_of", "fallback_from",
     "cached_from", "provider_batch_id", "custom_id", "asked", "metering", "provider_response_id",
-    "provider_request_id", "trace_id",
+    "provider_request_id", "trace_id", "span_id", "observer", "observed_by", "call_site",
 )  # fmt: skip
 
 
@@ -62,6 +64,7 @@ def _tell(answer: dict[str, Any]) -> None:
         click.echo(f"  duration: {duration_ns // 1_000_000:,} ms")
     _tell_identity(answer)
     _tell_usage(answer)
+    _tell_layers(answer["layers"])
     _tell_price(answer)
     click.echo("\nEntries")
     print_table(answer["entries"], _ENTRIES, optional=_NARROW)
@@ -122,6 +125,26 @@ def _tell_usage(answer: dict[str, Any]) -> None:
         click.echo(f"  {cell('', answer['usage_late'])}")
     for problem in answer["usage_problems"]:
         click.echo(f"  problem: {cell('', problem)}")
+
+
+def _tell_layers(layers: dict[str, Any] | None) -> None:
+    if layers is None:
+        return
+    click.echo("\nLayers")
+    if layers["sections"]:
+        rows = [
+            one | {"kinds": ", ".join(f"{n:,} {kind}" for kind, n in one["kinds"].items())}
+            for one in layers["sections"]
+        ]
+        print_table(rows, _SECTIONS, optional=("kinds", "weight"))
+    for name, layer in layers["layers"].items():
+        if layer["tokens"] or layer["cost_usd"] not in (None, _NOTHING):
+            tokens = "unknown" if layer["tokens"] is None else f"{layer['tokens']:,}"
+            click.echo(f"  {name}: {tokens} tokens, {money(layer['cost_usd'])} USD")
+    if layers["prefix_hash"] is not None:
+        chars = layers["prefix_chars"] or 0
+        click.echo(f"  stable start: {chars:,} characters, {cell('', layers['prefix_hash'])}")
+    click.echo(f"  {layers['rule']}")
 
 
 def _tell_price(answer: dict[str, Any]) -> None:

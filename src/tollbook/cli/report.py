@@ -101,6 +101,30 @@ report.add_command(run)
 report.add_command(runs)
 
 
+@report.command()
+@click.option("--by", metavar="NAMES", help="Dimensions as in report spend.")
+@range_options
+@click.option("--order", metavar="NAMES", help="As in report spend, with LAYER_layer_cost_usd.")
+@click.option("--limit", metavar="N", help=_QUESTION_HELP["limit"])
+@click.option("--booked-before", metavar="TIME", help=_QUESTION_HELP["booked"])
+@click.option("--wait", is_flag=True, help=_QUESTION_HELP["wait"])
+@format_option
+@place_options
+def layers(
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
+    wait: bool,  # noqa: FBT001 -- a command-line flag
+    **question: Any,
+) -> None:
+    """Split what was spent by layer of the request.
+
+    Layers: prompt (instructions), tool (definitions, calls and results), context (retrieved,
+    remembered, earlier turns), user (what the user says now), response, and what is not split.
+    """
+    _answer("layers", question, output_format, config_path, data_dir, wait=wait)
+
+
 def _answer(
     name: str,
     question: dict[str, Any],
@@ -120,7 +144,7 @@ def _answer(
         answer = source.ask(name, pairs_of(question))
     columns = _ROLLUP_COLUMNS if name == "rollup" else None
     # Without groups the one row is the total.
-    has_totals = name == "rollup" or bool(answer["query"]["by"])
+    has_totals = name in ("rollup", "layers") or bool(answer["query"]["by"])
     write_rows(answer, chosen, columns=columns, has_totals=has_totals, optional=_NARROW)
     if name == "rollup" and chosen == "table":
         click.echo("Reconciled dollars and invoice difference: unknown, no statement imported.")

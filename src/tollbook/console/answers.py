@@ -18,6 +18,7 @@ from tollbook.reports.calls import (
     run_calls,
 )
 from tollbook.reports.explain import Explanation, explain_call
+from tollbook.reports.layers import LayersReport, layers_query, run_layers
 from tollbook.reports.params import from_pairs
 from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
 from tollbook.reports.runs import RunReport, report_run, run_query
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tollbook.reports.params import Pairs
     from tollbook.reports.reader import Reader
 
-READS: Final = ("spend", "rollup", "calls", "tail", "batches", "runs")
+READS: Final = ("spend", "rollup", "calls", "tail", "batches", "runs", "layers")
 
 
 class Answers:
@@ -52,6 +53,10 @@ class Answers:
     def rollup(self, pairs: Pairs) -> RollupReport:
         """Answer the monthly billing rollup; raises as :meth:`spend`."""
         return run_rollup(self.reader, rollup_query(pairs, clock.utc_now()))
+
+    def layers(self, pairs: Pairs) -> LayersReport:
+        """Answer what the layers of requests cost; raises as :meth:`spend`."""
+        return run_layers(self.reader, layers_query(pairs, clock.utc_now()))
 
     def calls(self, pairs: Pairs) -> CallsReport:
         """Answer with a page of calls; raises as :meth:`spend`."""

@@ -21,6 +21,7 @@ from tollbook.console.problems import HANDLERS
 from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.layers import LayersReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.runs import RunReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.runs_list import RunsReport  # noqa: TC001 -- in handlers, read at run time
@@ -131,6 +132,17 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, where, order, limit, booked_before, format
         return table(request, answers.rollup(read_pairs(request)))
 
+    @get("/layers", sync_to_thread=True)
+    def layers(
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, by: _Text = None,
+        where: _Texts = None, order: _Text = None, limit: _Text = None,
+        booked_before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+    ) -> Response[LayersReport]:  # fmt: skip
+        """Return tokens and cost by layer: prompt, tool, context, user, response, unsplit."""
+        del since, until, period, tz, by, where, order, limit, booked_before, format
+        return table(request, answers.layers(read_pairs(request)))
+
     @get("/calls", sync_to_thread=True)
     def calls(
         request: _Asked, since: _Text = None, until: _Text = None,
@@ -187,7 +199,7 @@ def _reads(answers: Answers) -> Router:
         report = answers.run(wanted.removesuffix(_CSV), read_pairs(request))
         return table(request, report, is_csv=wanted.endswith(_CSV))
 
-    handlers = [spend, rollup, calls, batches, tail, explain, runs, run]
+    handlers = [spend, rollup, layers, calls, batches, tail, explain, runs, run]
     return Router("/api/v1", route_handlers=handlers, tags=["reports"])
 
 

@@ -8,12 +8,13 @@ the groups.
 from __future__ import annotations
 
 from functools import reduce
-from operator import or_
+from operator import add, or_
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.reports import dimensions, measures
 from tollbook.reports.dimensions import TIMES
 from tollbook.reports.table import bucket, dimension, entries, in_range, matching
+from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 GROUP: Final = 0
 OTHER: Final = 1
 STATE: Final = 2
+_UNSPLIT_TOKENS: Final = f"{measures.UNSPLIT}_layer_tokens"
+_UNSPLIT_COST: Final = f"{measures.UNSPLIT}_layer_cost_usd"
 STATES: Final = ("unattributed", "price_state", "usage_source", "status")
 """Columns of a STATE row: whether the tenant is unknown, then as in ``entries``."""
 
@@ -73,13 +76,23 @@ def _rows(query: SpendQuery, table: Any) -> Any:
 
 
 def _sums(query: SpendQuery, rows: Any) -> dict[str, Any]:
-    sums = {name: rows[name].sum() for name in measures.base_columns(query.measures)}
+    sums = {name: _column(rows, name).sum() for name in measures.base_columns(query.measures)}
     sums[measures.KNOWN_CALLS] = rows.calls.sum(where=rows.cost_usd.notnull())
     if measures.ERRORS in query.measures:
         sums[measures.ERRORS] = rows.calls.sum(where=rows.status == "error")
     if measures.OPERATIONS in query.measures:
         sums[measures.OPERATIONS] = rows.calls.sum(where=rows.retry_of.isnull())
     return sums
+
+
+def _column(rows: Any, name: str) -> Any:
+    """Return a column of entries; those booked before there were layers are all unsplit."""
+    if name == _UNSPLIT_COST:
+        return rows[name].fill_null(rows.cost_usd)
+    if name == _UNSPLIT_TOKENS:
+        tokens = reduce(add, (rows[kind] for kind in TOKEN_KINDS))
+        return rows[name].fill_null(tokens)
+    return rows[name]
 
 
 def _states(query: SpendQuery, rows: Any) -> Any:

@@ -16,6 +16,7 @@ from tollbook.money import pico_from_usd, usd_text
 from tollbook.prices.explain import CardSummary, ExplainLine, describe, explain
 from tollbook.reports.calls import plain
 from tollbook.reports.errors import CallNotFoundError
+from tollbook.reports.explain_layers import LayerLines, explain_layers
 from tollbook.reports.spend import CURRENCY
 from tollbook.reports.words import kind_words
 from tollbook.usage import INPUT_KINDS, KINDS, OUTPUT_KINDS, Kinds
@@ -36,7 +37,8 @@ _WHAT: Final = (
     "model_actual", "service_tier", "region", "route", "operation_id", "retry_of", "fallback_from",
     "cached_from", "provider_batch_id", "custom_id", "asked", "is_stream", "status", "http_status",
     "error_type", "attempt",
-    "provider_request_id", "provider_response_id", "idempotency_key", "trace_id", "parent_span_id",
+    "provider_request_id", "provider_response_id", "idempotency_key", "trace_id", "span_id",
+    "parent_span_id", "observer", "observed_by", "call_site",
     "request_bytes", "response_bytes", "input_chars", "output_chars", "output_events",
     "max_output_tokens", "usage_complete", "is_billable",
 )  # fmt: skip
@@ -127,6 +129,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     kinds: dict[str, KindCount] | None
     input_tokens: int | None
     output_tokens: int | None
+    layers: LayerLines | None
+    """Tokens and cost by layer of the request, the parts below left out; None: not split."""
     price: Price
     parts: list[PartLine]
     """What the kinds and the price above leave out, since it is priced for itself."""
@@ -186,6 +190,7 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         kinds=_kind_counts(now, kinds),
         input_tokens=_total(kinds, INPUT_KINDS),
         output_tokens=_total(kinds, OUTPUT_KINDS),
+        layers=explain_layers(now, kinds),
         price=whole,
         parts=parts,
         reported_cost_usd=plain(now["reported_cost_usd"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
 from tollbook.usage import INPUT_KINDS, KINDS, OUTPUT_KINDS
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ TOKEN_SUMS: Final = MappingProxyType(
 COMPONENTS: Final = MappingProxyType({f"{kind}_cost_usd": kind for kind in KINDS})
 """Cost of one kind; the components of a call add up to its cost."""
 
-NAMES: Final = (CALLS, OPERATIONS, ERRORS, *TOKEN_SUMS, COST, *FIGURES, *COMPONENTS)
+UNSPLIT: Final = "unsplit"
+LAYERS: Final = (*LAYER_TOKENS, *LAYER_COSTS)
+"""Tokens and cost by layer of the request. Those of a call add up to its tokens and its cost: what
+was booked before requests were split stands among the unsplit."""
+
+NAMES: Final = (
+    CALLS, OPERATIONS, ERRORS, *TOKEN_SUMS, COST, *FIGURES, *COMPONENTS, *LAYERS,
+)  # fmt: skip
 DEFAULT: Final = (
     CALLS,
     "input_tokens",
@@ -49,7 +57,7 @@ DEFAULT: Final = (
 
 def is_money(name: str) -> bool:
     """Whether a measure is an amount of dollars."""
-    return name == COST or name in COMPONENTS or name in FIGURES
+    return name == COST or name in COMPONENTS or name in FIGURES or name in LAYER_COSTS
 
 
 def base_columns(measures: Sequence[str]) -> tuple[str, ...]:
@@ -58,7 +66,7 @@ def base_columns(measures: Sequence[str]) -> tuple[str, ...]:
     for name in measures:
         if name in TOKEN_SUMS:
             needed.update(TOKEN_SUMS[name])
-        elif name in COMPONENTS or name in FIGURES:
+        elif name in COMPONENTS or name in FIGURES or name in LAYERS:
             needed.add(name)
-    order = (CALLS, *KINDS, COST, *FIGURES, *COMPONENTS)
+    order = (CALLS, *KINDS, COST, *FIGURES, *COMPONENTS, *LAYERS)
     return tuple(column for column in order if column in needed)

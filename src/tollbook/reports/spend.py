@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports import measures
 from tollbook.reports.build import (
@@ -171,7 +172,7 @@ def _measure(name: str, sums: Sums) -> int | str | None:
     if name in measures.FIGURES:
         value = sums.get(name)
         return None if value is None else usd_text(value)
-    if name in measures.COMPONENTS:
+    if name in measures.COMPONENTS or name in LAYER_COSTS:
         value = sums.get(name)
         is_nothing = not value and not sums.get(measures.CALLS)
         return None if value is None or is_nothing else usd_text(value)
@@ -179,6 +180,8 @@ def _measure(name: str, sums: Sums) -> int | str | None:
         parts = [sums.get(kind) for kind in measures.TOKEN_SUMS[name]]
         known = [part for part in parts if part is not None]
         return sum(known) if known or not sums.get(measures.CALLS) else None
+    if name in LAYER_TOKENS and sums.get(measures.CALLS):
+        return sums.get(name)  # None: no call's usage is known
     return sums.get(name) or 0
 
 
