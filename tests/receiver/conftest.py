@@ -49,7 +49,7 @@ def call_frames(tenant: str | None = "acme", **opened: Any) -> list[Frame]:
     """Return the two frames of a call that an SDK tells of."""
     call_id, now_ns = ids.new_id(), clock.unix_ns()
     identity = Identity(tenant_id=tenant, sources={"tenant_id": "sdk"} if tenant else {})
-    facts = {"identity": identity, "model_requested": "gpt-4o-mini"} | opened
+    facts: dict[str, Any] = {"identity": identity, "model_requested": "gpt-4o-mini"} | opened
     return [
         CallOpened(
             call_id, now_ns, provider="openai", dialect="openai", operation="chat",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -31,6 +31,11 @@ def metrics_request(points: int) -> ExportMetricsServiceRequest:
     return request
 
 
+def stub_of(channel: Any) -> Any:
+    make: Any = MetricsServiceStub
+    return make(channel)
+
+
 def failure(call: Callable[[], Any]) -> tuple[grpc.StatusCode, Status]:
     with pytest.raises(grpc.RpcError) as raised:
         call()
@@ -45,7 +50,7 @@ def test_an_export_is_answered(start: Start, compression: grpc.Compression) -> N
     with grpc.insecure_channel(
         f"127.0.0.1:{receiver.grpc_port}", compression=compression
     ) as channel:
-        answer = MetricsServiceStub(channel).Export(metrics_request(7), timeout=10)
+        answer = stub_of(channel).Export(metrics_request(7), timeout=10)
     assert answer.partial_success.rejected_data_points == 0
     text = receiver.get("/metrics").body.decode()
     assert 'items_total{signal="data_points",state="accepted"} 7' in text
@@ -62,9 +67,7 @@ def test_garbage_is_an_invalid_argument(start: Start) -> None:
 def test_what_is_too_large_is_not_sent_again(start: Start) -> None:
     receiver = start(max_decoded_bytes=2000)
     with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
-        code, status = failure(
-            lambda: MetricsServiceStub(channel).Export(metrics_request(500), timeout=10)
-        )
+        code, status = failure(lambda: stub_of(channel).Export(metrics_request(500), timeout=10))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert not status.details  # RetryInfo would ask for it
 
@@ -72,9 +75,7 @@ def test_what_is_too_large_is_not_sent_again(start: Start) -> None:
 def test_a_full_queue_asks_to_come_again(start: Start) -> None:
     receiver = start(max_waiting_bytes=1024)
     with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
-        code, status = failure(
-            lambda: MetricsServiceStub(channel).Export(metrics_request(500), timeout=10)
-        )
+        code, status = failure(lambda: stub_of(channel).Export(metrics_request(500), timeout=10))
     info = RetryInfo()
     assert (code, status.code) == (grpc.StatusCode.UNAVAILABLE, 14)
     assert status.details[0].Unpack(info)
@@ -85,7 +86,7 @@ def test_keys_come_in_the_metadata(start: Start) -> None:
     receiver = start(require_key=True)
     good = receiver.key(tenant_id="acme")
     with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
-        stub = MetricsServiceStub(channel)
+        stub = stub_of(channel)
         for metadata in ((), (("authorization", "Bearer tb_wrong"),), (("x-tollbook-key", "x"),)):
             code, status = failure(
                 lambda metadata=metadata: stub.Export(  # type: ignore[misc]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Running]
 
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, Any] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-4o-mini",
