@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Funnel(Generic[T]):
@@ -40,7 +41,12 @@ class Funnel(Generic[T]):
             finally:
                 self._lock.release()
 
-    def start_anew(self) -> None:
-        """Forget what waits, in a forked child: it is the parent's."""
-        self._waiting.clear()
-        self._lock = threading.Lock()
+    def exclusively(self, act: Callable[[], R]) -> R:
+        """Return ``act()``, done while nobody takes anything; this waits for the moment.
+
+        Only for a thread of the sink's own: never for the application's, nor for a finalizer.
+        """
+        with self._lock:
+            outcome = act()
+        self.drain()
+        return outcome
