@@ -66,10 +66,9 @@ def running(home: Path, mode: str, fault: str | None) -> Iterator[Running]:
                         "--appendonly", "no", "--dir", str(home)])  # fmt: skip
         start("tollbook", [sys.executable, "-m", "tollbook", "up", "--config",
                            str(home / "tollbook.toml")], {"SIM_KEY": SIM_KEY})  # fmt: skip
-        _await(lambda: redis.Redis.from_url(redis_url).ping(), "redis")
-        _await(
-            lambda: httpx.get(f"http://127.0.0.1:{gateway}/readyz").raise_for_status(), "gateway"
-        )
+        start.wait_for("redis", lambda: redis.Redis.from_url(redis_url).ping())
+        ready = f"http://127.0.0.1:{gateway}/readyz"
+        start.wait_for("tollbook", lambda: httpx.get(ready).raise_for_status())
         with open_books(home / "data") as books:
             key = create_key(books, label="product", actor="example")[1]
         around = {
@@ -90,10 +89,10 @@ def running(home: Path, mode: str, fault: str | None) -> Iterator[Running]:
         if fault == "stripped-headers":
             start("proxy", _uvicorn("proxy", proxy), {"PROXIED_URL": around["AGENT_URL"]})
             around = around | {"AGENT_URL": f"http://127.0.0.1:{proxy}"}
-            _await(lambda: httpx.get(f"http://127.0.0.1:{proxy}/docs"), "proxy")
+            start.wait_for("proxy", lambda: httpx.get(f"http://127.0.0.1:{proxy}/docs"))
         start("web", _uvicorn("web", web), around)
         for name, port in (("agent", agent), ("web", web)):
-            _await(lambda port=port: httpx.get(f"http://127.0.0.1:{port}/"), name)
+            start.wait_for(name, lambda port=port: httpx.get(f"http://127.0.0.1:{port}/docs"))
         yield Running(f"http://127.0.0.1:{web}", redis_url, simulator, home)
 
 
@@ -121,6 +120,7 @@ class _Starter:
 
     def __init__(self, stack: contextlib.ExitStack, home: Path) -> None:
         self._stack, self._home = stack, home
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def __call__(
         self, name: str, command: list[str], environ: Mapping[str, str] | None = None
@@ -130,6 +130,26 @@ class _Starter:
             command, cwd=ROOT, stdout=log, stderr=log, env=_environ(environ or {})
         )
         self._stack.callback(_stop, process)
+        self._started[name] = process
+
+    def wait_for(self, name: str, ask: Callable[[], object]) -> None:
+        """Wait until something answers.
+
+        Raises:
+            NotReadyError: it does not, or a process has ended.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                ask()
+            except (httpx.HTTPError, redis.RedisError) as error:
+                ended = [one for one, it in self._started.items() if it.poll() is not None]
+                if ended or time.monotonic() > deadline:
+                    log = self._home / f"{(ended or [name])[0]}.log"
+                    raise NotReadyError(f"{name} did not come up; see {log}") from error
+                time.sleep(0.1)
+            else:
+                return
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -158,19 +178,6 @@ def _redis() -> str:
     raise NotReadyError(
         "neither valkey-server nor redis-server is installed: tools/setup_services.sh"
     )
-
-
-def _await(ask: Callable[[], object], name: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            ask()
-        except (httpx.HTTPError, redis.RedisError) as error:
-            if time.monotonic() > deadline:
-                raise NotReadyError(f"{name} did not come up: {error}; see its log") from error
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _free_ports(count: int) -> list[int]:

@@ -15,7 +15,7 @@ from examples.product.surroundings import DONE, QUEUE, read_surroundings
 from tollbook.sdk.propagation import from_payload
 
 PIECE_CHARS: Final = 400
-MODEL: Final = "gpt-4.1-nano"
+MODEL: Final = "gpt-4.1-mini"
 
 
 def index(client: Any, ticket: str, text: str) -> int:

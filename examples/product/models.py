@@ -26,11 +26,16 @@ def account_for_calls(service: str, around: Surroundings) -> None:
         tollbook.configure(sink=telemetry(service, around.otlp_url))
 
 
+def _at(provider: str, around: Surroundings) -> str | None:
+    """Return where a provider is simulated; None where the gateway knows that."""
+    return f"{around.provider_url}/{provider}" if around.mode == "otlp" else None
+
+
 def chat_client(around: Surroundings) -> openai.OpenAI:
     """Return a client of OpenAI for use in threads."""
     return sdk.wrap(
         openai.OpenAI(
-            base_url=f"{around.provider_url}/openai/v1", api_key=around.provider_key,
+            base_url=_at("openai/v1", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
         )
     )  # fmt: skip
@@ -40,7 +45,7 @@ def async_chat_client(around: Surroundings) -> openai.AsyncOpenAI:
     """Return a client of OpenAI for use in coroutines."""
     return sdk.wrap(
         openai.AsyncOpenAI(
-            base_url=f"{around.provider_url}/openai/v1", api_key=around.provider_key,
+            base_url=_at("openai/v1", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
         )
     )  # fmt: skip
@@ -50,7 +55,7 @@ def agent_client(around: Surroundings) -> anthropic.Anthropic:
     """Return a client of Anthropic."""
     return sdk.wrap(
         anthropic.Anthropic(
-            base_url=f"{around.provider_url}/anthropic", api_key=around.provider_key,
+            base_url=_at("anthropic", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
         )
     )  # fmt: skip
@@ -60,7 +65,7 @@ def rerank_client(around: Surroundings) -> cohere.ClientV2:
     """Return a client of Cohere."""
     return sdk.wrap(
         cohere.ClientV2(
-            base_url=f"{around.provider_url}/cohere", api_key=around.provider_key,
+            base_url=_at("cohere", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
         )
     )  # fmt: skip

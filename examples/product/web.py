@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import redis
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
 import tollbook
@@ -64,7 +64,7 @@ class Question(BaseModel):
 async def signed_in(request: Request, call_next: Any) -> Any:
     """Refuse strangers."""
     if who(request) is None:
-        raise HTTPException(401)
+        return JSONResponse({"error": "sign in"}, 401)
     return await call_next(request)
 
 
