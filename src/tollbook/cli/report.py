@@ -16,6 +16,7 @@ from tollbook.cli.options import (
 )
 from tollbook.cli.runs import run, runs
 from tollbook.cli.tables import write_rows
+from tollbook.cli.units import per
 from tollbook.console.client import open_source
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def rollup(
     _answer("rollup", question, output_format, config_path, data_dir, wait=wait)
 
 
+report.add_command(per)
 report.add_command(run)
 report.add_command(runs)
 

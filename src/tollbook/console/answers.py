@@ -24,6 +24,7 @@ from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
 from tollbook.reports.runs import RunReport, report_run, run_query
 from tollbook.reports.runs_list import RunsReport, list_runs, runs_query
 from tollbook.reports.spend import SpendReport, run_spend
+from tollbook.reports.units import UnitsReport, run_units, units_query
 
 if TYPE_CHECKING:
     from tollbook.ledger.cards import CardShelf
@@ -57,6 +58,10 @@ class Answers:
     def layers(self, pairs: Pairs) -> LayersReport:
         """Answer what the layers of requests cost; raises as :meth:`spend`."""
         return run_layers(self.reader, layers_query(pairs, clock.utc_now()))
+
+    def per(self, unit: str, pairs: Pairs) -> UnitsReport:
+        """Answer what a request, run, trace or operation costs; raises as :meth:`spend`."""
+        return run_units(self.reader, unit, units_query(unit, pairs, clock.utc_now()))
 
     def calls(self, pairs: Pairs) -> CallsReport:
         """Answer with a page of calls; raises as :meth:`spend`."""

@@ -14,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath, FromQuery
 
 from tollbook import __version__
+from tollbook.console.analyses import analyses
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
 from tollbook.console.gate import Gate
 from tollbook.console.negotiate import read_pairs, table
@@ -21,10 +22,7 @@ from tollbook.console.problems import HANDLERS
 from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
-from tollbook.reports.layers import LayersReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
-from tollbook.reports.runs import RunReport  # noqa: TC001 -- in handlers, read at run time
-from tollbook.reports.runs_list import RunsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, read at run time
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ _BODY_MAX_BYTES: Final = 65_536
 _Asked = Request[Any, Any, Any]
 _Text = FromQuery[str | None]
 _Texts = FromQuery[list[str] | None]
-_CSV: Final = ".csv"
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
@@ -70,7 +67,7 @@ def create_app(services: Services) -> Litestar:
     digest = sha256(services.token.encode()).digest()
     reads, operations = _reads(services.answers), _operations(services.operations)
     return Litestar(
-        route_handlers=[_healthz, _openapi, reads, operations],
+        route_handlers=[_healthz, _openapi, reads, analyses(services.answers), operations],
         middleware=[DefineMiddleware(Gate, token_digest=digest)],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,
@@ -132,17 +129,6 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, where, order, limit, booked_before, format
         return table(request, answers.rollup(read_pairs(request)))
 
-    @get("/layers", sync_to_thread=True)
-    def layers(
-        request: _Asked, since: _Text = None, until: _Text = None,
-        period: _Text = None, tz: _Text = None, by: _Text = None,
-        where: _Texts = None, order: _Text = None, limit: _Text = None,
-        booked_before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
-    ) -> Response[LayersReport]:  # fmt: skip
-        """Return tokens and cost by layer: prompt, tool, context, user, response, unsplit."""
-        del since, until, period, tz, by, where, order, limit, booked_before, format
-        return table(request, answers.layers(read_pairs(request)))
-
     @get("/calls", sync_to_thread=True)
     def calls(
         request: _Asked, since: _Text = None, until: _Text = None,
@@ -177,29 +163,7 @@ def _reads(answers: Answers) -> Router:
         """Explain one call: identity, usage, price, arithmetic and entries."""
         return Response(answers.explain(call_id), headers=_NO_STORE)
 
-    @get("/runs", sync_to_thread=True)
-    def runs(
-        request: _Asked, since: _Text = None, until: _Text = None,
-        period: _Text = None, tz: _Text = None, where: _Texts = None,
-        limit: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
-    ) -> Response[RunsReport]:  # fmt: skip
-        """List the runs of agents, the dearest first."""
-        del since, until, period, tz, where, limit, format
-        return table(request, answers.runs(read_pairs(request)))
-
-    # An id of the caller's own may hold anything, a slash too, so it is the rest of the path.
-    @get("/runs/{run_id:path}", sync_to_thread=True)
-    def run(
-        request: _Asked, run_id: FromPath[str], limit: _Text = None,
-        format: _Text = None,  # noqa: A002 -- its public name
-    ) -> Response[RunReport]:  # fmt: skip
-        """Return the tree of a run, by its id, its trace id or its request's; ``.csv`` as CSV."""
-        del limit, format
-        wanted = run_id.removeprefix("/")
-        report = answers.run(wanted.removesuffix(_CSV), read_pairs(request))
-        return table(request, report, is_csv=wanted.endswith(_CSV))
-
-    handlers = [spend, rollup, layers, calls, batches, tail, explain, runs, run]
+    handlers = [spend, rollup, calls, batches, tail, explain]
     return Router("/api/v1", route_handlers=handlers, tags=["reports"])
 
 

@@ -57,6 +57,9 @@ class Source(Protocol):
     def run(self, wanted: str, pairs: Pairs) -> dict[str, Any]:
         """Return the tree of a run."""
 
+    def per(self, unit: str, pairs: Pairs) -> dict[str, Any]:
+        """Return what one of a unit costs."""
+
     def status(self) -> dict[str, Any]:
         """Tell how far the ledger is and what it has found wrong."""
 
@@ -104,6 +107,10 @@ class ApiSource:
         if not wanted.strip():
             raise RunNotFoundError(wanted)
         return self.request("GET", f"/api/v1/runs/{quote(wanted, safe='')}", pairs)
+
+    def per(self, unit: str, pairs: Pairs) -> dict[str, Any]:
+        """Return what one of a unit costs; raises as :meth:`ask`."""
+        return self.request("GET", f"/api/v1/per/{quote(unit, safe='')}", pairs)
 
     def status(self) -> dict[str, Any]:
         """Tell how far the ledger is and what it has found wrong; raises as :meth:`ask`."""

@@ -56,6 +56,10 @@ class LocalSource:
         """
         return _as_json(self._answers.run(wanted, pairs))
 
+    def per(self, unit: str, pairs: Pairs) -> dict[str, Any]:
+        """Return what one of a unit costs; raises as :meth:`ask`."""
+        return _as_json(self._answers.per(unit, pairs))
+
     def status(self) -> dict[str, Any]:
         """Return how far the ledger is and what it has found wrong."""
         return read_status(self._answers.reader)

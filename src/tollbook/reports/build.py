@@ -120,18 +120,22 @@ def _ranked(query: SpendQuery, rows: Any) -> Any:
     """
     import ibis  # noqa: PLC0415 -- as above
 
-    keys = {
-        f"d{at}": bucket(rows, name, query.tz, query.since, query.until)
-        if name in TIMES
-        else _key(rows, name)
-        for at, name in enumerate(query.by)
-    }
-    groups = rows.group_by(**keys).aggregate(**_sums(query, rows))
+    groups = rows.group_by(**group_keys(query, rows)).aggregate(**_sums(query, rows))
     groups = groups.filter(
         reduce(or_, (groups[name].fill_null(0) != 0 for name in measure_columns(query)))
     )
     order = [_order_key(query, groups, name) for name in (*_order(query), *_tie_breakers(query))]
     return groups.mutate(place=ibis.row_number().over(order_by=order))
+
+
+def group_keys(query: SpendQuery, rows: Any) -> dict[str, Any]:
+    """Return what the rows of a query are grouped by, under the names of the answer's columns."""
+    return {
+        f"d{at}": bucket(rows, name, query.tz, query.since, query.until)
+        if name in TIMES
+        else _key(rows, name)
+        for at, name in enumerate(query.by)
+    }
 
 
 def _key(rows: Any, name: str) -> Any:

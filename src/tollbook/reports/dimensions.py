@@ -40,6 +40,8 @@ COLUMNS: Final = MappingProxyType(
         "price_card": "price_card_id",
         "cost_source": "cost_source",
         "kind": "kind",
+        "call_site": "call_site",
+        "observer": "observer",
     }
 )
 """Dimension to column of ``entries``."""
