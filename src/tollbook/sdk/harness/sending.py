@@ -9,7 +9,7 @@ from tollbook.call import CallOpened, Metering, Observer
 from tollbook.dialects.base import NativeTags, RequestFacts
 from tollbook.identity.headers import claims_from_headers
 from tollbook.sdk.context import current
-from tollbook.sdk.harness import faults
+from tollbook.sdk.harness import faults, retries
 from tollbook.sdk.harness.owner import owner_of
 from tollbook.sdk.harness.watched import Watched
 from tollbook.sdk.missing import MissingTenantError, check
@@ -32,6 +32,7 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
 _IDEMPOTENCY_KEY: Final = b"idempotency-key"
 _OWN_PREFIX: Final = b"x-tollbook-"
+_BAGGAGE: Final = b"baggage"
 
 
 class Sending(NamedTuple):
@@ -79,15 +80,11 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
             inject_stream_usage=options.inject_stream_usage,
             user_is="user",
         )
-    claims = facts.claims
     names = [name for name, _ in headers]
-    if _OWN_PREFIX in b" ".join(names):
+    claims = facts.claims
+    names_owner = _BAGGAGE in names or _OWN_PREFIX in b" ".join(names)
+    if names_owner:
         claims = (*claims_from_headers(headers), *claims)
-    idempotency_key = None
-    if _IDEMPOTENCY_KEY in names:
-        value = headers[names.index(_IDEMPOTENCY_KEY)][1]
-        if len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES:
-            idempotency_key = value.decode("latin-1")
     known = current()
     owner = owner_of(known, claims, runtime.environment)
     call_site = check(owner) if owner.tenant_id is None else None
@@ -96,6 +93,10 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         return None
     if options.tags and facts is not _NO_FACTS:
         facts = _tagged(facts, target, route, owner)
+    attempt = dialect.attempt(headers)
+    before = retries.earlier(target.provider, path, facts.body) if retries.failed else None
+    if before is not None:
+        attempt = max(attempt, before.attempt + 1)
     parent = current_span()
     now_ns = clock.unix_ns()
     call_id = ids.new_id(now_ns)
@@ -112,13 +113,15 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         path=path,
         model_requested=facts.model if route.model is None else route.model,
         is_stream=facts.is_stream if route.is_stream is None else route.is_stream,
-        attempt=dialect.attempt(headers),
-        idempotency_key=idempotency_key,
+        attempt=attempt,
+        idempotency_key=_text(headers, names, _IDEMPOTENCY_KEY),
         trace_id=None if parent is None else parent.trace_id,
         parent_span_id=None if parent is None else parent.span_id,
         request_bytes=len(body) if body else 0,
         input_chars=facts.input_chars,
         max_output_tokens=facts.max_output_tokens,
+        operation_id=None if before is None else before.operation_id,
+        retry_of=None if before is None else before.call_id,
         region=route.region,
         asked=facts.asked,
         observer=_SDK,
@@ -129,11 +132,20 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         prefix_chars=layered.prefix_chars,
     )
     watched = Watched(opened, facts, route, dialect, sink)
+    watched.names_owner = names_owner
     try:
         sink.opened(opened)
     except Exception as error:  # noqa: BLE001 -- as above
         faults.note("opened", error)
     return watched
+
+
+def _text(headers: Sequence[Header], names: list[bytes], name: bytes) -> str | None:
+    """Return a header as text, None where there is none of sane length."""
+    if name not in names:
+        return None
+    value = headers[names.index(name)][1]
+    return value.decode("latin-1") if len(value) <= _MAX_IDEMPOTENCY_KEY_BYTES else None
 
 
 def _tagged(facts: RequestFacts, target: Target, route: Route, owner: Identity) -> RequestFacts:

@@ -14,6 +14,8 @@ from tollbook.sdk.harness import dropped, faults
 from tollbook.sdk.harness.gateway import goes_through, rerouted
 from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin
 from tollbook.sdk.missing import MissingTenantError
+from tollbook.sdk.propagation.carrier import strip
+from tollbook.sdk.propagation.hosts import is_loopback, may_receive
 from tollbook.sdk.runtime import runtime
 
 if TYPE_CHECKING:
@@ -103,18 +105,40 @@ def _is_call(target: Target, request: Any) -> bool:
 def _watched(request: Any, target: Target, options: Options) -> Watched | None:
     headers = _pairs(request.headers)
     path, _, query = request.url.raw_path.partition(b"?")
-    body = getattr(request, "_content", None)
-    if body is not None and len(body) > MAX_BODY_BYTES:
-        body = None
+    body = _body_of(request, target, path.decode("ascii"))
     sending = Sending(request.method, path.decode("ascii"), query, headers, body)
     watched = begin(sending, target, options, runtime())
     if watched is None:
         return None
     _ask_for_plain(request.headers)
+    if watched.names_owner and not _is_told(request.url.host):
+        strip(request.headers)
     sent = watched.facts.body
     if sent and body is not None and sent is not body and sent != body:
         _replace_body(request, sent)
     return watched
+
+
+def _body_of(request: Any, target: Target, path: str) -> bytes | None:
+    """Return the whole body, None for one that is a stream of its own or too large."""
+    body: bytes | None = getattr(request, "_content", None)
+    if body is None:
+        # A form is made piece by piece, from fields and files that are all there.
+        size = request.headers.get("content-length", "")
+        if (
+            type(request.stream).__name__ != "MultipartStream"
+            or not size.isdigit()
+            or int(size) > MAX_BODY_BYTES
+            or not target.route(request.method, path).inspects_body
+        ):
+            return None
+        body = request.read()
+    return body if len(body) <= MAX_BODY_BYTES else None
+
+
+def _is_told(host: str) -> bool:
+    """Whether a host was allowed by name to know whose work it is; a provider is not."""
+    return may_receive(host) and not is_loopback(host)
 
 
 def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:

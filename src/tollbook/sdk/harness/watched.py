@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tollbook import clock
 from tollbook.call import CallClosed, Status
 from tollbook.dialects.base import Metered
-from tollbook.sdk.harness import faults
+from tollbook.sdk.harness import faults, retries
 from tollbook.sdk.harness.inflate import ENCODINGS, Inflating
 
 if TYPE_CHECKING:
@@ -40,9 +40,23 @@ class Watched:
     """One call from its open frame to its close frame."""
 
     __slots__ = (
-        "_copy", "_dialect", "_facts", "_first_token_ns", "_head", "_left", "_meter", "_opened",
-        "_response_bytes", "_route", "_sink", "_started_ns", "_status", "is_closed",
-        "is_event_stream", "is_http_1",
+        "_copy",
+        "_dialect",
+        "_facts",
+        "_first_token_ns",
+        "_head",
+        "_left",
+        "_meter",
+        "_opened",
+        "_response_bytes",
+        "_route",
+        "_sink",
+        "_started_ns",
+        "_status",
+        "is_closed",
+        "is_event_stream",
+        "is_http_1",
+        "names_owner",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +77,8 @@ class Watched:
         self._response_bytes = 0
         self.is_closed = False
         self.is_event_stream = False
+        self.names_owner = False
+        """Whether the request has headers that say whose it is, and are not for a provider."""
         self.is_http_1 = True
         """Whether the answer's end is told by its framing, or else by the connection's end."""
 
@@ -161,8 +177,10 @@ class Watched:
         metered = self._metered()
         if self.is_event_stream and metered.stream_ended:
             self.finish()
-        elif self._status is not None and self._status >= _BAD_REQUEST:
-            self._end(_ERROR, f"http_{self._status}", is_billable=False)
+        elif self._status is not None and (self._status >= _BAD_REQUEST or metered.error_type):
+            # Clients stop reading at an error, which is then all there is.
+            error_type = metered.error_type or f"http_{self._status}"
+            self._end(_ERROR, error_type, is_billable=_is_billable(self._status, metered))
         else:
             self._end(_CANCELLED, None)
 
@@ -229,9 +247,14 @@ class Watched:
                 response_bytes=self._response_bytes,
                 is_billable=is_billable,
             )
+            if status is _ERROR and self._may_be_retried(error_type):
+                retries.remember(opened, self._facts.body)
             self._sink.closed(opened, closed)
         except Exception as error:  # noqa: BLE001 -- as above
             faults.note("close", error)
+
+    def _may_be_retried(self, error_type: str | None) -> bool:
+        return self._status is None or self._dialect.is_retryable(self._status, error_type)
 
 
 def _held_by(meter: ResponseMeter) -> bytes:
