@@ -7,8 +7,9 @@ from typing import Any
 
 _SDK = frozenset(
     [
-        "agent_run", "configure", "current", "current_span", "environment", "feature", "scope", "origin",
-        "request", "retrieval", "step", "tenant", "tool", "use", "user", "workflow", "wrap", "wrap_litellm",
+        "agent_run", "configure", "current", "current_span", "environment", "feature", "flush",
+        "origin", "request", "retrieval", "scope", "step", "tenant", "tool", "use", "user",
+        "workflow", "wrap", "wrap_litellm",
     ]
 )  # fmt: skip
 
