@@ -185,6 +185,7 @@ class Scope:
         whole: Identity | Deferred | None = None,
         span: SpanPlan | None = None,
         parent: RemoteSpan | None = None,
+        is_root: bool = False,
     ) -> None:
         """Take what to set.
 
@@ -194,9 +195,10 @@ class Scope:
             whole: the identity to start from, in place of the one outside.
             span: a span that lasts as long as the scope.
             parent: what spans and calls within are children of, in place of what is outside.
+            is_root: without a parent, spans within begin a trace of their own.
         """
         self._given = given(fields or {}, tags or {})
-        self._whole, self._span, self._parent = whole, span, parent
+        self._whole, self._span, self._parent, self._is_root = whole, span, parent, is_root
         self._key = f"tollbook-scope-{next(_numbers)}"
 
     def __call__(self, function: F) -> F:
@@ -224,7 +226,7 @@ class Scope:
         known = self._held()
         context = self._extended(with_identity(known, outside))
         span = None if self._span is None else LiveSpan(self._span)
-        if self._parent is not None:
+        if self._parent is not None or self._is_root:
             context = set_value(SPAN_KEY, self._parent, context)
         if span is not None:
             span.begin(context)

@@ -36,11 +36,10 @@ class SpanIds(NamedTuple):
 class RemoteSpan:
     """A span of another process, or of whoever enqueued a job: what comes next is its child."""
 
-    __slots__ = ("ids", "otel_span")
+    __slots__ = ("ids",)
 
     def __init__(self, ids: SpanIds) -> None:
         self.ids = ids
-        self.otel_span: object = get_current_span()
 
 
 class SpanPlan(NamedTuple):
@@ -112,11 +111,12 @@ def current_span(context: Context | None = None) -> SpanIds | None:
     """Return the span that a call made now is a child of, or None.
 
     Of a span of this module and an active one of OpenTelemetry, it is the one begun later: a span
-    here remembers which one of OpenTelemetry's was active when it began.
+    here remembers which one of OpenTelemetry's was active when it began. A remote one is the parent
+    of an active one, where an instrumentation has read the same headers.
     """
     live = get_value(SPAN_KEY, context)
     active = get_current_span(context)
-    if isinstance(live, LiveSpan | RemoteSpan) and live.otel_span is active:
+    if isinstance(live, LiveSpan) and live.otel_span is active:
         return live.ids
     found = active.get_span_context()
     if found.is_valid:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from tollbook.sdk.given import log_once
-from tollbook.sdk.middleware.request import Edge, Owner, RequestScope, TenantOf
+from tollbook.sdk.middleware.request import Edge, RequestScope, TenantOf, asked, is_async
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -107,28 +105,13 @@ class TollbookMiddleware:
         if tenant_of is None:
             return self._edge.begin(headers, None, lambda: _route_name(scope), name)
         request = self._request(scope)
-        if not _is_async(tenant_of):
+        if not is_async(tenant_of):
             return self._edge.begin(
                 headers, lambda: tenant_of(request), lambda: _route_name(scope), name
             )
         begun = self._edge.begin(headers, None, lambda: _route_name(scope), name)
-        begun.known.answer(await _asked(tenant_of, request))
+        begun.known.answer(await asked(tenant_of, request))
         return begun
-
-
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 -- an object whose __call__ is a coroutine function
-    )
-
-
-async def _asked(tenant_of: TenantOf, request: Any) -> Owner:
-    try:
-        answer = tenant_of(request)
-        return await answer if inspect.isawaitable(answer) else answer
-    except Exception as error:  # noqa: BLE001 -- the application's own code; it must not break the request
-        log_once(f"tenant_of raised {type(error).__name__}; the request has no tenant yet")
-        return None
 
 
 def _route_name(scope: AsgiScope) -> str | None:

@@ -31,6 +31,7 @@ TenantOf = Callable[[Any], Owner | Awaitable[Owner]]
 """The application's own answer to whose request this is."""
 
 _KEY: Final = create_key("tollbook-request")
+_NO_REQUEST: Final = "identify() was called outside of a request; is the middleware installed?"
 
 
 class RequestIdentity:
@@ -168,6 +169,23 @@ class RequestScope(Scope):
         return set_value(_KEY, self._whole, context)
 
 
+def is_async(function: object) -> bool:
+    """Whether calling it gives something to await."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 -- an object with a coroutine method
+    )
+
+
+async def asked(tenant_of: TenantOf, request: Any) -> Owner:
+    """Return the answer of ``tenant_of``, asynchronous or not; None where it raised."""
+    try:
+        answer = tenant_of(request)
+        return await answer if inspect.isawaitable(answer) else answer
+    except Exception as error:  # noqa: BLE001 -- the application's own code; it must not break the request
+        log_once(f"tenant_of raised {type(error).__name__}; the request has no tenant yet")
+        return None
+
+
 def _request_id(headers: list[tuple[bytes, bytes]], name: bytes) -> str:
     for key, value in headers:
         if key == name:
@@ -175,6 +193,15 @@ def _request_id(headers: list[tuple[bytes, bytes]], name: bytes) -> str:
             if text is not None:
                 return text
     return ids.to_text(ids.new_id())
+
+
+def identify_as(owner: Owner) -> None:
+    """Say whose request is being worked on, as ``tenant_of`` would."""
+    known = get_value(_KEY)
+    if isinstance(known, RequestIdentity):
+        known.answer(owner)
+    else:
+        log_once(_NO_REQUEST)
 
 
 def identify(
@@ -189,7 +216,7 @@ def identify(
     """
     known = get_value(_KEY)
     if not isinstance(known, RequestIdentity):
-        log_once("identify() was called outside of a request; is the middleware installed?")
+        log_once(_NO_REQUEST)
         return
     more = given(
         {

@@ -88,21 +88,30 @@ def remote_span(headers: list[tuple[bytes, bytes]]) -> RemoteSpan | None:
     return RemoteSpan(SpanIds(trace_id, span_id))
 
 
-def use_carrier(carrier: Headers, *, job: str | None = None, origin: str | None = None) -> Scope:
+def use_carrier(
+    carrier: Headers, *, job: str | None = None, origin: str | None = None, is_linked: bool = False
+) -> Scope:
     """Return a scope in which the work is that of whoever sent the headers.
 
     Args:
         carrier: headers of a request or message that can be trusted: of a service of one's own.
         job: a name for the work, as a span of the run.
         origin: what caused it (``scheduled``, ``system``), in place of what the headers say.
+        is_linked: the work is a trace of its own, linked to the sender's span; for what runs again
+            and again. Otherwise it is part of the sender's trace.
     """
     headers = raw_headers(carrier)
-    plan = None if job is None else SpanPlan(SpanKind.WORKFLOW, job, is_told_unused=False)
+    parent = remote_span(headers)
+    links: tuple[str, ...] = ()
+    if is_linked and parent is not None:
+        links, parent = (f"{parent.ids.trace_id}:{parent.ids.span_id}",), None
+    plan = None if job is None else SpanPlan(SpanKind.WORKFLOW, job[:200], False, links)
     return Scope(
         {"request_origin": origin},
         whole=owner_of(claims_from_headers(headers)),
         span=plan,
-        parent=remote_span(headers),
+        parent=parent,
+        is_root=True,
     )
 
 
@@ -114,10 +123,18 @@ def to_payload() -> dict[str, str]:
 
 
 def from_payload(
-    payload: Mapping[str, str] | None, *, job: str | None = None, origin: str | None = None
+    payload: object, *, job: str | None = None, origin: str | None = None, is_linked: bool = False
 ) -> Scope:
-    """Return a scope in which the work is that of whoever made the payload."""
-    return use_carrier(payload, job=job, origin=origin)
+    """Return a scope in which the work is that of whoever made the payload.
+
+    Args:
+        payload: what :func:`to_payload` gave; anything else is nobody's.
+        job: as with :func:`use_carrier`.
+        origin: as with :func:`use_carrier`.
+        is_linked: as with :func:`use_carrier`.
+    """
+    known = payload if isinstance(payload, Mapping) else None
+    return use_carrier(known, job=job, origin=origin, is_linked=is_linked)
 
 
 def raw_headers(carrier: object) -> list[tuple[bytes, bytes]]:

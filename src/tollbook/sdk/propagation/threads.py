@@ -24,8 +24,9 @@ R = TypeVar("R")
 def run_in_context(function: Callable[P, R]) -> Callable[P, R]:
     """Return the function bound to the context of now, whichever thread calls it.
 
-    For ``Thread(target=run_in_context(work))``, callbacks, and
-    ``loop.run_in_executor(None, run_in_context(work))``. Each call runs in a copy, so that it may be called by several threads at once.
+    For ``Thread(target=run_in_context(work))``, for callbacks, and for
+    ``loop.run_in_executor(None, run_in_context(work))``. Each call runs in a copy, so that several
+    threads may call it at once.
     """
     context = contextvars.copy_context()
 
