@@ -203,19 +203,22 @@ class _Loader:
         bounds = _BOUNDS.format(self._since_us - margin_us, self._until_us + margin_us)
         with given(self._connection, columns):
             found = self._connection.execute(
-                f"SELECT DISTINCT call_id FROM entries WHERE {bounds} AND kind = 'charge'"  # noqa: S608 -- constants and numbers
+                f"SELECT DISTINCT call_id, observer IS NULL FROM entries WHERE {bounds} AND kind = 'charge'"  # noqa: S608 -- constants and numbers
                 f" AND part = 0 AND metering <> 'free' AND ({condition})"
             ).fetchall()
-        ids = [
-            call_id.bytes for (call_id,) in found
-            if call_id.bytes not in self._booked and call_id.bytes not in self._stored
-            and call_id.bytes not in self._new
-        ]  # fmt: skip
-        if not ids:
-            return []
-        sights = self._booked_calls(ids, bounds)
-        self._booked |= {one.call_id: one for one in sights}
-        self._widen(sights)
+        known = self._booked.keys() | self._stored.keys() | self._new.keys()
+        ids = {call_id.bytes: is_own for call_id, is_own in found if call_id.bytes not in known}
+        sights: list[Sight] = []
+        others = [call_id for call_id, is_own in ids.items() if not is_own]
+        if others:
+            by_id = "one.call_id IN (SELECT call_id FROM given)"
+            sights += self._take(by_id, {"call_id": uuids(others)})
+        wanted = [call_id for call_id in ids if call_id not in self._stored]
+        if wanted:
+            booked = self._booked_calls(wanted, bounds)
+            self._booked |= {one.call_id: one for one in booked}
+            self._widen(booked)
+            sights += booked
         return sights
 
     def _booked_calls(self, ids: Sequence[bytes], bounds: str) -> list[Sight]:
