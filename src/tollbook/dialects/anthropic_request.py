@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw, Struct
 
 from tollbook.dialects.anthropic_layers import anthropic_layers
 from tollbook.dialects.base import RequestFacts
+from tollbook.dialects.layer_marks import MEMBER, take_marks
 from tollbook.dialects.request_body import (
     BodyReader,
     as_count,
@@ -19,6 +20,8 @@ from tollbook.dialects.request_owners import Owners, claims_from_body
 
 if TYPE_CHECKING:
     from tollbook.identity.claims import Claims
+
+_MEMBER: Final = MEMBER.encode()
 
 
 class _Body(Struct, gc=False):
@@ -47,6 +50,9 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
             read.metadata, read.litellm_metadata, read.tags, user_where="metadata.user_id"
         )
         claims = claims_from_body(owners, user_is)
+    marks = None
+    if read.metadata and _MEMBER in bytes(read.metadata):
+        body, marks = take_marks(body, read.metadata)
     return RequestFacts(
         body=without_litellm_metadata(body) if read.litellm_metadata else body,
         model=as_model(read.model),
@@ -55,4 +61,5 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
         input_chars=text_length((read.messages, read.system, read.tools)),
         claims=claims,
         layered=anthropic_layers(read.messages, read.system, read.tools),
+        marks=marks,
     )

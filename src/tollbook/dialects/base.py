@@ -84,6 +84,9 @@ class RequestFacts(Struct, frozen=True):
     """What only the request says and the price depends on (``CallOpened.asked``)."""
     layered: Layered = UNKNOWN
     """What the prompt consists of, section by section (``CallOpened.layers``)."""
+    marks: str | None = None
+    """What the body itself marks as retrieved or remembered
+    (:mod:`tollbook.dialects.layer_marks`); ``layered`` does not know of it."""
     lines: bytes = b""
     """Header lines that say to the provider whose call it is, where its policy asks for that."""
 

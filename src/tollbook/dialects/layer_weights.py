@@ -13,27 +13,46 @@ from typing import Final
 PER_TOKEN: Final = 4
 """So much weight is about one token."""
 
-MESSAGE: Final = 12
-"""What frames one message (role and delimiters), less the quotes of its JSON text."""
+MESSAGE: Final = 4 * PER_TOKEN
+"""What frames one message: three tokens and the role, in OpenAI's chat."""
 
 _SAMPLE_BYTES: Final = 112
 _WHOLE_BYTES: Final = 223
 """Texts up to here are read whole."""
-_DIVISOR: Final = 2
+_PER_BITS: Final = 100
+_WEIGHT: Final = 56
+"""Bits to weight: a token is 7.15 bits."""
+
+# Bits of each byte. Letters are cheap, for a token is a word; marks between words cost most.
+_ASCII: Final = {
+    b" ": 2,
+    b"\n\r\t": 4,
+    b"0123456789": 5,
+    b"\\": 2,
+    b"\"'": 1,
+    b"_-./": 6,
+    b",;:": 8,
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ": 1,
+}
+_OTHER_ASCII: Final = 3
+# First bytes of characters beyond ASCII (RFC 3629 section 3), up to and without this byte.
+_UTF8: Final = (
+    (0xC0, 1),  # bytes that follow the first
+    (0xD0, 8),  # Latin letters with marks, Greek
+    (0xE0, 1),  # Cyrillic, Hebrew, Arabic
+    (0xE3, 8),  # scripts of South Asia, punctuation
+    (0xEE, 3),  # Kana, Han, Hangul
+    (0xF0, 8),  # rare
+    (0x100, 2),  # emoji
+)
 
 
 def _bits(byte: int) -> int:
-    """Return how many of eight bits a byte has set in the table: its weight in halves."""
-    char = chr(byte)
-    if byte >= 0x80:
-        return 2
-    if char == " ":
-        return 2
-    if char.isalpha():
-        return 2
-    if char.isdigit():
-        return 4
-    return 4
+    """Return how many of eight bits a byte has set in the table."""
+    for chars, bits in _ASCII.items():
+        if byte in chars:
+            return bits
+    return next((bits for end, bits in _UTF8 if 0x80 <= byte < end), _OTHER_ASCII)  # noqa: PLR2004 -- the end of ASCII
 
 
 _TABLE: Final = bytes((1 << _bits(byte)) - 1 for byte in range(256))
@@ -48,4 +67,4 @@ def weigh(text: bytes) -> int:
     size = len(text)
     sample = text if size <= _WHOLE_BYTES else text[:: size // _SAMPLE_BYTES]
     bits = int.from_bytes(sample.translate(_TABLE), "little").bit_count()
-    return bits * size // (len(sample) * _DIVISOR) if size else 0
+    return bits * size * _WEIGHT // (len(sample) * _PER_BITS) if size else 0

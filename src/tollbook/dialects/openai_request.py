@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw, Struct
 
 from tollbook.dialects.base import RequestFacts, Route
+from tollbook.dialects.layer_marks import MEMBER, take_marks
 from tollbook.dialects.openai_layers import (
     chat_layers,
     plain_layers,
@@ -32,6 +33,8 @@ TAKES_STREAM_OPTIONS: Final = frozenset({"chat", "text_completion"})
 """The Responses API always reports usage and refuses the option."""
 
 _BACKGROUND: Final[dict[str, str | int]] = {"background": 1}
+
+_MEMBER: Final = MEMBER.encode()
 
 
 class _Body(Struct, gc=False):
@@ -95,6 +98,9 @@ def read_openai_request(
         claims = claims_from_body(owners, user_is)
     hides_usage = forwarded is not None
     sent = body if forwarded is None else forwarded
+    marks = None
+    if read.metadata and _MEMBER in bytes(read.metadata):
+        sent, marks = take_marks(sent, read.metadata)
     return RequestFacts(
         body=without_litellm_metadata(sent) if read.litellm_metadata else sent,
         model=as_model(read.model),
@@ -114,6 +120,7 @@ def read_openai_request(
         hides_usage=hides_usage,
         asked=_BACKGROUND if read.background else None,
         layered=_layered(route.operation, read),
+        marks=marks,
     )  # fmt: skip
 
 

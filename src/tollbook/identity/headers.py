@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _PREFIXES: Final = (b"x-tollbook-", b"x-portkey-", b"helicone-", b"x-litellm-", b"baggage")
 _TAG: Final = b"x-tollbook-tag-"
 _OWN: Final = len(b"x-tollbook-")
+_LAYERS: Final = b"x-tollbook-layers"
+"""Says what the request consists of, not whose it is (:mod:`tollbook.dialects.layer_marks`)."""
 
 
 def claims_from_headers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[Claims, ...]:
@@ -48,6 +50,8 @@ def claims_from_headers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[Claims,
 
 
 def _read_own(builder: ClaimsBuilder, name: bytes, value: bytes) -> None:
+    if name == _LAYERS:
+        return
     where = name.decode("latin-1")[:96]
     text = header_text(builder, value, where)
     if text is None:

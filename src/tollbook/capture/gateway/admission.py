@@ -10,6 +10,8 @@ import logging
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from tollbook import clock, ids
 from tollbook.call import CallOpened, Metering
 from tollbook.capture.gateway.callers import Caller, Refusal
@@ -17,6 +19,8 @@ from tollbook.capture.gateway.headers import CREDENTIAL, ENCODING, FORWARD, IDEN
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.wishes import wishes_of
 from tollbook.dialects.base import RequestFacts
+from tollbook.dialects.layer_marks import HEADER as LAYERS_HEADER
+from tollbook.dialects.layer_marks import marked_layers
 from tollbook.identity import (
     claims_from_headers,
     claims_from_key,
@@ -46,6 +50,7 @@ logger = logging.getLogger(__name__)
 NO_FACTS: Final = RequestFacts(b"")
 _METERED: Final = Metering.METERED  # an enum's member takes ten times as long to look up
 _TRACEPARENT: Final = b"traceparent"
+_LAYERS: Final = LAYERS_HEADER.encode()
 _MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
 
 
@@ -80,6 +85,8 @@ class Owner(NamedTuple):
     trace_id: str | None
     parent_span_id: str | None
     attempt: int
+    marks: str | None = None
+    """Places of the body that its header names as retrieved or remembered."""
 
 
 class Admission:
@@ -219,6 +226,10 @@ class Admission:
             if refusal is None and identity.tenant_id is None:
                 refusal = self._tenant_refusal(identity)
         layered = facts.layered
+        if owner.marks is not None or facts.marks is not None:
+            marks = owner.marks or facts.marks or ""
+            layered, problems = marked_layers(dialect, route, body, marks)
+            identity = replace(identity, problems=identity.problems + problems)
         opened = CallOpened(
             call_id=ids.new_id(now_ns := clock.unix_ns()),
             started_at_ns=now_ns,
@@ -262,14 +273,15 @@ class Admission:
 
     def _owner(self, admitted: Admitted, headers: Sequence[Header]) -> Owner:
         claims: tuple[Claims, ...] = ()
-        trace_id = parent_span_id = None
+        trace_id = parent_span_id = marks = None
         caller = admitted.caller
         if admitted.identity:
             claims = claims_from_headers(admitted.identity)
-            for name, _ in admitted.identity:
+            for name, value in admitted.identity:
                 if name == _TRACEPARENT:
                     trace_id, parent_span_id = trace_context(admitted.identity)
-                    break
+                elif name == _LAYERS:
+                    marks = value.decode("latin-1") if marks is None else marks
         if caller is not None and caller.binding is not None:
             claims = (claims_from_key(caller.binding), *claims)
         return Owner(
@@ -278,6 +290,7 @@ class Admission:
             trace_id,
             parent_span_id,
             admitted.upstream.dialect.attempt(headers),
+            marks,
         )
 
     def _resolved(self, claims: tuple[Claims, ...], caller: Caller | None) -> Identity:
