@@ -28,7 +28,8 @@ from tollbook.dialects.otel_counts import Counts, counts_of
 from tollbook.dialects.otel_inclusive import cache_is_within
 from tollbook.dialects.otel_kinds import kinds_of
 from tollbook.dialects.otel_langfuse import langfuse_counts
-from tollbook.dialects.otel_names import LANGFUSE_USAGE, is_usage
+from tollbook.dialects.otel_litellm import litellm_counts
+from tollbook.dialects.otel_names import LANGFUSE_USAGE, LITELLM_USAGE, is_usage
 from tollbook.dialects.otel_raw import RawUsage, json_object, raw_usage
 from tollbook.dialects.usage_log import MAX_USAGE_BYTES
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from tollbook.usage import Kinds
 
 NAME: Final = "otel"
+INVOKE_AGENT: Final = "invoke_agent"
+"""The operation of a span that sums up the calls below it."""
 _OWN: Final[dict[str, Dialect]] = {
     "openai": OpenAI(),
     "anthropic": Anthropic(),
@@ -124,7 +127,8 @@ class Otel:
         return measured
 
     def _measured(self, call: Call, told: _Told, problems: list[str]) -> Measured:
-        raw = raw_usage(told.attributes)
+        # A sum over calls has beside it, if anything, the provider's usage of the last one.
+        raw = None if call.opened.operation == INVOKE_AGENT else raw_usage(told.attributes)
         if raw is not None:
             measured = _as_provider(call, raw)
             if measured is not None:
@@ -158,9 +162,14 @@ def _kinds(call: Call, told: _Told, problems: list[str]) -> tuple[Kinds | None, 
     if details is not None:
         counts = langfuse_counts(details, problems)
         return kinds_of(counts, None, has_lifetimes=has_lifetimes, problems=problems)
+    of_litellm = litellm_counts(told.attributes.get(LITELLM_USAGE))
+    if of_litellm is not None:
+        return kinds_of(of_litellm, None, has_lifetimes=has_lifetimes, problems=problems)
     counts = counts_of(told.attributes, problems)
     if provider == "cohere":
         _as_billed(counts, told.attributes)
+    if "ai.usage.promptTokens" in told.attributes and counts.cache_read is None:
+        problems.append("the AI SDK before version 6 does not tell what was read from the cache")
     decision = cache_is_within(counts, told.scope, provider, model, told.attributes)
     if decision is not None:
         within = "includes" if decision.is_inclusive else "leaves out"

@@ -6,7 +6,8 @@ what was billed before what was consumed (GenAI conventions, client inference, "
 today's convention before deprecated names and other tools' own.
 
 Sources: OpenTelemetry GenAI (semantic-conventions-genai), OpenLLMetry (semconv-ai 0.5),
-OpenInference (semantic-conventions 0.1.42), OpenLIT 1.45, pydantic-ai 2, LiteLLM 1.106, the AI SDK.
+OpenInference (semantic-conventions 0.1.42), OpenLIT 1.45, pydantic-ai 2, LiteLLM 1.106, the AI SDK
+5 and 6, and Anthropic's own client 2.12.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "llm.usage.prompt_tokens",
         "ai.usage.inputTokens",
         "ai.usage.promptTokens",
-        "ai.usage.tokens",
         "gen_ai.aggregated_usage.input_tokens",
     ),
     "output": (
@@ -46,6 +46,7 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "llm.usage.total_tokens",
         "llm.token_count.total",
         "ai.usage.totalTokens",
+        "ai.usage.tokens",  # of embeddings
     ),
     "cache_read": (
         "gen_ai.usage.cache_read.input_tokens",
@@ -78,11 +79,13 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "cache_write_5m": (
         "gen_ai.usage.cache_write.5m.input_tokens",
+        "anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
         "gen_ai.usage.cache_creation.ephemeral_5m_input_tokens",
         "gen_ai.usage.details.ephemeral_5m_input_tokens",
     ),
     "cache_write_1h": (
         "gen_ai.usage.cache_write.1h.input_tokens",
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
         "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens",
         "gen_ai.usage.details.ephemeral_1h_input_tokens",
     ),
@@ -134,11 +137,14 @@ COUNTS: Final[dict[str, tuple[str, ...]]] = {
 
 RAW_USAGE: Final = "tollbook.usage.raw"
 RAW_DIALECT: Final = "tollbook.dialect"
-RAW_ELSEWHERE: Final = ("gen_ai.usage.raw",)
+ANSWER_USAGE: Final = "output.value.usage"
+"""Of the answer that OpenInference keeps whole; the rest of it is not kept."""
+RAW_ELSEWHERE: Final = ("gen_ai.usage.raw", ANSWER_USAGE)
 """The provider's own usage object as JSON text (Logfire); whose it is, its members tell."""
 PROVIDER_METADATA: Final = "ai.response.providerMetadata"
 LANGFUSE_USAGE: Final = "langfuse.observation.usage_details"
 LANGFUSE_COST: Final = "langfuse.observation.cost_details"
+LITELLM_USAGE: Final = "metadata.usage_object"
 
 COSTS: Final = (
     "litellm.cost.total",
@@ -158,17 +164,19 @@ SERVICE_TIERS: Final = (
     "gen_ai.openai.response.service_tier",
     "gen_ai.response.service_tier",
     "gen_ai.usage.service_tier",
+    "anthropic.response.service_tier",
 )
 """As served. What was asked for (``gen_ai.openai.request.service_tier``) need not be."""
 
 _NAMES: Final = frozenset(
     [name for names in COUNTS.values() for name in names]
-    + [RAW_USAGE, RAW_DIALECT, *RAW_ELSEWHERE, PROVIDER_METADATA, LANGFUSE_USAGE, LANGFUSE_COST]
+    + [RAW_USAGE, RAW_DIALECT, *RAW_ELSEWHERE, PROVIDER_METADATA, LANGFUSE_USAGE]
+    + [LANGFUSE_COST, LITELLM_USAGE]
     + [*COSTS, SPEC_COST, SPEC_COST_CURRENCY, SPEC_COST_SOURCE, *SERVICE_TIERS]
 )
 _PREFIXES: Final = (
     _GEN_AI, _AGGREGATED, "gen_ai.cost.", "llm.token_count.", "llm.usage.", "llm.cost.",
-    "ai.usage.", "litellm.cost.",
+    "ai.usage.", "litellm.cost.", "anthropic.usage.",
 )  # fmt: skip
 _COUNT_NAMES: Final = frozenset(name for names in COUNTS.values() for name in names)
 _HOLDERS: Final = frozenset({RAW_USAGE, *RAW_ELSEWHERE, LANGFUSE_USAGE})

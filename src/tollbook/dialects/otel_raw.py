@@ -26,10 +26,12 @@ _TELLING: Final = (
     ("gemini", frozenset({"promptTokenCount", "candidatesTokenCount"})),
     ("cohere", frozenset({"billed_units"})),
     ("bedrock", frozenset({"inputTokens"})),
-    ("openai", frozenset({"prompt_tokens", "input_tokens_details", "output_tokens_details"})),
+    ("openai", frozenset({"prompt_tokens"})),
     ("anthropic", frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})),
+    ("openai", frozenset({"input_tokens_details", "output_tokens_details"})),
 )
-"""Members that only one provider's usage has; OpenAI's is spoken by many."""
+"""Members that tell, in order: Anthropic's usage has details of its output too, and objects with
+``prompt_tokens`` that have its members as well are in OpenAI's shape."""
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 

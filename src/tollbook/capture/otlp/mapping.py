@@ -20,12 +20,13 @@ from tollbook.call import (
     SpanSeen,
     Status,
 )
+from tollbook.capture.otlp.answers import answer_of
 from tollbook.capture.otlp.operations import what_is
 from tollbook.capture.otlp.owners import owner_of
 from tollbook.capture.otlp.providers import KNOWN_HOSTS, UNKNOWN, host_of, provider_of
 from tollbook.capture.otlp.spans import Span, is_context, text_of
 from tollbook.dialects.otel import NAME, usage_object
-from tollbook.dialects.otel_names import SERVICE_TIERS, is_count
+from tollbook.dialects.otel_names import ANSWER_USAGE, SERVICE_TIERS, is_count
 from tollbook.prices.regional import region_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ _REQUESTED: Final = (
     "langfuse.observation.model.name",
     "llm.request.model",
 )
+_REQUEST_IDS: Final = ("anthropic.request.id", "openai.request.id", "aws.request_id")
+_YES: Final = (True, "True", "true")
 _ANSWERED: Final = (
     "gen_ai.response.model",
     "llm.response.model_name",
@@ -59,7 +62,12 @@ _ANSWERED: Final = (
     "llm.response.model",
 )
 _RESPONSE_IDS: Final = ("gen_ai.response.id", "ai.response.id", "llm.response.id")
-_STREAMS: Final = ("gen_ai.request.stream", "gen_ai.request.is_stream", "llm.is_streaming")
+_STREAMS: Final = (
+    "gen_ai.request.stream",
+    "gen_ai.request.is_stream",
+    "gen_ai.is_streaming",
+    "llm.is_streaming",
+)
 _SECONDS_TO_FIRST: Final = (
     "gen_ai.response.time_to_first_chunk",
     "gen_ai.server.time_to_first_token",
@@ -93,7 +101,9 @@ def frames_of(
     what = what_is(span)
     owner = owner_of(span)
     started_ns = span.started_at_ns or span.ended_at_ns or received_at_ns
-    is_call = what.is_inference or any(is_count(name) for name in span.attributes)
+    is_call = any(is_count(name) for name in span.attributes) or (
+        what.is_inference and not _is_told_later(span)
+    )
     call_id = call_id_of(span.trace_id, span.span_id) if is_call else None
     seen = SpanSeen(
         at_ns=received_at_ns,
@@ -157,8 +167,11 @@ def _call(
     sampled = _sampling(span.tracestate)
     if sampled is not None:
         notes.append(sampled)
+    answer = answer_of(attributes)
+    if answer.usage is not None:
+        attributes = {**attributes, ANSWER_USAGE: answer.usage}
     has_usage = any(is_count(name) for name in attributes)
-    error_type = _word(text_of(attributes, "error.type", "exception.type"))
+    error_type = _word(text_of(attributes, "error.type") or _exception(span))
     is_failed = span.is_error or error_type is not None
     ended_ns = max(span.ended_at_ns or started_ns, started_ns)
     host = host_of(attributes) if provider != UNKNOWN else None
@@ -173,7 +186,8 @@ def _call(
         method="",
         path="",
         model_requested=requested,
-        is_stream=any(attributes.get(name) is True for name in _STREAMS),
+        is_stream=any(attributes.get(name) in _YES for name in _STREAMS)
+        or str(attributes.get("ai.operationId", "")).endswith(".doStream"),
         trace_id=span.trace_id,
         parent_span_id=_parent(span),
         region=None if host is None else region_of(f"https://{host}"),
@@ -188,7 +202,8 @@ def _call(
         error_type=error_type,
         time_to_first_token_ns=_to_first_token(attributes, started_ns),
         duration_ns=ended_ns - started_ns,
-        provider_response_id=_word(text_of(attributes, *_RESPONSE_IDS)),
+        provider_request_id=_word(text_of(attributes, *_REQUEST_IDS)),
+        provider_response_id=_word(text_of(attributes, *_RESPONSE_IDS) or answer.response_id),
         model_actual=answered,
         service_tier=_word(text_of(attributes, *SERVICE_TIERS)),
         usage=(usage_object(attributes, span.scope_name, span.scope_version, notes),),
@@ -196,6 +211,24 @@ def _call(
         is_billable=has_usage or not is_failed,
     )
     return opened, closed
+
+
+def _is_told_later(span: Span) -> bool:
+    """Whether another span tells of the call: Logfire ends that of a stream when it begins.
+
+    It writes a second one beside it, with the usage, when the stream has ended.
+    """
+    return span.scope_name.startswith("logfire.") and not span.is_error
+
+
+def _exception(span: Span) -> str | None:
+    """Return the type of the exception that an error was recorded with."""
+    if not span.is_error:
+        return None
+    for event in span.events:
+        if event.name == "exception":
+            return text_of(event.attributes, "exception.type")
+    return None
 
 
 def _parent(span: Span) -> str | None:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.call import SpanKind
 from tollbook.capture.otlp.spans import text_of
+from tollbook.dialects.otel import INVOKE_AGENT
 
 if TYPE_CHECKING:
     from tollbook.capture.otlp.spans import Span
-
-INVOKE_AGENT: Final = "invoke_agent"
 
 
 class What(NamedTuple):

@@ -65,8 +65,12 @@ _TAGS: Final[dict[str, str]] = {
 """What is worth grouping by and is nobody who pays: a conversation outlives runs and owners."""
 _TAG_LISTS: Final = ("langfuse.trace.tags", "tag.tags", "metadata.tags")
 _ENVIRONMENT: Final = ("deployment.environment.name", "deployment.environment")
-_GATEWAY_KEYS: Final = ("user_api_key", "requester_", "litellm_", "hidden_params")
-"""What LiteLLM writes below ``metadata.`` of itself, keys among it."""
+_OWN_KEYS: Final = ("user_api_key", "requester_", "litellm_", "ls_", "lc_")
+"""What LiteLLM (keys among it) and LangChain write of themselves beside an application's names."""
+_OWN_NAMES: Final = frozenset(
+    {"tags", "spend_logs_metadata", "usage_object", "applied_guardrails", "user_agent",
+     "cold_storage_object_key", "routing_decision", "finish_reason"}
+)  # fmt: skip
 
 
 def owner_of(span: Span) -> Identity | None:
@@ -142,15 +146,22 @@ def _put(builder: ClaimsBuilder, attributes: Mapping[str, Any], name: str, field
 
 def _put_free(builder: ClaimsBuilder, name: str, value: object, where: str) -> None:
     """Take a name that the application chose; what the tool writes of itself is left out."""
-    if name.startswith(_GATEWAY_KEYS) or name in {"tags", "spend_logs_metadata"}:
+    if name.startswith(_OWN_KEYS) or name in _OWN_NAMES:
         return
     if isinstance(value, (str, int)) and value != "":
-        put_mapping(builder, {name: value}, where.removesuffix("." + name))
+        put_mapping(builder, {name: _unquoted(value)}, where.removesuffix("." + name))
+
+
+def _unquoted(value: str | int) -> str | int:
+    """Return a text without the quotes of JSON, in which Langfuse sets metadata."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        return value[1:-1]
+    return value
 
 
 def _public(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in document.items()
-        if not name.startswith(_GATEWAY_KEYS) and value != ""
+        if not name.startswith(_OWN_KEYS) and name not in _OWN_NAMES and value != ""
     }
