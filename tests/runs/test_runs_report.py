@@ -53,9 +53,7 @@ def test_a_run_with_sub_agents_tools_and_retries(runs: RunWorld) -> None:
     ]
     # The call before the run names none; it is told, not added.
     assert report.unclaimed == {"calls": 1, "cost_usd": "0.018000000000"}
-    assert report.completeness.problems == [
-        "1 call of its traces naming no run, not in the sums"
-    ]
+    assert report.completeness.problems == ["1 call of its traces naming no run, not in the sums"]
 
 
 def test_a_run_may_be_asked_for_by_its_trace_or_request(runs: RunWorld) -> None:

@@ -176,22 +176,23 @@ def tree_rows(rows: Sequence[Mapping[str, Any]], width: int) -> list[dict[str, A
     shown = []
     for row in rows:
         node, parent = row["node"], row["parent"]
-        above = rails.get(parent, "")
+        # No longer than is ever shown: a tree may be thousands of nodes deep.
+        above = rails.get(parent, "")[: 2 * room]
         is_last = node in last
         branch = "" if parent is None else above + ("└ " if is_last else "├ ")
         rails[node] = "" if parent is None else above + ("  " if is_last else "│ ")
         name = cell("", f"{_KINDS.get(row['kind'], '')}{row['name']}")
-        shown.append(dict(row) | {"tree": _fitted(branch, name, room)})
+        shown.append(dict(row) | {"tree": _fitted(branch, name, row["depth"], room)})
     return shown
 
 
 _KINDS: Final = {"agent": "agent ", "tool": "tool ", "step": "step ", "workflow": "workflow "}
 
 
-def _fitted(branch: str, name: str, room: int) -> str:
+def _fitted(branch: str, name: str, depth: int, room: int) -> str:
     """Return a name behind its branch; of a very deep one only how deep it is."""
     if len(branch) + _NAME_MIN > room:
-        branch = f"{len(branch) // 2}… "
+        branch = f"{depth}… "
     left = max(room - len(branch), _NAME_MIN)
     if len(name) > left:
         half = (left - 1) // 2

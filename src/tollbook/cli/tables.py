@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tollbook.cli.layout import GAP, Column, fit
-from tollbook.reports.tabular import column_names, csv_text, is_number_column, label_other
+from tollbook.reports.tabular import PERCENT, column_names, csv_text, is_number_column, label_other
 from tollbook.reports.zone import EPOCH
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _heading(name: str) -> str:
 
 def _is_wrapped(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column is text in which a line break does no harm: no number, no id to copy."""
-    if is_number_column(name) or name.endswith("_at") or name in _WHOLE:
+    if is_number_column(name) or name.endswith(("_at", PERCENT)) or name in _WHOLE:
         return False
     return any(isinstance(row.get(name), str) for row in rows)
 
@@ -153,7 +153,7 @@ def _shown(row: Mapping[str, Any], name: str, value: Any, zone: ZoneInfo | None)
 def _is_number(
     name: str, rows: Sequence[Mapping[str, Any]], totals: Mapping[str, Any] | None
 ) -> bool:
-    if is_number_column(name) or (totals is not None and name in totals):
+    if is_number_column(name) or name.endswith(PERCENT) or (totals is not None and name in totals):
         return True
     values = [row.get(name) for row in rows if row.get(name) is not None]
     return bool(values) and all(isinstance(value, int) for value in values)

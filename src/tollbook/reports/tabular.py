@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+PERCENT: Final = "_percent"
+"""How the names of columns of shares end."""
 _OTHER_MARKS: Final = frozenset(["is_other", "groups"])
 
 
@@ -51,7 +53,7 @@ def _cell(name: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) or is_number_column(name):
+    if isinstance(value, int) or is_number_column(name) or name.endswith(PERCENT):
         return str(value)
     return _safe(str(value))
 
