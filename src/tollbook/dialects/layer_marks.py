@@ -159,9 +159,10 @@ def _put(request: Any, mark: Mark) -> bool:
                 break
     if mark.start is not None and isinstance(here, list) and here:
         here = _first_text(above, here)
-    parent, key = above[-1]
     if isinstance(here, str):
         return _put_text(above, here, mark)
+    parent: Any
+    parent, key = above[-1]
     if isinstance(here, list):
         parent[key] = [_marked(mark.kind, each) for each in here]
         return True

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         workflow,
     )
     from tollbook.sdk.harness import unwrap_litellm, wrap, wrap_litellm
+    from tollbook.sdk.markers import marking, memory, retrieved
     from tollbook.sdk.missing import MissingTenantError
     from tollbook.sdk.runtime import configure, flush
 
@@ -47,9 +48,12 @@ __all__ = [
     "environment",
     "feature",
     "flush",
+    "marking",
+    "memory",
     "origin",
     "request",
     "retrieval",
+    "retrieved",
     "scope",
     "step",
     "tenant",
@@ -66,6 +70,9 @@ _ELSEWHERE = {
     "MissingTenantError": "missing",
     "configure": "runtime",
     "flush": "runtime",
+    "marking": "markers",
+    "memory": "markers",
+    "retrieved": "markers",
     "unwrap_litellm": "harness",
     "wrap": "harness",
     "wrap_litellm": "harness",
