@@ -65,6 +65,11 @@ class Intake:
             writer.sync()  # may take long, and may run beside the rest
 
     @property
+    def writer_name(self) -> str | None:
+        """Name of the spool writer; None before the first frames."""
+        return None if self._writer is None else self._writer.name
+
+    @property
     def health(self) -> SpoolHealth:
         """How the writer is doing."""
         writer = self._writer

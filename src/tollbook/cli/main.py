@@ -37,6 +37,7 @@ commands: Final = [
     Registered("calls", "tollbook.cli.calls", "calls", "List calls, newest first."),
     Registered("tail", "tollbook.cli.calls", "tail", "Follow calls as they are booked."),
     Registered("explain", "tollbook.cli.explain", "explain", "Show why one call cost what it did."),
+    Registered("import", "tollbook.cli.imports", "import_", "Import calls from other tools' logs."),
     Registered("verify", "tollbook.cli.verify", "verify", "Recompute the ledger and compare."),
     Registered("prices", "tollbook.cli.prices", "prices", "Show, check and re-apply price cards."),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),

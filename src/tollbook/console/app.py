@@ -174,9 +174,11 @@ def _operations(operations: Operations) -> Router:
         return Response(operations.status(), headers=_NO_STORE)
 
     @post("/ingest", status_code=HTTPStatus.OK, sync_to_thread=True)
-    def ingest(request: _Asked, until: _Text = None) -> Response[dict[str, Any]]:
-        """Read the spool up to now, then answer."""
-        del until
+    def ingest(
+        request: _Asked, until: _Text = None, writers: _Text = None
+    ) -> Response[dict[str, Any]]:
+        """Read the spool up to now, then answer; with how many calls some writers' frames made."""
+        del until, writers
         return Response(operations.ingest(read_pairs(request)), headers=_NO_STORE)
 
     @post("/verify", status_code=HTTPStatus.OK, sync_to_thread=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tollbook.console.booking import booked_calls
 from tollbook.console.status import read_status
 from tollbook.console.upkeep import rerate_answer, verify_answer
 from tollbook.reports.errors import QueryError
@@ -46,14 +47,20 @@ class LedgerOperations:
     def ingest(self, pairs: Pairs) -> dict[str, Any]:
         """Read the spool up to the moment of the call, then return how far the ledger is.
 
+        With ``writers``, names of spool writers with commas between, also how many calls are
+        charged by what they wrote (``booked``).
+
         Raises:
             QueryError: ``until`` is anything but ``now``.
         """
-        given, _ = gather(pairs, ("until",))
+        given, _ = gather(pairs, ("until", "writers"))
         if given.get("until", "now") != "now":
             raise QueryError("until", "only now is possible")
         is_complete = self._pump.catch_up(_CATCH_UP_TIMEOUT_S)
-        return {"caught_up": is_complete} | self.status()
+        answer = {"caught_up": is_complete} | self.status()
+        if "writers" in given:
+            answer["booked"] = booked_calls(self._reader, given["writers"].split(","))
+        return answer
 
     def verify(self) -> dict[str, Any]:
         """Recompute everything and return the findings."""

@@ -1,0 +1,1 @@
+"""Calls out of other tools' logs: each row once, however often its file is imported."""
