@@ -151,10 +151,11 @@ class SpoolSink:
         """Force everything to disk; True when it is there."""
         del timeout_s
         try:
-            self._funnel.put(None)
+            self._funnel.drain()
             writer = self._writer
             if writer is None:
                 return not self._given_up
+            self._funnel.put(None)
             return writer.sync() and not writer.health.ring_bytes
         except Exception:  # noqa: BLE001 -- never fails the user's request
             return False
