@@ -137,10 +137,12 @@ def with_identity(known: Identity | Deferred, context: Context | None = None) ->
 
     Of an identity that is found out later, OpenTelemetry's baggage has what is known now.
     """
-    context = get_context() if context is None else context
+    return _context_with(known, known_now(known), get_context() if context is None else context)
+
+
+def _context_with(known: Identity | Deferred, now: Identity, context: Context) -> Context:
     for key in baggage.get_all(context).keys() & BAGGAGE_KEYS.keys():
         context = baggage.remove_baggage(key, context)
-    now = known_now(known)
     for field in IDENTITY_FIELDS:
         value = getattr(now, field)
         if value is not None:
@@ -224,7 +226,8 @@ class Scope:
         self._given.complain()
         outside = get_context()
         known = self._held()
-        context = self._extended(with_identity(known, outside))
+        now = known_now(known)
+        context = self._extended(_context_with(known, now, outside))
         span = None if self._span is None else LiveSpan(self._span)
         if self._parent is not None or self._is_root:
             context = set_value(SPAN_KEY, self._parent, context)
@@ -232,7 +235,7 @@ class Scope:
             span.begin(context)
             context = set_value(SPAN_KEY, span, context)
         attach(set_value(self._key, _Entered(outside, span), context))
-        return known_now(known)
+        return now
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,

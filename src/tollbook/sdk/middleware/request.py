@@ -20,6 +20,8 @@ from tollbook.sdk.propagation.carrier import owner_of, remote_span
 from tollbook.sdk.spans import SpanPlan
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from opentelemetry.context import Context
 
     from tollbook.sdk.given import FieldValue
@@ -41,7 +43,7 @@ class RequestIdentity:
     trusted headers say.
     """
 
-    __slots__ = ("_ask", "_is_late", "_known", "_route")
+    __slots__ = ("_ask", "_known", "_raised", "_route")
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class RequestIdentity:
         self._known = inbound
         self._ask = ask
         self._route = route
-        self._is_late = False
+        self._raised: list[str] = []
 
     def resolve(self) -> Identity:
         """Return what is known now; asks again as long as there is no answer."""
@@ -60,14 +62,18 @@ class RequestIdentity:
             try:
                 self.answer(asked_as_nobody(self._ask))
             except Exception as error:  # noqa: BLE001 -- the application's own code; it must not break the request
-                if self._is_late:  # at the start an authentication that runs later has not run yet
-                    log_once(f"tenant_of raised {type(error).__name__}; a call has no tenant")
-            self._is_late = True
+                self._raised = [*self._raised[-1:], type(error).__name__]
         if self._route is not None and (name := self._route()):
             self._route = None
             if self._known.feature is None:
                 self._set(given({"feature": name}, {}))
         return self._known
+
+    def complain(self) -> None:
+        """Say that ``tenant_of`` never answered, though work was done; at the end of a request."""
+        # It is asked at the start too, when an authentication that comes later has not run yet.
+        if self._ask is not None and len(self._raised) > 1:
+            log_once(f"tenant_of raised {self._raised[-1]} when a request was worked on")
 
     def answer(self, owner: object) -> None:
         """Take what ``tenant_of`` said; nothing is no answer, and it will be asked again."""
@@ -164,6 +170,13 @@ class RequestScope(Scope):
         """The request's identity."""
         assert isinstance(self._whole, RequestIdentity)
         return self._whole
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.known.complain()
+        super().__exit__(kind, error, where)
 
     def _extended(self, context: Context) -> Context:
         return set_value(_KEY, self._whole, context)
