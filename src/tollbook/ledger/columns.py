@@ -96,11 +96,23 @@ def _observed_columns(opened: dict[str, Any]) -> dict[str, Any]:
     return {
         "observer": _text(opened["observer"]),
         "span_id": _text(opened["span_id"]),
-        "call_site": _text(opened["call_site"]),
+        "call_site": _text(_call_sites(opened)),
         "layer_weights": _json(opened["layers"]),
         "prefix_hash": _text(opened["prefix_hash"]),
         "prefix_chars": _ints([one or None for one in opened["prefix_chars"]]),
     }
+
+
+def _call_sites(opened: dict[str, Any]) -> Sequence[str | None]:
+    """Return the places in code; through a gateway the SDK's harness sends them as a tag."""
+    tags = [one.tags for one in opened["identity"]]
+    if not any(tags):
+        sites: Sequence[str | None] = opened["call_site"]
+        return sites
+    return [
+        site or (said.get("call_site") if said else None)
+        for site, said in zip(opened["call_site"], tags, strict=True)
+    ]
 
 
 def said(columns: dict[str, Any]) -> dict[str, Any]:
