@@ -63,6 +63,8 @@ def run(home: Path, mode: str, fault: str | None, rounds: int) -> Outcome:
         f"without an owner: {usd_text(came.lost_pico)} USD; "
         f"{'as it should be' if came.holds else 'NOT as it should be'}"
     )
+    if came.sites:
+        print(f"made by these lines of the product:\n{came.where()}")
     return came
 
 

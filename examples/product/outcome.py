@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.simulator.bill import bill
@@ -47,12 +47,18 @@ class Outcome(NamedTuple):
     rows: tuple[Row, ...]
     calls: int
     lost_pico: int
+    sites: tuple[dict[str, Any], ...]
+    """Rows of calls without an owner by the place in code that made them."""
 
     @property
     def holds(self) -> bool:
         """Whether there was something, and the report says exactly what is right."""
         same = all(row.expected_pico == row.reported_pico for row in self.rows)
         return same and bool(self.rows) and self.calls > 0
+
+    def where(self) -> str:
+        """Return which lines of code made the calls without an owner."""
+        return "\n".join(f"  {row['call_site']}  {row['calls']} calls" for row in self.sites)
 
     def table(self) -> str:
         """Return it as text."""
@@ -76,12 +82,17 @@ def outcome(running: Running, fault: str | None) -> Outcome:
     expected: dict[str, int] = {}
     for tenant in sorted({owner(call) for call in truth}):
         expected[tenant] = bill(truth, lambda call, tenant=tenant: owner(call) == tenant).total_pico
-    answer = json.loads(
-        running.tollbook("report", "spend", "--by", "tenant", "--since", "24h", "--format", "json")
-    )
-    reported = {row["tenant"]: pico_from_usd(row["cost_usd"] or "0") for row in answer["rows"]}
+    answer = _spend(running, "--by", "tenant")
+    reported = {row["tenant"]: pico_from_usd(row["cost_usd"] or "0") for row in answer}
+    sites = _spend(running, "--by", "call_site", "--where", "tenant=unknown")
     rows = tuple(
         Row(tenant, expected.get(tenant, 0), reported.get(tenant, 0))
         for tenant in sorted(expected.keys() | reported.keys())
     )
-    return Outcome(rows, len(truth), expected.get(UNKNOWN, 0))
+    return Outcome(rows, len(truth), expected.get(UNKNOWN, 0), tuple(sites))
+
+
+def _spend(running: Running, *arguments: str) -> list[dict[str, Any]]:
+    printed = running.tollbook("report", "spend", *arguments, "--since", "24h", "--format", "json")
+    rows: list[dict[str, Any]] = json.loads(printed)["rows"]
+    return rows
