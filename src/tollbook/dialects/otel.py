@@ -199,7 +199,11 @@ def _as_provider(call: Call, raw: RawUsage) -> Measured | None:
     closed = replace(call.closed, usage=raw.objects)
     asked = replace(call.opened, dialect=raw.dialect)
     measured = dialect.measure(replace(call, opened=asked, closed=closed))
-    return measured if measured.source is UsageSource.REPORTED else None
+    kinds = measured.kinds
+    if kinds is None or not any(kinds[:-1]):
+        # Nothing was read: what would be estimated has no text to go by.
+        return measured if measured.source is UsageSource.REPORTED else None
+    return measured
 
 
 def _unknown(call: Call, problems: list[str]) -> Measured:

@@ -160,6 +160,7 @@ SPEC_COST_SOURCE: Final = "gen_ai.usage.cost.source"
 """As proposed to the GenAI conventions; the source is ``provider`` or ``local``."""
 
 SERVICE_TIERS: Final = (
+    "tollbook.service_tier",
     "openai.response.service_tier",
     "gen_ai.openai.response.service_tier",
     "gen_ai.response.service_tier",

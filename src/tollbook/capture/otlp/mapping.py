@@ -22,6 +22,7 @@ from tollbook.call import (
 )
 from tollbook.capture.otlp.answers import answer_of
 from tollbook.capture.otlp.operations import what_is
+from tollbook.capture.otlp.own import own_of
 from tollbook.capture.otlp.owners import owner_of
 from tollbook.capture.otlp.providers import KNOWN_HOSTS, UNKNOWN, host_of, provider_of
 from tollbook.capture.otlp.spans import Span, is_context, text_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from tollbook.call import Frame
     from tollbook.capture.otlp.operations import What
+    from tollbook.capture.otlp.own import Own
     from tollbook.capture.otlp.spans import LogRecord
 
 DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
@@ -53,7 +55,12 @@ _REQUESTED: Final = (
     "langfuse.observation.model.name",
     "llm.request.model",
 )
-_REQUEST_IDS: Final = ("anthropic.request.id", "openai.request.id", "aws.request_id")
+_REQUEST_IDS: Final = (
+    "tollbook.provider_request.id",
+    "anthropic.request.id",
+    "openai.request.id",
+    "aws.request_id",
+)
 _YES: Final = (True, "True", "true")
 _ANSWERED: Final = (
     "gen_ai.response.model",
@@ -104,7 +111,10 @@ def frames_of(
     is_call = any(is_count(name) for name in span.attributes) or (
         what.is_inference and not _is_told_later(span)
     )
-    call_id = call_id_of(span.trace_id, span.span_id) if is_call else None
+    own = own_of(span.attributes)
+    call_id = None
+    if is_call:
+        call_id = own.call_id or call_id_of(span.trace_id, span.span_id)
     seen = SpanSeen(
         at_ns=received_at_ns,
         trace_id=span.trace_id,
@@ -122,7 +132,7 @@ def frames_of(
     )
     if call_id is None:
         return [seen]
-    opened, closed = _call(span, what, owner, call_id, started_ns, hosts)
+    opened, closed = _call(span, what, owner, call_id, started_ns, hosts, own)
     return [seen, opened, closed]
 
 
@@ -157,7 +167,7 @@ def frames_of_log(
 
 def _call(
     span: Span, what: What, owner: Identity | None, call_id: bytes, started_ns: int,
-    hosts: Mapping[str, str],
+    hosts: Mapping[str, str], own: Own,
 ) -> tuple[CallOpened, CallClosed]:  # fmt: skip
     attributes = span.attributes
     requested = _word(text_of(attributes, *_REQUESTED))
@@ -193,11 +203,15 @@ def _call(
         region=None if host is None else region_of(f"https://{host}"),
         observer=Observer.OTLP,
         span_id=span.span_id,
+        call_site=own.call_site,
+        layers=own.layers,
+        prefix_hash=own.prefix_hash,
+        prefix_chars=own.prefix_chars,
     )
     closed = CallClosed(
         call_id=call_id,
         closed_at_ns=ended_ns,
-        status=Status.ERROR if is_failed else Status.OK,
+        status=own.status or (Status.ERROR if is_failed else Status.OK),
         http_status=_status(attributes),
         error_type=error_type,
         time_to_first_token_ns=_to_first_token(attributes, started_ns),
@@ -207,7 +221,7 @@ def _call(
         model_actual=answered,
         service_tier=_word(text_of(attributes, *SERVICE_TIERS)),
         usage=(usage_object(attributes, span.scope_name, span.scope_version, notes),),
-        usage_complete=has_usage,
+        usage_complete=has_usage if own.is_complete is None else own.is_complete,
         is_billable=has_usage or not is_failed,
     )
     return opened, closed

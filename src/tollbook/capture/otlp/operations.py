@@ -125,6 +125,9 @@ def what_is(span: Span) -> What:
     ai_sdk = text_of(attributes, "ai.operationId")
     if ai_sdk is not None:
         return _of_ai_sdk(ai_sdk)
+    own = text_of(attributes, "tollbook.operation")
+    if own is not None and own not in _RUNS and "tollbook.dialect" in attributes:
+        return What(SpanKind.MODEL, own[:64])
     for name, words in _TELLING:
         word = text_of(attributes, name)
         found = words.get(word) if word is not None else None
@@ -141,6 +144,7 @@ _TELLING: Final = (
     ("llm.request.type", _REQUEST_TYPES),
     ("traceloop.span.kind", _TRACELOOP),
 )
+_RUNS: Final = frozenset(word for word, what in _OPERATIONS.items() if not what.is_inference)
 _ROOT_KINDS: Final = frozenset({2, 5})
 """Server and consumer: a request or a job that caused what is below it."""
 
