@@ -50,7 +50,8 @@ class Seen(MemorySink):
         while self.open_calls and time.monotonic() < deadline:
             time.sleep(0.01)
         assert self.open_calls == 0, f"{self.open_calls} calls never ended"
-        return [Pair(*pair) for pair in self.calls]
+        pairs = [Pair(*pair) for pair in self.calls]
+        return sorted(pairs, key=lambda pair: pair.opened.started_at_ns)
 
     def only(self) -> Pair:
         (pair,) = self.settled()

@@ -17,3 +17,7 @@ class Options(Struct, frozen=True, kw_only=True):
     sink: Sink | None = None
     inject_stream_usage: bool = True
     tags: bool = False
+
+    def __repr__(self) -> str:
+        key = None if self.gateway_key is None else "***"
+        return f"Options(provider={self.provider!r}, gateway={self.gateway!r}, gateway_key={key})"

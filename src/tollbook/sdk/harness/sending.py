@@ -77,7 +77,7 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         facts = dialect.read_request(
             route,
             body,
-            inject_stream_usage=options.inject_stream_usage,
+            inject_stream_usage=options.inject_stream_usage and target.asks_for_usage,
             user_is="user",
         )
     names = [name for name, _ in headers]

@@ -24,6 +24,8 @@ class Maker(NamedTuple):
 
     provider: str
     dialect: str
+    asks_for_usage: bool = True
+    """Whether its streams may be asked for usage; some servers refuse to be."""
 
 
 MAKERS: Final = {
@@ -31,7 +33,10 @@ MAKERS: Final = {
     "anthropic": Maker("anthropic", "anthropic"),
     "azure": Maker("azure", "azure"),
     "bedrock": Maker("bedrock", "bedrock"),
-} | {known.name: Maker(known.name, known.dialect) for known in KNOWN_PROVIDERS}
+} | {
+    known.name: Maker(known.name, known.dialect, known.inject_stream_usage)
+    for known in KNOWN_PROVIDERS
+}
 """Every provider that is known by name."""
 
 
@@ -82,16 +87,25 @@ def place_of(host: str) -> Place | None:
 class Target:
     """One provider as the harness needs it, with the routes that were asked for."""
 
-    __slots__ = ("_routes", "base_path", "dialect", "is_guess", "provider", "region")
+    __slots__ = (
+        "_routes",
+        "asks_for_usage",
+        "base_path",
+        "dialect",
+        "is_guess",
+        "provider",
+        "region",
+    )
 
     def __init__(
         self, provider: str, dialect: Dialect, base_path: str = "", region: str | None = None,
-        *, is_guess: bool = False,
+        *, is_guess: bool = False, asks_for_usage: bool = True,
     ) -> None:  # fmt: skip
         self.provider = provider
         self.dialect = dialect
         self.base_path = base_path
         self.region = region
+        self.asks_for_usage = asks_for_usage
         self.is_guess = is_guess
         """Whether only what looks like a call to a model is taken for one."""
         self._routes: dict[tuple[str, str], Route] = {}
@@ -153,11 +167,15 @@ class Targets:
         place = place_of(host)
         maker = self._maker if place is None else place.maker
         if self._provider is not None:
-            named = MAKERS.get(self._provider) or maker
-            maker = Maker(self._provider, "openai" if named is None else named.dialect)
+            named = MAKERS.get(self._provider) or maker or MAKERS["openai"]
+            maker = named._replace(provider=self._provider)
         if maker is None:
             return None
-        dialect = self._dialect or dialect_named(maker.dialect)
-        if place is None:
-            return Target(maker.provider, dialect, region=self._region, is_guess=self._is_guest)
-        return Target(maker.provider, dialect, place.base_path, place.region or self._region)
+        return Target(
+            maker.provider,
+            self._dialect or dialect_named(maker.dialect),
+            "" if place is None else place.base_path,
+            (None if place is None else place.region) or self._region,
+            is_guess=self._is_guest and place is None,
+            asks_for_usage=maker.asks_for_usage,
+        )
