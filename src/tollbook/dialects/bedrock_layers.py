@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tollbook.dialects.request_layers import Layered
 
 _SCHEMA_SHARE: Final = 90
-"""Percent; the frames of ``toolSpec`` and ``inputSchema`` are not read."""
+"""Percent, an assumption: the frames of ``toolSpec`` and ``inputSchema`` are not read."""
 
 
 def conversation_layers(messages: Raw, system: Raw, tools: Raw, *, is_anthropic: bool) -> Layered:

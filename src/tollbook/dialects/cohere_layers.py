@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tollbook.dialects.request_layers import Layered
 
 _SCHEMA_SHARE: Final = 90
-"""Percent; definitions are written anew as signatures."""
+"""Percent, an assumption: definitions are written anew as signatures."""
 
 
 def cohere_layers(messages: Raw, tools: Raw, documents: Raw) -> Layered:

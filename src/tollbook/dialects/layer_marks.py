@@ -165,11 +165,11 @@ def _put(request: Any, mark: Mark) -> bool:
     parent, key = above[-1]
     if isinstance(here, list):
         parent[key] = [_marked(mark.kind, each) for each in here]
-        return True
-    if isinstance(parent, list):
+    elif isinstance(key, int):
         parent[key] = _marked(mark.kind, here)
-        return True
-    return False
+    else:
+        return False
+    return True
 
 
 def _first_text(above: list[tuple[Any, str | int]], here: list[Any]) -> Any:

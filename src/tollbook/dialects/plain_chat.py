@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from tollbook.dialects.layer_weights import MESSAGE, weigh
 from tollbook.dialects.request_body import DECODE_ERRORS
+from tollbook.dialects.request_layers import weigher
 from tollbook.layers import Section
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def plain_sections(messages: bytes, *, has_tools: bool = False) -> Plain | None:
         messages: a JSON list.
         has_tools: there may be calls of tools somewhere, so that every message is read.
     """
+    if weigher.get() is not weigh:
+        return None
     try:
         if has_tools or len(messages) <= _LONG_BYTES:
             return _short(_decode(messages))

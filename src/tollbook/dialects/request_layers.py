@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from tollbook.dialects.layer_weights import weigh
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from msgspec import Raw
 
@@ -19,6 +20,10 @@ RUNS_MAX: Final = 64
 
 EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 """Values that are as good as missing."""
+
+
+weigher: Final[ContextVar[Callable[[bytes], int]]] = ContextVar("weigher", default=weigh)
+"""What weighs a text; only :mod:`tollbook.dialects.counted_layers` puts a tokenizer here."""
 
 
 class Layered(Struct, frozen=True, gc=False):
@@ -38,13 +43,14 @@ UNKNOWN: Final = Layered()
 class Runs:
     """Sections as they are found; texts of one section that follow each other are one run."""
 
-    __slots__ = ("_extra", "_pieces", "_runs", "_section", "prefix")
+    __slots__ = ("_extra", "_pieces", "_runs", "_section", "_weigh", "prefix")
 
     def __init__(self) -> None:
         self._runs: list[int] = []
         self._section = -1
         self._pieces: list[bytes] = []
         self._extra = 0
+        self._weigh = weigher.get()
         self.prefix: list[bytes] = []
         """Texts that stand at the start of every such request."""
 
@@ -80,13 +86,15 @@ class Runs:
 
     def add_share(self, section: int, text: bytes, percent: int) -> None:
         """Add JSON text of which the provider writes so much into the prompt."""
-        self.add_weight(section, max(1, weigh(text) * percent // 100))
+        self.add_weight(section, max(1, self._weigh(text) * percent // 100))
 
     def _end(self) -> None:
         pieces = self._pieces
         weight = self._extra
         if pieces:
-            weight += weigh(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            if self._weigh is weigh and len(pieces) > 1:
+                pieces = [b"".join(pieces)]
+            weight += sum([self._weigh(piece) for piece in pieces])
         if weight > 0:
             self._runs += (self._section, weight)
         self._pieces = []

@@ -1,4 +1,4 @@
-"""Say which texts were retrieved or are memories, so that a call's cost can be split by layer.
+r"""Say which texts were retrieved or are memories, so that a call's cost can be split by layer.
 
 ::
 
