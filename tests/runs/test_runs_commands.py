@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SLASHED = "nightly/index 1"
 
 
-def _fill(world: RunWorld) -> None:
+def fill(world: RunWorld) -> None:
     run = {"tenant_id": "acme", "agent_run_id": "r-1", "workflow_id": "ask", "request_id": "q-1"}
     world.span(1, None, "assistant with a rather long name for a narrow terminal", SpanKind.AGENT,
                identity=run)  # fmt: skip
@@ -46,7 +46,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data")
     path.chmod(0o700)
     world = RunWorld(path)
-    _fill(world)
+    fill(world)
     world.close()
     return path
 
@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("data")
     path.chmod(0o700)
     world = RunWorld(path)
-    _fill(world)
+    fill(world)
     world.close()
     thread = LedgerThread(path)
     thread.start()
