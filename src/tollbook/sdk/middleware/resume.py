@@ -43,11 +43,15 @@ class Resumable:
             attach(outside)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Leave the scope for good; calling it again does nothing."""
+        """End the scope; calling it again does nothing. What is closed later is still its own."""
         scope, self._scope = self._scope, None
         if scope is not None:
-            with self.resumed():
+            outside = get_context()
+            attach(self._inside)
+            try:
                 scope.__exit__(None if error is None else type(error), error, None)
+            finally:
+                attach(outside)
 
 
 class ResumedBody:

@@ -82,32 +82,29 @@ def instrument_threads() -> None:
     does nothing.
     """
     with _instrumented:
-        if hasattr(threading.Thread.run, _MARK):
+        if hasattr(threading.Thread.start, _MARK):
             return
         _wrap_start()
         _wrap_submit()
 
 
 def _wrap_start() -> None:
-    start, run = threading.Thread.start, threading.Thread.run
+    start = threading.Thread.start
 
     @functools.wraps(start)
     def start_in_context(self: threading.Thread) -> None:
-        setattr(self, _MARK, contextvars.copy_context())
+        context, run = contextvars.copy_context(), self.run
+
+        def run_in_context() -> None:
+            del self.__dict__["run"]
+            context.run(run)
+
+        # Of this thread alone, for subclasses have methods of their own.
+        self.run = run_in_context  # type: ignore[method-assign]
         start(self)
 
-    @functools.wraps(run)
-    def run_in(self: threading.Thread) -> None:
-        context = self.__dict__.pop(_MARK, None)
-        if context is None:
-            run(self)
-        else:
-            context.run(run, self)
-
-    setattr(run_in, _MARK, run)
     setattr(start_in_context, _MARK, start)
     threading.Thread.start = start_in_context  # type: ignore[method-assign]
-    threading.Thread.run = run_in  # type: ignore[method-assign]
 
 
 def _wrap_submit() -> None:
@@ -127,9 +124,7 @@ def _wrap_submit() -> None:
 def uninstrument_threads() -> None:
     """Undo :func:`instrument_threads`."""
     with _instrumented:
-        for owner, name in (
-            (threading.Thread, "start"), (threading.Thread, "run"), (ThreadPoolExecutor, "submit"),
-        ):  # fmt: skip
+        for owner, name in ((threading.Thread, "start"), (ThreadPoolExecutor, "submit")):
             original = getattr(getattr(owner, name), _MARK, None)
             if original is not None:
                 setattr(owner, name, original)
