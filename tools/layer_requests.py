@@ -2,8 +2,8 @@
 
 Every request is made of texts of several kinds (:mod:`tools.layer_texts`), each of a known section.
 The truth is what a tokenizer counts of each, with what the providers add: four tokens a message,
-tools written as signatures (OpenAI's way, as observed), or as JSON with a prompt of 346 tokens before
-them (Anthropic's documentation).
+tools written as signatures (OpenAI's way, as observed), or as JSON with a prompt of 346 tokens in
+front of them (Anthropic's documentation).
 """
 
 from __future__ import annotations

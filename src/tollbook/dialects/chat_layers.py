@@ -8,7 +8,7 @@ the assistant's, which some APIs let it go on from, is history too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Raw
 
@@ -35,11 +35,8 @@ from tollbook.dialects.part_layers import (
 )
 from tollbook.dialects.plain_chat import plain_sections
 from tollbook.dialects.request_body import DECODE_ERRORS, any_of
-from tollbook.dialects.request_layers import EMPTY, raw_bytes
+from tollbook.dialects.request_layers import EMPTY, Runs, raw_bytes
 from tollbook.layers import Section
-
-if TYPE_CHECKING:
-    from tollbook.dialects.request_layers import Runs
 
 # Members of an enum are looked up ten times as slowly as a module's names.
 _USER: Final = int(Kind.USER)
@@ -58,6 +55,14 @@ _SECTION_OF: Final = (
 """By kind; what the user says now is told by where it stands."""
 _KINDS: Final[dict[str, int]] = {role: int(kind) for role, kind in KIND_OF_ROLE.items()}
 _ITEMS: Final[dict[str, int]] = {item: int(kind) for item, kind in KIND_OF_ITEM.items()}
+
+
+TURNS_MAX: Final = 512
+"""Most messages that are all read."""
+_HEAD: Final = 32
+_TAIL: Final = 224
+_GROUPS: Final = 64
+"""Of four messages each (a question, a call, a result, an answer), out of all between."""
 
 
 def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
@@ -93,10 +98,28 @@ def _read_turn(message: Raw) -> Turn:
         return Turn(content=message)
 
 
-def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -> None:
-    """Add a conversation."""
+def add_turns(runs: Runs, turns: list[Turn]) -> None:
+    """Add a conversation; of a very long one, some messages stand for the others."""
     begins = _user_turn(turns)
-    for at, turn in enumerate(turns):
+    if len(turns) <= TURNS_MAX:
+        _add(runs, turns, 0, begins)
+        return
+    middle = turns[_HEAD:-_TAIL]
+    groups = range(0, len(middle), 4)
+    step = -(-len(groups) // _GROUPS)
+    sampled: list[Turn] = []
+    for start in groups[::step]:
+        sampled += middle[start : start + 4]
+    between = Runs()
+    _add(between, sampled, _HEAD, len(turns))
+    _add(runs, turns[:_HEAD], 0, begins)
+    runs.append(between, {}, scale=len(middle), by=len(sampled))
+    _add(runs, turns[-_TAIL:], len(turns) - _TAIL, begins)
+
+
+def _add(runs: Runs, turns: list[Turn], first: int, begins: int) -> None:
+    """Add messages, of which the first has this place; ``begins`` is where the user's turn is."""
+    for at, turn in enumerate(turns, first):
         kind = _KINDS.get(turn.role)
         if kind is None:
             kind = _kind_of(turn)
@@ -104,13 +127,13 @@ def add_turns(runs: Runs, turns: list[Turn], *, message_weight: int = MESSAGE) -
         content = bytes(turn.content or turn.parts)
         if not content or content in EMPTY:
             _add_rare(runs, turn, kind, section)
-            runs.frame(section, message_weight)
+            runs.frame(section, MESSAGE)
             continue
         if content[0] == LIST:
             add_parts(runs, section, content)
-            runs.frame(section, message_weight)
+            runs.frame(section, MESSAGE)
         else:
-            runs.add(section, content, message_weight)
+            runs.add(section, content, MESSAGE)
         if section == PROMPT and at == 0:
             runs.prefix.append(_prefix(content))
         if (

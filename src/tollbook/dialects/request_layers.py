@@ -77,12 +77,15 @@ class Runs:
             self._section = section
         self._extra += weight
 
-    def append(self, other: Runs, instead: Mapping[int, int]) -> None:
-        """Add the sections of another collection, some of them as another section."""
+    def append(
+        self, other: Runs, instead: Mapping[int, int], *, scale: int = 1, by: int = 1
+    ) -> None:
+        """Add another collection, some of its sections as others, its weights times scale/by."""
         layers = other.done().layers or ()
         for at in range(0, len(layers), 2):
             section = layers[at]
-            self.add_weight(instead.get(section, section), layers[at + 1])
+            weight = max(1, layers[at + 1] * scale // by)
+            self.add_weight(instead.get(section, section), weight)
 
     def add_share(self, section: int, text: bytes, percent: int) -> None:
         """Add JSON text of which the provider writes so much into the prompt."""
