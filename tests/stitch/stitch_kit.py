@@ -112,12 +112,16 @@ class StitchWorld(World):
 
     def write(self, *frames: Any) -> None:
         """Write frames, or tuples of them, with a writer of their own, and book them."""
+        self.spool(*frames)
+        self.drain()
+
+    def spool(self, *frames: Any) -> None:
+        """Write frames, or tuples of them, with a writer of their own that dies then."""
         writer = self.writer(1 << 20)
         for frame in flat(frames):
             writer.append(frame)
         assert writer.flush()
         writer.close()
-        self.drain()
 
     def sums(self) -> list[tuple[Any, ...]]:
         """What reports show: tenant, calls, tokens and dollars."""

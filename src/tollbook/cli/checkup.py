@@ -83,6 +83,12 @@ def check_ledger(config: Config, data_dir: Path) -> list[Finding]:
         if one["state"] == "corrupt"
     ]  # fmt: skip
     findings += [
+        Finding("stitching", "warn", f"{status['stitching'][state]:,} call(s) {state}, see tollbook"
+                f" report stitching --since 31d --show {state}")
+        for state in ("conflicting", "ambiguous", "orphaned")
+        if status["stitching"][state]
+    ]  # fmt: skip
+    findings += [
         Finding("incident", "warn", f"{one['at']} {one['kind']} {one['writer']}: {one['detail']}")
         for one in status["latest_incidents"]
     ]

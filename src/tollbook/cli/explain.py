@@ -62,6 +62,7 @@ def _tell(answer: dict[str, Any]) -> None:
     duration_ns = answer["times"]["duration_ns"]
     if duration_ns is not None:
         click.echo(f"  duration: {duration_ns // 1_000_000:,} ms")
+    _tell_observers(answer)
     _tell_identity(answer)
     _tell_usage(answer)
     _tell_layers(answer["layers"])
@@ -84,6 +85,21 @@ def _facts(title: str, facts: dict[str, Any]) -> None:
         for one in value if isinstance(value, list) else [value]:
             if one is not None:
                 click.echo(f"  {name}: {cell('', one) if isinstance(one, str) else one}")
+
+
+def _tell_observers(answer: dict[str, Any]) -> None:
+    if not answer["sightings"]:
+        return
+    click.echo(f"\nSeen by {', '.join(answer['observed_by'])}")
+    for one in answer["sightings"]:
+        by = f" (matched by {one['matched_by']})" if one["matched_by"] else ""
+        click.echo(f"  {one['observer']} call {one['call_id']}: {one['state']}{by}")
+        what = [one["provider"], one["model"], one["status"]]
+        told = " ".join(cell("", word) for word in what if word)
+        tenant = "no tenant" if one["tenant_id"] is None else f"tenant {cell('', one['tenant_id'])}"
+        click.echo(f"    said: {told or 'nothing that is still kept'}, {tenant}")
+        for raw in one["usage_raw"]:
+            click.echo(f"    usage: {cell('', raw)}")
 
 
 def _tell_identity(answer: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from tollbook.cli.options import (
     range_options,
 )
 from tollbook.cli.runs import run, runs
+from tollbook.cli.stitching import stitching
 from tollbook.cli.tables import write_rows
 from tollbook.cli.units import per
 from tollbook.console.client import open_source
@@ -101,6 +102,7 @@ def rollup(
 report.add_command(per)
 report.add_command(run)
 report.add_command(runs)
+report.add_command(stitching)
 
 
 @report.command()

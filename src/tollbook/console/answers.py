@@ -6,6 +6,7 @@ HTTP or a command opens the ledger file itself.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook import clock
@@ -24,6 +25,7 @@ from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
 from tollbook.reports.runs import RunReport, report_run, run_query
 from tollbook.reports.runs_list import RunsReport, list_runs, runs_query
 from tollbook.reports.spend import SpendReport, run_spend
+from tollbook.reports.stitching import StitchingReport, run_stitching, stitching_query
 from tollbook.reports.units import UnitsReport, run_units, units_query
 
 if TYPE_CHECKING:
@@ -32,15 +34,20 @@ if TYPE_CHECKING:
     from tollbook.reports.params import Pairs
     from tollbook.reports.reader import Reader
 
-READS: Final = ("spend", "rollup", "calls", "tail", "batches", "runs", "layers")
+LATE_IDENTITY_H: Final = 168.0
+"""As long as ``[ledger] late_identity_window_h`` is by default."""
+READS: Final = ("spend", "rollup", "calls", "tail", "batches", "stitching", "runs", "layers")
 
 
 class Answers:
     """Answers questions from one open ledger; safe to use from several threads."""
 
-    def __init__(self, reader: Reader, shelf: CardShelf) -> None:
+    def __init__(
+        self, reader: Reader, shelf: CardShelf, *, late_identity_h: float = LATE_IDENTITY_H
+    ) -> None:
         self.reader = reader
         self._shelf = shelf
+        self._late_identity = timedelta(hours=late_identity_h)
 
     def spend(self, pairs: Pairs) -> SpendReport:
         """Answer a spend query given as named texts.
@@ -81,6 +88,11 @@ class Answers:
     def batches(self, pairs: Pairs) -> BatchesReport:
         """Answer with batches and what came of them; raises as :meth:`spend`."""
         return run_batches(self.reader, batches_query(pairs, clock.utc_now()))
+
+    def stitching(self, pairs: Pairs) -> StitchingReport:
+        """Answer with what became of calls that several observers saw; raises as :meth:`spend`."""
+        now = clock.utc_now()
+        return run_stitching(self.reader, stitching_query(pairs, now), now - self._late_identity)
 
     def runs(self, pairs: Pairs) -> RunsReport:
         """Answer with the runs of agents in a range, the dearest first; raises as :meth:`spend`."""

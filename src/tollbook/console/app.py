@@ -24,6 +24,7 @@ from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, re
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.stitching import StitchingReport  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
     from tollbook.reports.params import Pairs
@@ -149,6 +150,16 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, states, provider, limit, format
         return table(request, answers.batches(read_pairs(request)))
 
+    @get("/stitching", sync_to_thread=True)
+    def stitching(
+        request: _Asked, since: _Text = None, until: _Text = None,
+        period: _Text = None, tz: _Text = None, show: _Text = None,
+        limit: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+    ) -> Response[StitchingReport]:  # fmt: skip
+        """Count calls that several observers saw, and those whose owner came from a trace."""
+        del since, until, period, tz, show, limit, format
+        return table(request, answers.stitching(read_pairs(request)))
+
     @get("/tail", sync_to_thread=True)
     def tail(
         request: _Asked, after: _Text = None, since: _Text = None, until: _Text = None,
@@ -163,7 +174,7 @@ def _reads(answers: Answers) -> Router:
         """Explain one call: identity, usage, price, arithmetic and entries."""
         return Response(answers.explain(call_id), headers=_NO_STORE)
 
-    handlers = [spend, rollup, calls, batches, tail, explain]
+    handlers = [spend, rollup, calls, batches, stitching, tail, explain]
     return Router("/api/v1", route_handlers=handlers, tags=["reports"])
 
 

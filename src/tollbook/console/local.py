@@ -95,6 +95,10 @@ def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
         raise LedgerSilentError("on its API", who) from error
     try:
         with open_books(data_dir) as books:
-            yield LocalSource(Answers(DuckdbReader(connection), BooksShelf(books)))
+            answers = Answers(
+                DuckdbReader(connection), BooksShelf(books),
+                late_identity_h=config.ledger.late_identity_window_h,
+            )  # fmt: skip
+            yield LocalSource(answers)
     finally:
         connection.close()

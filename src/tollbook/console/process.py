@@ -100,7 +100,10 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     _check_spool(reader, pump)
     token = new_token()
     operations = LedgerOperations(files, reader, pump, settings)
-    app = create_app(Services(Answers(reader, files.shelf), operations, token))
+    answers = Answers(
+        reader, files.shelf, late_identity_h=config.ledger.late_identity_window_h
+    )  # fmt: skip
+    app = create_app(Services(answers, operations, token))
     listener = listen(config.console.host, config.console.port)
     mounted = None
     if config.receiver.enabled is not False:

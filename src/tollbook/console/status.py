@@ -11,6 +11,7 @@ from tollbook import __version__, clock
 from tollbook.ledger.schema import SCHEMA_VERSION
 from tollbook.reports.calls import plain
 from tollbook.reports.freshness import read_freshness
+from tollbook.reports.stitching import stitching_counts
 
 if TYPE_CHECKING:
     from tollbook.reports.reader import Reader
@@ -29,6 +30,7 @@ def read_status(reader: Reader, problems: tuple[str, ...] = ()) -> dict[str, Any
     entries, batches = reader.fetch(
         "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM batches)"
     )[0]
+    stitching = stitching_counts(reader, clock.utc_now())
     open_calls = reader.fetch("SELECT count(*) FROM open_calls")[0][0]
     return {
         "version": __version__,
@@ -39,6 +41,7 @@ def read_status(reader: Reader, problems: tuple[str, ...] = ()) -> dict[str, Any
         "entries": entries,
         "batches": batches,
         "open_calls": open_calls,
+        "stitching": stitching,
         "problems": list(problems),
         "incidents": fresh.incidents,
         "latest_incidents": incidents(reader),

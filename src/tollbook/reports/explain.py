@@ -11,12 +11,14 @@ from msgspec import Struct
 from tollbook.call import IDENTITY_FIELDS
 from tollbook.ledger.late_table import LATE_USAGE
 from tollbook.ledger.schema import COST_COLUMNS, ENTRY_NAMES
+from tollbook.ledger.stitch.sight import GATEWAY
 from tollbook.ledger.usagetext import usage_objects
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.prices.explain import CardSummary, ExplainLine, describe, explain
 from tollbook.reports.calls import plain
 from tollbook.reports.errors import CallNotFoundError
 from tollbook.reports.explain_layers import LayerLines, explain_layers
+from tollbook.reports.sightings import Sighting, charged_as, sightings_of
 from tollbook.reports.spend import CURRENCY
 from tollbook.reports.words import kind_words
 from tollbook.usage import INPUT_KINDS, KINDS, OUTPUT_KINDS, Kinds
@@ -139,6 +141,10 @@ class Explanation(Struct, frozen=True, kw_only=True):
     ours_less_reported_usd: str | None
     """What the cards make of the usage, all parts, less what the provider says."""
     components: dict[str, str]
+    observed_by: list[str]
+    """Everybody who saw it, the most trusted first."""
+    sightings: list[Sighting]
+    """What each of them but the gateway said."""
     entries: list[EntryLine]
     net_cost_usd: str | None
     evidence: dict[str, Any]
@@ -154,10 +160,12 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         CallNotFoundError: no entry bears the id.
         QueryTimeoutError: it took too long.
     """
-    rows = _entries_of(reader, wanted.strip())
+    wanted = wanted.strip()
+    # One that another observer saw as well is charged under that one's id.
+    rows = _entries_of(reader, charged_as(reader, wanted) or wanted)
     if not rows:
         raise CallNotFoundError(wanted)
-    ids = list(dict.fromkeys(str(row["call_id"]) for row in rows))
+    ids = _call_ids(rows)
     rows = [row for row in rows if str(row["call_id"]) == ids[0]]
     now, *further = _in_force(rows)
     detail = _json(now["identity_detail"]) or {}
@@ -202,6 +210,8 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
             for kind, column in zip(KINDS, COST_COLUMNS, strict=True)
             if now[column]
         },
+        observed_by=_json(now["observed_by"]) or [now["observer"] or GATEWAY],
+        sightings=sightings_of(reader, ids[0]),
         entries=[_entry(row) for row in rows],
         net_cost_usd=_net(rows, [now, *further]),
         evidence={
@@ -212,6 +222,14 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         },
         other_call_ids=ids[1:],
     )
+
+
+def _call_ids(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of calls, those that are in force first."""
+    counted: dict[str, int] = {}
+    for row in rows:
+        counted[str(row["call_id"])] = counted.get(str(row["call_id"]), 0) + row["calls"]
+    return sorted(counted, key=lambda one: counted[one] <= 0)
 
 
 def _entries_of(reader: Reader, wanted: str) -> list[dict[str, Any]]:

@@ -203,8 +203,8 @@ class _Loader:
         bounds = _BOUNDS.format(self._since_us - margin_us, self._until_us + margin_us)
         with given(self._connection, columns):
             found = self._connection.execute(
-                f"SELECT DISTINCT call_id, observer IS NULL FROM entries WHERE {bounds} AND kind = 'charge'"  # noqa: S608 -- constants and numbers
-                f" AND part = 0 AND metering <> 'free' AND ({condition})"
+                f"SELECT DISTINCT call_id, observer IS NULL FROM entries WHERE {bounds}"  # noqa: S608 -- constants and numbers
+                f" AND kind = 'charge' AND part = 0 AND metering <> 'free' AND ({condition})"
             ).fetchall()
         known = self._booked.keys() | self._stored.keys() | self._new.keys()
         ids = {call_id.bytes: is_own for call_id, is_own in found if call_id.bytes not in known}
