@@ -74,6 +74,8 @@ class Joined:
         self._calls_max = calls_max
         self._handed_over = 0
         self._seen: set[bytes] = set()
+        self._told: set[bytes] = set()
+        """Ids of ``observed``."""
 
     @property
     def total(self) -> int:
@@ -104,13 +106,16 @@ class Joined:
             if isinstance(frame, CallOpened):
                 call_id = frame.call_id
                 if call_id in opens or call_id in seen:
-                    self._note("duplicate", name, segment, offset, call_id)
+                    # Others than the gateway tell again what they are not sure to have told.
+                    if frame.observer is None:
+                        self._note("duplicate", name, segment, offset, call_id)
                 else:
                     opens[call_id] = OpenCall(frame, segment, offset)
             elif isinstance(frame, CallClosed):
                 waiting = pop(frame.call_id, None)
                 if waiting is None:
-                    self._note("orphan_close", name, segment, offset, frame.call_id, frame)
+                    if frame.call_id not in self._told:
+                        self._note("orphan_close", name, segment, offset, frame.call_id, frame)
                     continue
                 if len(calls) >= calls_max:
                     opens[frame.call_id] = waiting
@@ -121,6 +126,7 @@ class Joined:
                     append(call)
                 else:
                     observe(call)
+                    self._told.add(frame.call_id)
                     calls_max -= 1
             elif not isinstance(frame, FramesLost):
                 if isinstance(frame, BatchResult):

@@ -112,6 +112,8 @@ def _read_csv(path: Path, stream: BinaryIO, delimiter: str | None) -> Iterator[R
         raise ImportFileError(path, f"is no CSV from here on: {error}", line) from error
     except UnicodeDecodeError as error:
         raise ImportFileError(path, "is not UTF-8 text from here on", line) from error
+    finally:
+        text.detach()  # the file is its opener's to close
 
 
 def _csv_row(number: int, line: int, names: list[str], cells: list[str]) -> RawRow:

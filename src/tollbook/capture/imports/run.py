@@ -87,6 +87,8 @@ class Import:
         self._counts = {"taken": 0, "rejected": 0, "passed_over": 0}
         self._rows = 0
         self._unsaved = 0
+        self._reached: tuple[FileState | None, int] = (None, 0)
+        """Last row that was read; kept in the state only once it is written."""
         self.examples: list[dict[str, Any]] = []
         """The first refused rows of this run."""
         if folder is not None:
@@ -140,12 +142,12 @@ class Import:
                 return False
             if raw.number > done_rows:
                 self._take(path, raw)
-                if known is not None:
-                    known.rows = raw.number
+                self._reached = known, raw.number
                 if self._unsaved >= _SAVE_ROWS:
                     self._flush()
             if raw.number % _ROWS_AT_ONCE == 0:
                 self._on_progress(before_bytes + progress.done_bytes)
+        self._flush()
         if known is not None:
             known.is_done = True
         return True
@@ -204,6 +206,9 @@ class Import:
         """Write what was read, then keep that it was: in this order, so that no row is left out."""
         self._put()
         self._unsaved = 0
+        known, number = self._reached
+        if known is not None:
+            known.rows = number
         if self._folder is not None:
             for name, count in self._counts.items():
                 setattr(self._folder.state, name, count)
