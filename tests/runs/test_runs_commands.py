@@ -70,6 +70,13 @@ def _run(*arguments: str | Path, columns: int = 120) -> Result:
     )  # fmt: skip
 
 
+def _json(*arguments: str | Path) -> dict[str, Any]:
+    result = _run(*arguments, "--format", "json")
+    assert result.exit_code == 0, result.output
+    answer: dict[str, Any] = msgspec.json.decode(result.stdout)
+    return answer
+
+
 def _get(data_dir: Path, path: str) -> tuple[int, str, str]:
     announced = read_announcement(data_dir)
     assert announced is not None
@@ -99,8 +106,7 @@ def test_the_tree_in_a_table(data_dir: Path) -> None:
 
 
 def test_json_and_csv_have_every_node(data_dir: Path) -> None:
-    text = _run("report", "run", "r-1", "--data", data_dir, "--format", "json").output
-    answer: dict[str, Any] = msgspec.json.decode(text)
+    answer = _json("report", "run", "r-1", "--data", data_dir)
     assert answer["totals"]["cost_usd"] == "0.004000000000"
     assert [row["kind"] for row in answer["rows"]].count("call") == 3
     assert [row["tenant"] for row in answer["tenants"]] == ["acme", "globex"]
@@ -108,8 +114,7 @@ def test_json_and_csv_have_every_node(data_dir: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["kind"] for row in rows] == [row["kind"] for row in answer["rows"]]
     assert rows[0]["cost_usd"] == "0.004000000000"
-    one = _run("report", "run", "r-1", "--data", data_dir, "--format", "json", "--limit", "1")
-    left = msgspec.json.decode(one.output)["rows"]
+    left = _json("report", "run", "r-1", "--data", data_dir, "--limit", "1")["rows"]
     assert [row["kind"] for row in left] == ["run", "rest"]
     assert left[0]["cost_usd"] == left[1]["cost_usd"] == "0.004000000000"
 
@@ -119,7 +124,7 @@ def test_runs_are_listed_with_their_conflicts(data_dir: Path) -> None:
     result = _run("report", "runs", *period, "--format", "json")
     assert result.exit_code == 2
     period = ("--since", "2020-01-01", "--until", "2199-01-01", "--data", data_dir)
-    rows = msgspec.json.decode(_run("report", "runs", *period, "--format", "json").output)["rows"]
+    rows = _json("report", "runs", *period)["rows"]
     assert [(row["run"], row["tenants"], row["calls"], row["cost_usd"]) for row in rows] == [
         ("r-1", 2, 3, "0.004000000000"), (SLASHED, 1, 1, "0.000002000000"),
     ]  # fmt: skip
@@ -133,8 +138,7 @@ def test_runs_are_listed_with_their_conflicts(data_dir: Path) -> None:
 
 def test_what_a_request_costs(data_dir: Path) -> None:
     period = ("--since", "2020-01-01", "--until", "2199-01-01", "--data", data_dir)
-    shown = _run("report", "per", "request", *period, "--by", "workflow", "--format", "json")
-    answer = msgspec.json.decode(shown.output)
+    answer = _json("report", "per", "request", *period, "--by", "workflow")
     first, second = answer["rows"]
     assert first == {
         "workflow": "ask", "units": 1, "calls": 3, "cost_usd": "0.004000000000",
@@ -159,9 +163,8 @@ def test_an_unknown_run_is_one_line(data_dir: Path, running: Path, wanted: str) 
 
 def test_the_api_gives_what_the_file_gives(data_dir: Path, running: Path) -> None:
     for arguments in (("run", "r-1"), ("run", SLASHED), ("run", "q-1"), ("run", TRACE)):
-        asked = ("report", *arguments, "--format", "json")
-        here = msgspec.json.decode(_run(*asked, "--data", data_dir).output)
-        there = msgspec.json.decode(_run(*asked, "--data", running).output)
+        here = _json("report", *arguments, "--data", data_dir)
+        there = _json("report", *arguments, "--data", running)
         assert [row["name"] for row in here["rows"]] == [row["name"] for row in there["rows"]]
         assert here["totals"]["cost_usd"] == there["totals"]["cost_usd"]
     assert _run("report", "run", "r-1", "--data", running, "--wait").exit_code == 0
@@ -190,9 +193,7 @@ def test_the_api_answers_in_json_and_csv(running: Path) -> None:
 
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_a_tree_keeps_to_the_terminal(data_dir: Path, width: int) -> None:
-    answer = msgspec.json.decode(
-        _run("report", "run", "r-1", "--data", data_dir, "--format", "json").output
-    )
+    answer = _json("report", "run", "r-1", "--data", data_dir)
     rows = tree_rows(answer["rows"], width)
     assert max(len(row["tree"]) for row in rows) <= max(36, width * 0.45)
     assert rows[0]["tree"] == "r-1"

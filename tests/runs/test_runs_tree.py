@@ -84,9 +84,9 @@ def _sum(calls: list[CallRow]) -> Sums:
 
 
 @settings(deadline=None, max_examples=400)
-@given(_spans, _calls, st.dictionaries(st.sampled_from("012"), st.sampled_from("3456")))
+@given(_spans, _calls, st.dictionaries(st.sampled_from("012"), st.sampled_from([*"3456", None])))
 def test_each_call_is_in_one_place_and_own_sums_are_the_whole(
-    spans: list[SpanRow], calls: list[CallRow], charged_as: dict[str, str]
+    spans: list[SpanRow], calls: list[CallRow], charged_as: dict[str, str | None]
 ) -> None:
     tree = build_tree("r", "agent_run_id", calls, spans, charged_as)
     nodes = _nodes(tree.root)
@@ -192,6 +192,28 @@ def test_a_call_that_others_saw_takes_the_place_of_their_span() -> None:
     )  # fmt: skip
     (agent,) = tree.root.children
     assert [one.kind for one in agent.children] == ["call"]
+
+
+def test_two_spans_of_one_call_are_the_outer_one_and_a_wrapper_is_a_place() -> None:
+    spans = [
+        _span(name="agent"),
+        _span(span_id="w", parent_span_id="a", kind="model", name="wrapper", call_id="w"),
+        _span(span_id="o", parent_span_id="w", kind="model", name="outer", call_id="o"),
+        _span(span_id="i", parent_span_id="o", kind="model", name="inner", call_id="i"),
+    ]
+    calls = [_call(call_id="i", trace_id="t1", span_id="i", parent_span_id="o")]
+    charged_as = {"o": "i", "w": None}
+    for order in (spans, spans[::-1]):
+        tree = build_tree("t1", "trace_id", calls, order, charged_as)
+        names = [one.name for one in _nodes(tree.root)]
+        assert names == ["t1", "agent", "wrapper", "chat m"]
+
+
+def test_a_run_that_a_call_has_of_its_trace_is_said_so() -> None:
+    call = _call(agent_run_id="r", sources={"agent_run_id": "trace"})
+    tree = build_tree("r", "agent_run_id", [call], [], {})
+    assert tree.inherited == {"1"}
+    assert tree.root.children[0].marks == ["run of its trace"]
 
 
 def test_a_run_within_a_run_is_in_its_tree_and_told_beside_it() -> None:

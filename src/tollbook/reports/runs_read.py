@@ -72,8 +72,9 @@ _SPANS: Final = (
     " identity, call_id FROM spans WHERE trace_id IN (SELECT unnest(?::VARCHAR[]))"
     " ORDER BY started_at, span_id LIMIT ?"
 )
+# A wrapper is charged as one of the calls within it: it is none of them.
 _CHARGED_AS: Final = (
-    "SELECT call_id, charged_as FROM observations"
+    "SELECT call_id, CASE state WHEN 'wrapper' THEN NULL ELSE charged_as END FROM observations"
     " WHERE trace_id IN (SELECT unnest(?::VARCHAR[])) AND charged_as IS NOT NULL"
 )
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -87,8 +88,8 @@ class Found(NamedTuple):
     calls: list[CallRow]
     """Those that name it, then others of the same traces."""
     spans: list[SpanRow]
-    charged_as: dict[str, str]
-    """Id of a call that others saw too, to the call that it is booked as."""
+    charged_as: dict[str, str | None]
+    """Id of a call that others saw too, to the call that it is booked as; None: to those in it."""
     beyond: Sums | None
     """Calls that name the run beyond those above, added up."""
     is_cut: bool
@@ -135,8 +136,8 @@ def _find(reader: Reader, field: str, wanted: str) -> Found | None:
             beyond = _sums(row)
     charged = reader.fetch(_CHARGED_AS, [traces]) if traces else []
     return Found(
-        field, calls, spans[:SPANS_MAX], {str(one): str(other) for one, other in charged}, beyond,
-        is_cut,
+        field, calls, spans[:SPANS_MAX],
+        {str(one): None if other is None else str(other) for one, other in charged}, beyond, is_cut,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from tollbook.identity.claims import Mechanism
 from tollbook.reports.runs_rows import CallRow, SpanRow, Sums
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ CALL: Final = "call"
 RUN: Final = "run"
 NEVER_SEEN: Final = "parent never seen"
 _STEPS_MAX: Final = 16
+_TRACE: Final = Mechanism.TRACE.value
 
 
 class Node(Struct, gc=False):
@@ -61,7 +63,7 @@ class Tree(NamedTuple):
     calls: list[CallRow]
     """Those in the tree."""
     inherited: set[str]
-    """Ids of calls that do not name the run, but were made within it."""
+    """Ids of calls that do not name the run, but were made within it, or have it of their trace."""
     sub_runs: dict[str, Sums]
     """Further runs that were started within it."""
     unclaimed: Sums
@@ -73,7 +75,7 @@ class Tree(NamedTuple):
 
 def build_tree(
     wanted: str, field: str, calls: Sequence[CallRow], spans: Sequence[SpanRow],
-    charged_as: Mapping[str, str],
+    charged_as: Mapping[str, str | None],
 ) -> Tree:  # fmt: skip
     """Make the tree of a run.
 
@@ -82,7 +84,8 @@ def build_tree(
         field: what the id is: ``agent_run_id``, ``trace_id`` or ``request_id``.
         calls: that name it, and others of its traces.
         spans: of its traces.
-        charged_as: id of a call that others saw too, to the call that it is booked as.
+        charged_as: id of a call that others saw too, to the call that it is booked as; None for
+            one that repeats the calls within it.
     """
     return _Builder(wanted, field, calls, spans, charged_as).build()
 
@@ -90,7 +93,7 @@ def build_tree(
 class _Builder:
     def __init__(
         self, wanted: str, field: str, calls: Sequence[CallRow], spans: Sequence[SpanRow],
-        charged_as: Mapping[str, str],
+        charged_as: Mapping[str, str | None],
     ) -> None:  # fmt: skip
         self._wanted, self._field, self._calls = wanted, field, calls
         self._spans = {one.key: one for one in spans}
@@ -113,6 +116,8 @@ class _Builder:
             is_within = any(key in self._within for key in self._keys(call))
             if said == self._wanted or is_within:
                 mine.append(call)
+                if call.sources.get(self._field) == _TRACE:
+                    inherited.add(call.call_id)
             elif said is None:
                 unclaimed = unclaimed.plus(call.sums())
             if said != self._wanted and is_within:
@@ -154,14 +159,18 @@ class _Builder:
                 answer[one] = answer[at]
         return {key for key, is_within in answer.items() if is_within}
 
+    def _booked_as(self, span: SpanRow) -> str | None:
+        """Return the call that a span is, if it is one."""
+        return None if span.call_id is None else self._charged_as.get(span.call_id, span.call_id)
+
     def _model_spans(self) -> dict[str, SpanKey]:
-        """Return the span that each call is, by the call it is booked as."""
-        of_call = {
-            self._charged_as.get(span.call_id, span.call_id): key
-            for key, span in self._spans.items()
-            if span.call_id is not None
-        }
-        told = set(of_call.values())
+        """Return the span that each call is, by the call it is booked as: the outermost of them."""
+        of_call: dict[str, SpanKey] = {}
+        for key, span in self._spans.items():
+            call_id = self._booked_as(span)
+            if call_id is not None and not self._is_within(key, of_call.get(call_id)):
+                of_call[call_id] = key
+        told = {key for key, span in self._spans.items() if span.call_id is not None}
         # A gateway's call within the span of a client: the two are one, unless it was retried.
         made: dict[SpanKey, list[str]] = {}
         for call in self._calls:
@@ -174,6 +183,15 @@ class _Builder:
                     continue
             made.setdefault(key, []).append(call.call_id)
         return of_call | {ids[0]: key for key, ids in made.items() if len(ids) == 1}
+
+    def _is_within(self, key: SpanKey, other: SpanKey | None) -> bool:
+        """Whether a span is below another one of the same call."""
+        at: SpanKey | None = key
+        while at is not None and other is not None:
+            at = self._parent(at)
+            if at == other:
+                return True
+        return False
 
     def _keys(self, call: CallRow) -> list[SpanKey]:
         """Return the spans that a call is, or was made in: the nearest first."""
@@ -208,12 +226,13 @@ class _Builder:
     def _place_spans(self, shown: Iterable[SpanKey]) -> None:
         """Make a node of each span but those of transport, and those that are shown as a call."""
         booked = {one.call_id for one in self._calls}
-        calls = {
+        calls = {key for call_id, key in self._of_call.items() if call_id in booked}
+        calls |= {key for key, one in self._spans.items() if self._booked_as(one) in booked}
+        visible = [
             key
-            for call_id, key in self._of_call.items()
-            if call_id in booked and self._spans[key].kind == MODEL
-        }
-        visible = [key for key in shown if self._spans[key].kind != OTHER and key not in calls]
+            for key in shown
+            if (kind := self._spans[key].kind) != OTHER and not (kind == MODEL and key in calls)
+        ]
         for key in visible:
             span = self._spans[key]
             self._nodes[key] = Node(span.kind, span.name or span.kind, span, marks=_marks(span))
