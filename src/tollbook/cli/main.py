@@ -42,6 +42,7 @@ commands: Final = [
     Registered("prices", "tollbook.cli.prices", "prices", "Show, check and re-apply price cards."),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
+    Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),
     Registered("simulate", "tollbook.cli.simulate", "simulate", "Run simulated providers."),
 ]
 
