@@ -103,7 +103,9 @@ def read_json(path: Path, stream: BinaryIO, row_max_chars: int) -> Iterator[Json
     if text.window[text.at] != "{":
         raise ImportFileError(path, "is not JSON: expected { or [", text.line)
     first = _first_line(text)
-    if first is None and "\n{" in text.window:  # lines, the first of which is damaged
+    second = text.window.find("\n", text.at) + 1
+    if first is None and second and text.window.startswith("{", second):
+        # Lines, the first of which is damaged.
         yield from _lines(text, row_max_chars)
         return
     if first is None:  # an object over several lines, or a very long one
