@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tollbook.dialects.registry import dialect_named
-from tollbook.dialects.request_layers import Layered
 from tollbook.layers import Section
+
+if TYPE_CHECKING:
+    from tollbook.dialects.request_layers import Layered
 
 PATHS = {
     "openai": "/v1/chat/completions",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from tests.layers.layers_kit import layered, names, sums
+from tests.layers.layers_kit import layered, layered_raw, names, sums
 
 from tollbook.dialects.layer_weights import PER_TOKEN
 
@@ -286,11 +287,7 @@ def test_layers_of_low_detail_pictures_are_lighter() -> None:
 
 
 def test_layers_of_ascii_escapes_weigh_what_the_characters_do() -> None:
-    import json
-
-    from tests.layers.layers_kit import layered_raw
-
-    text = "三月份的发票晚到了两天，办公室里没有人知道原因。" * 5
+    text = "三月份的发票晚到了两天。办公室里没有人知道原因。" * 5
     body = {"messages": [user(text), assistant("Yes, quite. " * 20), user("Hm? " * 30)]}
     escaped = sums(layered_raw("openai", json.dumps(body).encode()))
     plain = sums(layered_raw("openai", json.dumps(body, ensure_ascii=False).encode()))

@@ -77,7 +77,7 @@ def _add_system(runs: Runs, system: Raw) -> None:
     except DECODE_ERRORS:
         turn = Turn(content=system)
     add_content(runs, PROMPT, turn.parts or turn.content)
-    runs.add_weight(PROMPT, MESSAGE)
+    runs.frame(PROMPT, MESSAGE)
     runs.prefix.append(text)
 
 

@@ -19,6 +19,9 @@ MESSAGE: Final = 4 * PER_TOKEN
 _SAMPLE_BYTES: Final = 112
 _WHOLE_BYTES: Final = 223
 """Texts up to here are read whole."""
+_LARGE_BYTES: Final = 4096
+_LARGE_SAMPLE_BYTES: Final = 336
+"""A large text is a larger share of its request, so its error counts for more."""
 _PER_BITS: Final = 100
 _WEIGHT: Final = 56
 """Bits to weight: a token is 7.15 bits."""
@@ -65,6 +68,11 @@ def weigh(text: bytes) -> int:
     replaced by as many bits as its class weighs.
     """
     size = len(text)
-    sample = text if size <= _WHOLE_BYTES else text[:: size // _SAMPLE_BYTES]
+    if size <= _WHOLE_BYTES:
+        sample = text
+    elif size < _LARGE_BYTES:
+        sample = text[:: size // _SAMPLE_BYTES]
+    else:
+        sample = text[:: size // _LARGE_SAMPLE_BYTES]
     bits = int.from_bytes(sample.translate(_TABLE), "little").bit_count()
     return bits * size * _WEIGHT // (len(sample) * _PER_BITS) if size else 0

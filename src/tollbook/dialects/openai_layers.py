@@ -58,7 +58,7 @@ def add_prompt(runs: Runs, raw: Raw) -> None:
     text = raw_bytes(raw)
     if text:
         add_content(runs, PROMPT, raw)
-        runs.add_weight(PROMPT, MESSAGE)
+        runs.frame(PROMPT, MESSAGE)
         runs.prefix.append(text)
 
 

@@ -29,6 +29,8 @@ _USER: Final = int(Section.USER_INPUT)
 _LONG_BYTES: Final = 3072
 _LOOKS: Final = 4
 _ROLE: Final = b'"role"'
+_FRAME: Final = weigh(b'{"role":"user","content":""},') - MESSAGE
+"""What the JSON text of a message weighs beyond its frame in the prompt."""
 _PLAIN_ROLES: Final = (b"user", b"assi")
 
 
@@ -108,12 +110,18 @@ def _long(messages: bytes) -> Plain | None:
     if len(head) != 1 or [one.role for one in tail] != _TURN:
         return _short(_decode(messages))
     step = (start - end) // (_LOOKS + 1)
-    for at in range(end + step, start, step or 1):
-        role = messages.find(_ROLE, at, start)
-        if role >= 0 and messages[role + 7 : role + 14].lstrip(b' :"')[:4] not in _PLAIN_ROLES:
+    if step == 0:
+        return _short(_decode(messages))
+    per_message = 0.0
+    for at in range(end + step, start - step + 1, step):
+        role = messages.find(_ROLE, at)
+        if messages[role + 7 : role + 14].lstrip(b' :"')[:4] not in _PLAIN_ROLES:
             return _short(_decode(messages))
+        per_message += 1 / (messages.find(_ROLE, role + 7) - role)
+    count = int((start - end) * per_message / _LOOKS)
     prefix = head[0].content.encode()
-    between = weigh(messages[end:start]) + weigh(tail[0].content.encode()) + MESSAGE
+    between = max(1, weigh(messages[end:start]) - count * _FRAME)
+    between += weigh(tail[0].content.encode()) + MESSAGE
     said = weigh(tail[1].content.encode()) + MESSAGE
     first = weigh(prefix) + MESSAGE
     if head[0].role in _PROMPTS:
