@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import chain, chord, group
+from tests.sdk_propagation import celery_app
 
 import tollbook
-from tests.sdk_propagation import celery_app
 from tollbook.sdk.propagation.celery import HEADER, identity_headers
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def celery(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         worker = subprocess.Popen(
             [
                 sys.executable, "-c",
-                "import sys; from tests.sdk_propagation import celery_app;"
+                ("import sys; from tests.sdk_propagation import celery_app;"
                 "app = celery_app.configured(sys.argv[1], beats=True);"
                 "app.worker_main(['worker', '--concurrency', '2', '--pool', 'prefork', '--beat',"
                 " '--schedule', sys.argv[2], '--loglevel', 'INFO', '--without-gossip',"
-                " '--without-mingle'])",
+                " '--without-mingle'])"),
                 redis_url, str(log.parent / "beat"),
             ],
             cwd=ROOT, stdout=output, stderr=output,
@@ -128,4 +128,3 @@ def test_a_worker_keeps_no_identity_between_tasks(celery: Any) -> None:
         assert celery_app.fails.delay().get(timeout=60, propagate=False).args == ("acme",)
     for n in range(4):
         assert celery_app.say.delay(n).get(timeout=60)[1] is None
-

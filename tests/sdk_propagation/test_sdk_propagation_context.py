@@ -7,8 +7,7 @@ import contextvars
 import logging
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +19,9 @@ import tollbook
 from tollbook.call import IDENTITY_FIELDS, Identity
 from tollbook.sdk.context import NOBODY, Scope, with_identity
 from tollbook.sdk.given import InvalidIdentityError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 
 def who() -> str | None:

@@ -23,10 +23,10 @@ from redis import Redis
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.worker import SimpleWorker, Worker
-
-import tollbook
 from tests.sdk_propagation import queue_jobs
 from tests.sdk_propagation.queue_jobs import noted, who
+
+import tollbook
 from tollbook.sdk.propagation import apscheduler as carries_apscheduler
 from tollbook.sdk.propagation import arq as carries_arq
 from tollbook.sdk.propagation import dramatiq as carries_dramatiq
@@ -61,9 +61,7 @@ def _rq() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_rq")
 @pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
-def test_rq_jobs_of_tenants(
-    redis_url: str, connection: Redis, key: str, worker_class: Any
-) -> None:
+def test_rq_jobs_of_tenants(redis_url: str, connection: Redis, key: str, worker_class: Any) -> None:
     queue = rq.Queue(key, connection=connection)
     for n in range(4):
         with tollbook.scope(tenant=f"t{n}", origin="user"):
@@ -142,9 +140,7 @@ def test_dramatiq_messages_of_tenants(broker: RedisBroker, redis_url: str, key: 
             outer.send()
             once.send(redis_url, f"{key}-retry")
             piped = note.message(redis_url, f"{key}-pipe")
-            end = note.message_with_options(
-                args=(redis_url, f"{key}-pipe"), pipe_ignore=True
-            )
+            end = note.message_with_options(args=(redis_url, f"{key}-pipe"), pipe_ignore=True)
             dramatiq.pipeline([piped, end], broker=broker).run()
         found = noted(redis_url, key, 21)
         assert sorted(map(str, [one[0] for one in found])) == sorted(
@@ -309,7 +305,7 @@ def test_apscheduler_with_coroutines_and_a_job_store(redis_url: str, key: str) -
     asyncio.run(asyncio.wait_for(main(), 20))
     assert seen == [["acme", "scheduled"]]
 
-    url = {"host": "127.0.0.1", "port": int(redis_url.rsplit(":", 1)[1].split("/")[0])}
+    url = {"host": "127.0.0.1", "port": int(redis_url.rsplit(":", 1)[1].split("/", maxsplit=1)[0])}
 
     def stored() -> BackgroundScheduler:
         store = RedisJobStore(jobs_key=f"{key}-j", run_times_key=f"{key}-r", **url)
