@@ -1,26 +1,51 @@
 #!/usr/bin/env bash
-# Sets up what tests/clients drives beside the project's own environment: LiteLLM and LlamaIndex in a
-# virtual environment of their own (their versions of shared packages differ), the npm packages of
-# OpenAI and Anthropic. All of it is locked; nothing is done when it is up to date.
+# Sets up what tests/clients and tests/otlp_mapping drive beside the project's own environment: LiteLLM
+# and LlamaIndex, the OpenTelemetry instrumentations (two environments: their versions of shared packages
+# differ), the npm packages of OpenAI, Anthropic and the AI SDK. All of it is locked; each part is made
+# anew when its lock has changed, and nothing is done when all are up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec 9>.clients.lock
 flock 9
-want=$(cat tests/clients/frameworks.lock tests/clients/node/package-lock.json tools/setup_clients.sh | sha256sum | cut -d' ' -f1)
-if [ -f .clients/.complete ] && [ "$(cat .clients/.complete)" = "$want" ]; then exit 0; fi
-if ! command -v npm >/dev/null 2>&1; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
-  else
-    echo "The tests of the JavaScript clients need Node.js. Debian: sudo apt-get install nodejs npm" >&2
-    exit 2
+mkdir -p .clients
+
+# part NAME FILE...: whether the part has to be made, from what it is made of
+part() {
+  want=$(cat "${@:2}" | sha256sum | cut -d' ' -f1)
+  [ "$(cat ".clients/$1.complete" 2>/dev/null || true)" != "$want" ] || return 1
+  echo "Setting up .clients/$1 ..." >&2
+  rm -rf ".clients/$1" ".clients/$1.complete"
+}
+
+done_with() { echo "$want" >".clients/$1.complete"; }
+
+python_part() {
+  if part "$1" "$2"; then
+    .venv/bin/python -m venv ".clients/$1"
+    ".clients/$1/bin/pip" install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$2"
+    done_with "$1"
   fi
-fi
-echo "Setting up .clients (once; a minute or two) ..." >&2
-rm -rf .clients
-mkdir -p .clients/node
-.venv/bin/python -m venv .clients/venv
-.clients/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/frameworks.lock
-cp tests/clients/node/package.json tests/clients/node/package-lock.json .clients/node/
-(cd .clients/node && npm ci --silent --no-audit --no-fund >/dev/null)
-echo "$want" >.clients/.complete
+}
+
+node_part() {
+  if part "$1" "$2/package.json" "$2/package-lock.json"; then
+    if ! command -v npm >/dev/null 2>&1; then
+      if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
+      else
+        echo "The tests of the JavaScript clients need Node.js. Debian: sudo apt-get install nodejs npm" >&2
+        exit 2
+      fi
+    fi
+    mkdir -p ".clients/$1"
+    cp "$2/package.json" "$2/package-lock.json" ".clients/$1/"
+    (cd ".clients/$1" && npm ci --silent --no-audit --no-fund --ignore-scripts >/dev/null)
+    done_with "$1"
+  fi
+}
+
+python_part venv tests/clients/frameworks.lock
+python_part otel tests/clients/otel.lock
+python_part openinference tests/clients/openinference.lock
+node_part node tests/clients/node
+node_part node_otel tests/clients/node_otel
