@@ -189,4 +189,4 @@ class LookingBody:
     def __del__(self) -> None:
         watched = self.__dict__.get("_watched")
         if watched is not None and not watched.is_closed:
-            dropped.drop(watched)
+            watched.leave()

@@ -1,8 +1,8 @@
-"""Streams that nobody reads any more and nobody closed.
+"""Streams that nobody reads to their end.
 
 The garbage collector may find one at any moment, in the midst of a sink that holds its lock; so
 the call is not ended there, but handed to a thread of its own. ``SimpleQueue.put`` may be called
-from a destructor.
+from a destructor, and by the thread that is just in it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _run(queue: SimpleQueue[Watched]) -> None:
 
 def _end(watched: Watched) -> None:
     try:
-        watched.close()
+        watched.end_early()
     except Exception as error:  # noqa: BLE001 -- the thread goes on
         faults.note("drop", error)
 

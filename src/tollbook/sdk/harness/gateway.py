@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from tollbook.identity.write_baggage import write_baggage
 from tollbook.sdk.context import current
 from tollbook.sdk.harness import faults
+from tollbook.sdk.markers import HEADER as LAYERS_HEADER
+from tollbook.sdk.markers import marks_in
 from tollbook.sdk.missing import check
 from tollbook.sdk.runtime import runtime
 from tollbook.sdk.spans import current_span
@@ -50,7 +52,7 @@ def goes_through(targets: Targets, options: Options, host: str) -> bool:
 
 def rerouted(
     target: Target, url: str, headers: Iterable[tuple[str, str]], options: Options,
-    settings: Runtime,
+    settings: Runtime, body: bytes | None = None,
 ) -> Rerouted:  # fmt: skip
     """Return where a request goes and what it says of itself.
 
@@ -60,6 +62,7 @@ def rerouted(
         headers: as they are, names in lower case.
         options: of the client.
         settings: of the process.
+        body: of the request, where it is at hand; texts that are marked are looked for in it.
 
     Raises:
         MissingTenantError: nobody named a tenant, and the settings ask to be told so.
@@ -74,6 +77,9 @@ def rerouted(
     site = check(known) if known.tenant_id is None else None
     sets = [("host", own.netloc.rpartition("@")[2])]
     sets += _identity_headers(known, headers, site)
+    marks = marks_in(body) if body else None
+    if marks is not None:
+        sets.append((LAYERS_HEADER, marks))
     drops = {"host", "baggage"}
     key = options.gateway_key or settings.gateway_key
     if key:

@@ -12,6 +12,8 @@ from tollbook.sdk.context import current
 from tollbook.sdk.harness import faults, retries
 from tollbook.sdk.harness.owner import owner_of
 from tollbook.sdk.harness.watched import Watched
+from tollbook.sdk.markers import HEADER as LAYERS_HEADER
+from tollbook.sdk.markers import marked
 from tollbook.sdk.missing import MissingTenantError, check
 from tollbook.sdk.spans import current_span
 
@@ -33,6 +35,7 @@ _MAX_IDEMPOTENCY_KEY_BYTES: Final = 255
 _IDEMPOTENCY_KEY: Final = b"idempotency-key"
 _OWN_PREFIX: Final = b"x-tollbook-"
 _BAGGAGE: Final = b"baggage"
+_LAYERS: Final = LAYERS_HEADER.encode()
 
 
 class Sending(NamedTuple):
@@ -101,6 +104,9 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     now_ns = clock.unix_ns()
     call_id = ids.new_id(now_ns)
     layered = facts.layered
+    if body and facts is not _NO_FACTS:
+        marks = facts.marks or _text(headers, names, _LAYERS)
+        layered = marked(dialect, route, body, layered, marks)
     opened = CallOpened(
         call_id=call_id,
         started_at_ns=now_ns,

@@ -220,7 +220,7 @@ class _SyncStream:
 
     def __del__(self) -> None:
         if not self._watched.is_closed:
-            dropped.drop(self._watched)
+            self._watched.leave()
 
 
 class _AsyncStream:
@@ -252,7 +252,7 @@ class _AsyncStream:
 
     def __del__(self) -> None:
         if not self._watched.is_closed:
-            dropped.drop(self._watched)
+            self._watched.leave()
 
 
 class _SyncTransport(Looking):

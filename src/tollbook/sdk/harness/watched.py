@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tollbook import clock
 from tollbook.call import CallClosed, Status
 from tollbook.dialects.base import Metered
-from tollbook.sdk.harness import faults, retries
+from tollbook.sdk.harness import dropped, faults, retries
 from tollbook.sdk.harness.inflate import ENCODINGS, Inflating
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Watched:
         "_facts",
         "_first_token_ns",
         "_head",
+        "_is_left",
         "_left",
         "_meter",
         "_opened",
@@ -75,6 +76,7 @@ class Watched:
         self._copy: Inflating | None = None
         self._left = _MAX_PLAIN_BYTES
         self._response_bytes = 0
+        self._is_left = False
         self.is_closed = False
         self.is_event_stream = False
         self.names_owner = False
@@ -171,7 +173,24 @@ class Watched:
         return rest
 
     def close(self) -> None:
-        """End the call: the caller wants no more of it."""
+        """Have the call ended soon: the caller wants no more of it.
+
+        May be called by the garbage collector, at any moment: what is left of a stream that nobody
+        reads closes it. So the sink, which may just hold its lock, is told of it elsewhere.
+        """
+        if self.is_event_stream:
+            self.leave()
+        else:
+            self.end_early()
+
+    def leave(self) -> None:
+        """Have another thread end the call."""
+        if not (self.is_closed or self._is_left):
+            self._is_left = True
+            dropped.drop(self)
+
+    def end_early(self) -> None:
+        """End the call as one whose caller has gone, or that was all but at its end."""
         if self.is_closed:
             return
         metered = self._metered()
