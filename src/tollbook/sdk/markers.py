@@ -172,7 +172,9 @@ def _joined(found: list[str]) -> str | None:
     return ",".join(found) or None
 
 
-def marked(dialect: Dialect, route: Route, body: bytes, layered: Layered) -> Layered:
+def marked(
+    dialect: Dialect, route: Route, body: bytes, layered: Layered, told: str | None = None
+) -> Layered:
     """Return the sections of a request that is metered in this process, with what is marked.
 
     Args:
@@ -180,8 +182,13 @@ def marked(dialect: Dialect, route: Route, body: bytes, layered: Layered) -> Lay
         route: of the request.
         body: the request.
         layered: what its structure alone says; returned where nothing is marked.
+        told: marks that the request itself has, in its header or metadata.
     """
     marks = marks_in(body)
+    if marks is None:
+        marks = told
+    elif told:
+        marks = f"{told},{marks}"
     return layered if marks is None else marked_layers(dialect, route, body, marks)[0]
 
 

@@ -105,8 +105,10 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     call_id = ids.new_id(now_ns)
     layered = facts.layered
     if body and facts is not _NO_FACTS:
-        marks = facts.marks or _text(headers, names, _LAYERS)
-        layered = marked(dialect, route, body, layered, marks)
+        told = facts.marks
+        if told is None and _LAYERS in names:
+            told = headers[names.index(_LAYERS)][1].decode("latin-1")
+        layered = marked(dialect, route, body, layered, told)
     opened = CallOpened(
         call_id=call_id,
         started_at_ns=now_ns,
