@@ -112,7 +112,7 @@ def test_csv_as_spreadsheets_write_it(desk: Desk) -> None:
     [
         ("a.csv", b'id,x\n1,"open\n'),
         ("a.csv", b"id,x\n1,\xff\n"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 100)[:-12]),
+        ("a.jsonl.gz", gzip.compress(b"{}\n" * 100, mtime=0)[:-12]),
         ("a.jsonl.gz", b"not gzip"),
         ("a.parquet", b"not parquet"),
         ("a.parquet", b""),
