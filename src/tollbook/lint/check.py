@@ -200,8 +200,9 @@ def _without_allowed(found: list[Finding], one: _File) -> list[Finding]:
 
 def _last_lines(tree: ast.Module) -> dict[tuple[int, int], int]:
     """Return where expressions end: a comment may stand at the end of a call of many lines."""
-    return {
-        (node.lineno, node.col_offset + 1): node.end_lineno or node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.expr)
-    }
+    ends: dict[tuple[int, int], int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr):
+            place = (node.lineno, node.col_offset + 1)
+            ends[place] = max(ends.get(place, 0), node.end_lineno or node.lineno)
+    return ends
