@@ -57,7 +57,7 @@ def _note(key: str, value: str) -> None:
         client.set(f"note-{key}", value)
 
 
-@shared_task(name="say")
+@shared_task(name="say")  # type: ignore[untyped-decorator]  # a library without types
 def say(n: int) -> list[Any]:
     """Say as whom it runs."""
     time.sleep(0.01)
@@ -67,7 +67,7 @@ def say(n: int) -> list[Any]:
     ]  # fmt: skip
 
 
-@shared_task(name="flaky", bind=True, max_retries=2)
+@shared_task(name="flaky", bind=True, max_retries=2)  # type: ignore[untyped-decorator]  # a library without types
 def flaky(self: Any, seen: tuple[str | None, ...] = ()) -> list[str | None]:
     """Succeed at the third attempt."""
     now = [*seen, tollbook.current().tenant_id]
@@ -76,37 +76,37 @@ def flaky(self: Any, seen: tuple[str | None, ...] = ()) -> list[str | None]:
     return now
 
 
-@shared_task(name="fails")
+@shared_task(name="fails")  # type: ignore[untyped-decorator]  # a library without types
 def fails() -> None:
     """Fail with as whom it runs."""
     raise LookupError(tollbook.current().tenant_id)
 
 
-@shared_task(name="add")
+@shared_task(name="add")  # type: ignore[untyped-decorator]  # a library without types
 def add(seen: list[str | None]) -> list[str | None]:
     """Add as whom it runs."""
     return [*seen, tollbook.current().tenant_id]
 
 
-@shared_task(name="gather")
+@shared_task(name="gather")  # type: ignore[untyped-decorator]  # a library without types
 def gather(seen: list[list[str | None]]) -> list[str | None]:
     """Add as whom it runs to what a chord's header said."""
     return [*(one[0] for one in seen), tollbook.current().tenant_id]
 
 
-@shared_task(name="note")
+@shared_task(name="note")  # type: ignore[untyped-decorator]  # a library without types
 def note(_: Any, key: str) -> None:
     """Note as whom it runs."""
     _note(key, str(tollbook.current().tenant_id))
 
 
-@shared_task(name="publishes")
+@shared_task(name="publishes")  # type: ignore[untyped-decorator]  # a library without types
 def publishes() -> str:
     """Publish another task."""
     return str(say.delay(0).id)
 
 
-@shared_task(name="scheduled")
+@shared_task(name="scheduled")  # type: ignore[untyped-decorator]  # a library without types
 def scheduled(key: str) -> None:
     """Note as whom it runs, and why."""
     known = tollbook.current()

@@ -45,7 +45,7 @@ async def enqueue() -> dict[str, Any]:
     return {"job": job.id, "direct": direct}
 
 
-@worker.task(name="work")
+@worker.task(name="work")  # type: ignore[untyped-decorator]  # a library without types
 def work() -> Any:
     """Ask the service from the worker."""
     with instrument_requests(requests.Session()) as session:

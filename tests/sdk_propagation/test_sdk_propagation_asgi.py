@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.call import Identity
 from tollbook.sdk.middleware import identify
 from tollbook.sdk.middleware.asgi import TollbookMiddleware

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from opentelemetry.baggage import get_all
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.call import IDENTITY_FIELDS, Identity
 from tollbook.identity.baggage import read_baggage
 from tollbook.identity.claims import Mechanism
@@ -29,7 +30,7 @@ from tollbook.sdk.propagation import (
     use_carrier,
 )
 
-ID_TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=128).filter(
+ID_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128).filter(
     lambda text: as_id(text) == text
 )
 FIELDS = st.dictionaries(
@@ -51,7 +52,7 @@ def read(header: str) -> ClaimsBuilder:
 
 @given(FIELDS, TAGS)
 def test_what_is_written_is_read_again(fields: dict[str, str], tags: dict[str, str]) -> None:
-    header = write_baggage(Identity(**fields, tags=tags))
+    header = write_baggage(replace(NOBODY, **fields, tags=tags))
     assert header.isascii()
     found = read(header)
     assert found.fields == fields
@@ -64,7 +65,7 @@ def test_what_is_written_is_read_again(fields: dict[str, str], tags: dict[str, s
 
 @given(FIELDS)
 def test_opentelemetrys_own_propagator_reads_the_same(fields: dict[str, str]) -> None:
-    header = write_baggage(Identity(**fields))
+    header = write_baggage(replace(NOBODY, **fields))
     members = get_all(W3CBaggagePropagator().extract({"baggage": header}))
     found = {name: members[name] for name in members}
     assert sorted(map(str, found.values())) == sorted(fields.values())
@@ -74,7 +75,7 @@ def test_opentelemetrys_own_propagator_reads_the_same(fields: dict[str, str]) ->
 def test_another_header_is_kept_behind_it_and_never_overrules_it(
     others: str, fields: dict[str, str]
 ) -> None:
-    header = write_baggage(Identity(**fields), others)
+    header = write_baggage(replace(NOBODY, **fields), others)
     assert {name: read(header).fields.get(name) for name in fields} == fields
 
 
@@ -175,7 +176,7 @@ def test_a_payload_is_json_and_brings_back_the_same_identity() -> None:
         ("http://agents.corp@evil.com/", False), ("http://[", False), ("0.0.0.0", False),
     ],
 )  # fmt: skip
-def test_only_known_hosts_may_receive(host: str, may: bool) -> None:
+def test_only_known_hosts_may_receive(host: str, *, may: bool) -> None:
     tollbook.configure(
         gateway="https://llm.corp:8443", allowed_hosts=("agents.corp", ".services.corp")
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry import baggage
 from opentelemetry.context import attach, detach
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.call import IDENTITY_FIELDS, Identity
 from tollbook.sdk.context import NOBODY, Scope, with_identity
 from tollbook.sdk.given import InvalidIdentityError
@@ -292,7 +292,7 @@ def test_an_asynchronous_generator_is_cancelled_while_it_waits() -> None:
     async def main() -> None:
         made = steps()
         assert await anext(made) == 1
-        task = asyncio.create_task(anext(made))  # type: ignore[arg-type]
+        task: asyncio.Task[Any] = asyncio.create_task(anext(made))  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

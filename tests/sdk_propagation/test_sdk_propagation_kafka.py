@@ -11,7 +11,7 @@ import aiokafka
 import confluent_kafka
 import pytest
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.sdk.propagation.kafka import consume, with_headers
 
 with warnings.catch_warnings():

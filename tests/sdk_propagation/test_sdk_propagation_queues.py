@@ -111,7 +111,8 @@ def test_rq_is_left_as_it_was() -> None:
 
 @pytest.fixture
 def broker(redis_url: str, key: str) -> Iterator[RedisBroker]:
-    found = RedisBroker(url=redis_url, namespace=key)
+    make: Any = RedisBroker
+    found = make(url=redis_url, namespace=key)
     assert carries_dramatiq.instrument(found) is found
     carries_dramatiq.instrument(found)
     yield found
@@ -119,13 +120,14 @@ def broker(redis_url: str, key: str) -> Iterator[RedisBroker]:
 
 
 def test_dramatiq_messages_of_tenants(broker: RedisBroker, redis_url: str, key: str) -> None:
-    note = dramatiq.actor(queue_jobs.note, broker=broker, actor_name="note")
+    actor: Any = dramatiq.actor
+    note = actor(queue_jobs.note, broker=broker, actor_name="note")
 
     def publishes() -> None:
         note.send(redis_url, f"{key}-inner")
 
-    outer = dramatiq.actor(publishes, broker=broker, actor_name="outer")
-    once = dramatiq.actor(
+    outer = actor(publishes, broker=broker, actor_name="outer")
+    once = actor(
         queue_jobs.fails_once, broker=broker, actor_name="once", max_retries=2, min_backoff=10,
         max_backoff=20,
     )  # fmt: skip
@@ -141,7 +143,8 @@ def test_dramatiq_messages_of_tenants(broker: RedisBroker, redis_url: str, key: 
             once.send(redis_url, f"{key}-retry")
             piped = note.message(redis_url, f"{key}-pipe")
             end = note.message_with_options(args=(redis_url, f"{key}-pipe"), pipe_ignore=True)
-            dramatiq.pipeline([piped, end], broker=broker).run()
+            pipeline: Any = dramatiq.pipeline([piped, end], broker=broker)
+            pipeline.run()
         found = noted(redis_url, key, 21)
         assert sorted(map(str, [one[0] for one in found])) == sorted(
             ["None", *(f"t{n}" for n in range(20))]
@@ -298,7 +301,9 @@ def test_apscheduler_with_coroutines_and_a_job_store(redis_url: str, key: str) -
         memory.start()
         with tollbook.tenant("acme"):
             memory.add_job(_job, args=(seen,))
-        while not seen:
+        for _ in range(500):
+            if seen:
+                break
             await asyncio.sleep(0.01)
         memory.shutdown()
 

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.call import SpanKind
 from tollbook.sdk.propagation import from_payload, to_payload
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.sdk.propagation.threads import (
     PropagatingExecutor,
     PropagatingProcessExecutor,

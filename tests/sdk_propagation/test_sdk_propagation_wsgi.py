@@ -16,7 +16,7 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from opentelemetry import baggage
 
-import tollbook
+from tollbook import sdk as tollbook
 from tollbook.sdk.middleware import identify
 from tollbook.sdk.middleware.django import TollbookMiddleware as DjangoMiddleware
 from tollbook.sdk.middleware.flask import Tollbook

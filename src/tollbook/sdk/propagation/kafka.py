@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RecordHeaders = Iterable[tuple[str, Any]] | Mapping[str, Any] | None
 
 
-def with_headers(headers: RecordHeaders = None) -> list[tuple[str, bytes]]:
+def with_headers(headers: RecordHeaders = None) -> list[tuple[str, Any]]:
     """Return record headers with identity, to give to ``send`` or ``produce`` as ``headers``.
 
     Args:
