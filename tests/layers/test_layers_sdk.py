@@ -8,16 +8,21 @@ from contextvars import copy_context
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import httpx2
+import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.gateway.kit import ANSWER
 from tests.layers.layers_kit import PATHS, layered, sums
 
 import tollbook
 from tollbook.dialects.layer_marks import marked_layers
 from tollbook.dialects.registry import dialect_named
 from tollbook.sdk import markers, marking, memory, retrieved
+from tollbook.sdk.harness import wrap
 from tollbook.sdk.markers import TEXTS_MAX, marked, marks_in
+from tollbook.sdk.sink import MemorySink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,3 +166,22 @@ def test_layers_marks_in_anything_never_raise(texts: list[str], value: Any) -> N
             retrieved(text)
         found = marks_in(json.dumps({"messages": value, "system": texts}).encode())
     assert found is None or found.isascii()
+
+
+def test_layers_marked_texts_reach_the_sink_without_a_gateway() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        assert "x-tollbook-layers" not in request.headers
+        return httpx2.Response(200, content=ANSWER, headers={"content-type": "application/json"})
+
+    sink = MemorySink()
+    with openai.OpenAI(
+        api_key="none", http_client=httpx2.Client(transport=httpx2.MockTransport(answer))
+    ) as plain:
+        client = wrap(plain, sink=sink)
+        with tollbook.tenant("acme"), marking():
+            prompt = retrieved(CHUNK) + ASK
+            client.chat.completions.create(
+                model="gpt-4o", messages=[{"role": "user", "content": prompt}]
+            )
+    opened, _ = sink.calls[0]
+    assert (opened.layers or ())[::2] == (Section.RETRIEVED, Section.USER_INPUT)

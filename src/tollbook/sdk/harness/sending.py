@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.call import Identity
-    from tollbook.dialects.base import Header, Route
+    from tollbook.dialects.base import Dialect, Header, Route
+    from tollbook.dialects.request_layers import Layered
     from tollbook.sdk.harness.options import Options
     from tollbook.sdk.harness.targets import Target
     from tollbook.sdk.runtime import Runtime
@@ -103,12 +104,7 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     parent = current_span()
     now_ns = clock.unix_ns()
     call_id = ids.new_id(now_ns)
-    layered = facts.layered
-    if body and facts is not _NO_FACTS:
-        told = facts.marks
-        if told is None and _LAYERS in names:
-            told = headers[names.index(_LAYERS)][1].decode("latin-1")
-        layered = marked(dialect, route, body, layered, told)
+    layered = _layered(facts, route, dialect, headers, body)
     opened = CallOpened(
         call_id=call_id,
         started_at_ns=now_ns,
@@ -146,6 +142,20 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     except Exception as error:  # noqa: BLE001 -- as above
         faults.note("opened", error)
     return watched
+
+
+def _layered(
+    facts: RequestFacts, route: Route, dialect: Dialect, headers: Sequence[Header],
+    body: bytes | None,
+) -> Layered:  # fmt: skip
+    """Return what the request consists of, with what is marked as retrieved or remembered."""
+    if not body or facts is _NO_FACTS:
+        return facts.layered
+    told = facts.marks
+    for name, value in headers:
+        if name == _LAYERS:
+            told = value.decode("latin-1")
+    return marked(dialect, route, body, facts.layered, told)
 
 
 def _text(headers: Sequence[Header], names: list[bytes], name: bytes) -> str | None:
