@@ -19,6 +19,7 @@ from tests.layers.layers_kit import PATHS, layered, sums
 import tollbook
 from tollbook.dialects.layer_marks import marked_layers
 from tollbook.dialects.registry import dialect_named
+from tollbook.layers import Section
 from tollbook.sdk import markers, marking, memory, retrieved
 from tollbook.sdk.harness import wrap
 from tollbook.sdk.markers import TEXTS_MAX, marked, marks_in
