@@ -152,8 +152,13 @@ def test_a_long_chain_of_spans_has_an_end() -> None:
     assert list(circle.lineage(("t", "a"))) == [("t", "a"), ("t", "b")]
 
 
+def _owner(fields: dict[str, str], source: str) -> Identity:
+    said: dict[str, Any] = dict(fields)
+    return Identity(**said, sources=dict.fromkeys(fields, source))
+
+
 _owners = st.builds(
-    lambda fields, source: Identity(**fields, sources=dict.fromkeys(fields, source)),
+    _owner,
     st.dictionaries(
         st.sampled_from(["tenant_id", "user_id", "environment"]), st.sampled_from(["a", "b", "c"])
     ),
