@@ -33,9 +33,7 @@ class Received(Struct, frozen=True, tag_field="event", tag="received", omit_defa
     method: str
     path: str
     arrived_at_ns: int
-    request_id: str | None = (
-        None  # the traffic's own: x-sim-request-id, or the prompt's ticket
-    )
+    request_id: str | None = None  # the traffic's own: x-sim-request-id, or the prompt's ticket
     attempt: int = 1  # the how-manyeth arrival with this request_id
     retry_count: int = 0  # x-stainless-retry-count, the client's own count
     model_requested: str | None = None
