@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.console.conftest import LedgerThread
@@ -17,9 +18,13 @@ from tests.imports.test_imports_kinds import LITELLM
 
 from tollbook.capture.imports.folder import Folder, import_id
 from tollbook.capture.imports.kinds import KINDS
+from tollbook.capture.imports.record import frames_of
+from tollbook.capture.imports.row import Row
 from tollbook.capture.imports.run import How, Import
 from tollbook.capture.intake import Intake
+from tollbook.cli.main import cli
 from tollbook.config import Config
+from tollbook.spool import SpoolWriter, new_writer_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +187,27 @@ def _await_frames(data_dir: Path, process: subprocess.Popen[bytes]) -> None:
         if any(one.stat().st_size > 200_000 for one in segments):
             return
         time.sleep(0.02)
+
+
+def test_half_of_a_row_that_a_killed_import_wrote_is_made_whole(desk: Desk) -> None:
+    """Its open frame alone was booked as interrupted; the row's own figures take that place."""
+    (row,) = rows(1)
+    record = KINDS["litellm"](Row(row), None)
+    opened, _ = frames_of(record, "litellm", "production")
+    name = new_writer_name(0)
+    writer = SpoolWriter(desk.data_dir / "spool", name, Config().spool, version="1")
+    writer.append(opened)
+    writer.close()
+    empty = desk.run("litellm", desk.json_lines("other.jsonl", rows(1, 1)))
+    assert empty.answer["booked"] == 1
+    assert desk.rows("SELECT sum(calls) FROM entries") == [(2,)]
+
+    assert desk.run("litellm", desk.json_lines("a.jsonl", [row])).code == 0
+
+    sums = "SELECT sum(calls), sum(uncached_input_tokens), sum(visible_output_tokens) FROM entries"
+    assert desk.rows(sums) == [(2, 100 + 101, 200)]
+    words = ["verify", "--data", str(desk.data_dir), "--format", "json"]
+    assert CliRunner().invoke(cli, words).exit_code == 0
 
 
 def test_beside_a_running_ledger(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.capture.imports import reading_json
@@ -44,7 +44,8 @@ _rows = st.lists(
 )
 
 
-@given(rows=_rows, indent=st.sampled_from([None, 2]), chunk=st.integers(1, 50))
+@settings(max_examples=40)
+@given(rows=_rows, indent=st.sampled_from([None, 2]), chunk=st.integers(3, 50))
 def test_every_shape_gives_the_same_rows(
     rows: list[dict[str, Any]], indent: int | None, chunk: int
 ) -> None:
