@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from opentelemetry.baggage import get_all
@@ -30,8 +30,11 @@ from tollbook.sdk.propagation import (
     use_carrier,
 )
 
-ID_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128).filter(
-    lambda text: as_id(text) == text
+ID_CHARACTERS = string.ascii_letters + string.digits + " _.:@/|+~=&#-éßø漢字Ωя٣"
+ID_TEXT = (
+    st.text(ID_CHARACTERS, min_size=1, max_size=128)
+    .map(lambda text: f"a{text}z"[-128:].strip())
+    .filter(lambda text: as_id(text) == text)
 )
 FIELDS = st.dictionaries(
     st.sampled_from([one for one in IDENTITY_FIELDS if one != "request_origin"]), ID_TEXT
@@ -50,6 +53,7 @@ def read(header: str) -> ClaimsBuilder:
     return builder
 
 
+@settings(max_examples=60)
 @given(FIELDS, TAGS)
 def test_what_is_written_is_read_again(fields: dict[str, str], tags: dict[str, str]) -> None:
     header = write_baggage(replace(NOBODY, **fields, tags=tags))
@@ -63,6 +67,7 @@ def test_what_is_written_is_read_again(fields: dict[str, str], tags: dict[str, s
         assert claims.problems == ()
 
 
+@settings(max_examples=60)
 @given(FIELDS)
 def test_opentelemetrys_own_propagator_reads_the_same(fields: dict[str, str]) -> None:
     header = write_baggage(replace(NOBODY, **fields))
@@ -71,6 +76,7 @@ def test_opentelemetrys_own_propagator_reads_the_same(fields: dict[str, str]) ->
     assert sorted(map(str, found.values())) == sorted(fields.values())
 
 
+@settings(max_examples=60)
 @given(st.text(max_size=200), FIELDS)
 def test_another_header_is_kept_behind_it_and_never_overrules_it(
     others: str, fields: dict[str, str]
@@ -137,6 +143,7 @@ def test_extract_reads_what_the_gateway_reads() -> None:
     assert extract({}) is extract(None) is NOBODY
 
 
+@settings(max_examples=60)
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
@@ -147,6 +154,7 @@ def test_no_payload_whatever_raises(payload: Any) -> None:
     extract(payload)
 
 
+@settings(max_examples=60)
 @given(st.text(max_size=300))
 def test_no_header_whatever_raises(text: str) -> None:
     with from_payload({"baggage": text, "traceparent": text}) as known:

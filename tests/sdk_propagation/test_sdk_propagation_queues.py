@@ -160,6 +160,22 @@ def test_dramatiq_messages_of_tenants(broker: RedisBroker, redis_url: str, key: 
         worker.stop()
 
 
+def test_dramatiqs_asynchronous_actors(broker: RedisBroker, redis_url: str, key: str) -> None:
+    broker.add_middleware(dramatiq.middleware.AsyncIO())
+    actor: Any = dramatiq.actor
+    note = actor(queue_jobs.note_later, broker=broker, actor_name="later")
+    worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)
+    worker.start()
+    try:
+        for n in range(8):
+            with tollbook.tenant(f"t{n}"):
+                note.send(redis_url, key)
+        found = {one[0] for one in noted(redis_url, key, 8)}
+        assert found == {f"t{n}" for n in range(8)}
+    finally:
+        worker.stop()
+
+
 def test_dramatiqs_spans_end_with_the_message(broker: RedisBroker, sink: MemorySink) -> None:
     message: Any = dramatiq.Message(
         queue_name="q", actor_name="job", args=(), kwargs={},

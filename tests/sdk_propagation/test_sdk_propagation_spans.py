@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from tollbook import sdk as tollbook
 from tollbook.call import SpanKind
 from tollbook.sdk.propagation import from_payload, to_payload
+from tollbook.sdk.propagation.threads import PropagatingExecutor
 
 if TYPE_CHECKING:
     from tollbook.call import SpanSeen
@@ -156,3 +157,16 @@ def test_a_job_is_not_part_of_what_the_worker_was_doing(sink: MemorySink) -> Non
     spans = by_name(sink)
     assert spans["job"].parent_span_id is None
     assert spans["job"].trace_id != spans["loop"].trace_id
+
+
+def test_threads_that_ask_for_a_requests_span_at_once_get_the_same() -> None:
+    with from_payload({}, job="job"):
+        together = threading.Barrier(8)
+
+        def ask() -> object:
+            together.wait(10)
+            return tollbook.current_span()
+
+        with PropagatingExecutor(8) as pool:
+            found = [pool.submit(ask) for _ in range(8)]
+            assert len({one.result(10) for one in found}) == 1

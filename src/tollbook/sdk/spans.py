@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.context import create_key, get_value
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SPAN_KEY: Final = create_key("tollbook-span")
 """Under which a context holds the :class:`LiveSpan` or :class:`RemoteSpan` that work is part of."""
+
+_lock: Final = threading.Lock()
 
 
 class SpanIds(NamedTuple):
@@ -78,8 +81,10 @@ class LiveSpan:
     def _make_ids(self) -> SpanIds:
         parent = current_span(self._parent)
         trace_id = parent.trace_id if parent else os.urandom(16).hex()
-        self._ids = SpanIds(trace_id, os.urandom(8).hex())
-        return self._ids
+        made = SpanIds(trace_id, os.urandom(8).hex())
+        with _lock:  # two threads may ask for the first time at once
+            self._ids = self._ids or made
+            return self._ids
 
     def end(self, known: Identity, *, is_error: bool) -> None:
         """Tell the sink of the span, if there is a sink and the span was of use."""
