@@ -19,7 +19,7 @@ from tests.sdk_sinks.sinks_kit import TRACE, a_call, a_span
 from tollbook.call import Call, CallClosed, CallOpened, Evidence, SpanKind, SpanSeen, Status
 from tollbook.capture.otlp.decode import decode_protobuf
 from tollbook.capture.otlp.mapping import frames_of
-from tollbook.dialects.registry import dialect_named
+from tollbook.dialects.registry import measures_named
 from tollbook.sdk.sink import MemorySink
 from tollbook.sdk.sinks import OtelSink, TeeSink
 
@@ -160,8 +160,8 @@ def test_our_own_receiver_reads_the_same_usage_as_was_seen(
     assert again.identity.tags["plan"] == "gold"
     assert ended.provider_response_id == closed.provider_response_id
     evidence = Evidence("", 0, 0, "")
-    known = dialect_named(dialect).measure(Call(opened, closed, evidence))
-    read = dialect_named(again.dialect).measure(Call(again, ended, evidence))
+    known = measures_named(dialect).measure(Call(opened, closed, evidence))
+    read = measures_named(again.dialect).measure(Call(again, ended, evidence))
     assert known.kinds is not None
     assert read.kinds == known.kinds
 

@@ -1,7 +1,7 @@
 """What is done about a call that nobody named a tenant for: raise, say, or only book it.
 
 Whatever is done, the place in the application's code that made the call is booked with it, so
-that it can be found and mended: ``tollbook report --by call_site --filter tenant=unknown``.
+that it can be found and mended: ``tollbook report spend --by call_site --where tenant=unknown``.
 """
 
 from __future__ import annotations
