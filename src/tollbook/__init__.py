@@ -10,6 +10,7 @@ _SDK = frozenset(
         "agent_run", "configure", "current", "current_span", "environment", "feature", "flush",
         "origin", "request", "retrieval", "scope", "step", "tenant", "tool", "use", "user",
         "workflow", "wrap", "wrap_litellm",
+        "unwrap_litellm",
     ]
 )  # fmt: skip
 

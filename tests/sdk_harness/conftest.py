@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.conftest import make_house
 from tests.sdk_harness.harness_kit import Providers, Seen
 
-from tollbook.sdk.harness import faults
+from tollbook.sdk.harness import faults, retries
 from tollbook.sdk.runtime import Runtime, configure
 from tollbook.simulator.process import start_in_subprocess
 
@@ -31,5 +31,6 @@ def seen() -> Iterator[Seen]:
     before = configure()
     configure(**{name: getattr(blank, name) for name in Runtime.__struct_fields__})
     faults.counts.clear()
+    retries.failed.clear()
     yield Seen()
     configure(**{name: getattr(before, name) for name in Runtime.__struct_fields__})

@@ -62,7 +62,7 @@ def test_raw_responses_and_streams_left_early(client: anthropic.Anthropic, seen:
     del dropped
 
     first, second, third = seen.settled()
-    assert raw.parse().usage
+    assert raw.parse().usage.output_tokens
     assert first.closed.status == Status.OK
     assert (second.closed.status, second.closed.usage_complete) == (Status.CANCELLED, False)
     assert second.closed.usage, "what message_start said is kept"

@@ -74,7 +74,8 @@ class LookingSession:
 def _reroute(request: Any, target: Target, options: Options) -> None:
     headers = request.headers
     pairs = [(name.lower(), _text(value)) for name, value in headers.items()]
-    changed = rerouted(target, request.url, pairs, options, runtime())
+    body = request.body if isinstance(request.body, bytes) else None
+    changed = rerouted(target, request.url, pairs, options, runtime(), body)
     for name in changed.drops:
         if name in headers:
             del headers[name]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tollbook.call import CallOpened
 
 _KEPT_MAX: Final = 256
-_KEPT_NS: Final = 300 * clock.NS_PER_S
+_KEPT_NS: Final = 120 * clock.NS_PER_S
 
 _Key = tuple[int, int, str, str, int]
 

@@ -76,14 +76,7 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
         route = dialect.with_query(route, query)
     if route.metering is _FREE:
         return None
-    facts = _NO_FACTS
-    if body and route.inspects_body:
-        facts = dialect.read_request(
-            route,
-            body,
-            inject_stream_usage=options.inject_stream_usage and target.asks_for_usage,
-            user_is="user",
-        )
+    facts = _read(body, route, target, options) if body and route.inspects_body else _NO_FACTS
     names = [name for name, _ in headers]
     claims = facts.claims
     names_owner = _BAGGAGE in names or _OWN_PREFIX in b" ".join(names)
@@ -156,6 +149,11 @@ def _layered(
         if name == _LAYERS:
             told = value.decode("latin-1")
     return marked(dialect, route, body, facts.layered, told)
+
+
+def _read(body: bytes, route: Route, target: Target, options: Options) -> RequestFacts:
+    asks = options.inject_stream_usage and target.asks_for_usage
+    return target.dialect.read_request(route, body, inject_stream_usage=asks, user_is="user")
 
 
 def _text(headers: Sequence[Header], names: list[bytes], name: bytes) -> str | None:

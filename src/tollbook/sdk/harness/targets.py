@@ -54,6 +54,8 @@ _HOSTS: Final = {
     "eu.api.openai.com": Place(MAKERS["openai"], region="eu"),
     "us.api.openai.com": Place(MAKERS["openai"], region="us"),
     "api.anthropic.com": Place(MAKERS["anthropic"]),
+    "api.eu.mistral.ai": Place(MAKERS["mistral"], region="eu"),
+    "api.us.mistral.ai": Place(MAKERS["mistral"], region="us"),
     "api.cohere.ai": Place(MAKERS["cohere"]),
     "api.together.xyz": Place(MAKERS["together"]),
 } | {

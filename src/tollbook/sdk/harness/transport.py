@@ -81,7 +81,10 @@ class Looking:
         settings = self.settings
         url = request.url
         headers = request.headers
-        changed = rerouted(target, str(url), headers.multi_items(), settings.options, runtime())
+        body = getattr(request, "_content", None)
+        changed = rerouted(
+            target, str(url), headers.multi_items(), settings.options, runtime(), body
+        )
         address = type(url)(changed.url)
         for name in changed.drops:
             if name in headers:

@@ -134,6 +134,9 @@ class Watched:
                 shown = meter.feed(chunk)
             if self._first_token_ns is None and meter.has_content:
                 self._first_token_ns = clock.monotonic_ns() - self._started_ns
+            if self.is_event_stream and getattr(meter, "stream_ended", False):
+                # Its own last event: not every client reads on to the end.
+                self._end_whole(meter.result())
         except Exception as error:  # noqa: BLE001 -- as above
             self._meter = None
             faults.note("feed", error)
@@ -143,8 +146,6 @@ class Watched:
     def finish(self) -> bytes:
         """End the call: the answer came to its end. Return bytes that were held back."""
         rest = b""
-        if self.is_closed:
-            return rest
         meter = self._meter
         metered = _NOTHING
         if meter is not None:
@@ -160,17 +161,22 @@ class Watched:
                 faults.note("finish", error)
             if self._copy is not None:
                 rest = b""
-        status = self._status or 0
+        if self.is_closed:
+            return rest
         if self._is_cut(metered):
             self._end(_ERROR, "upstream_broken")
-            return rest
+        else:
+            self._end_whole(metered)
+        return rest
+
+    def _end_whole(self, metered: Metered) -> None:
+        status = self._status or 0
         is_error = status >= _BAD_REQUEST or metered.error_type is not None
         self._end(
             _ERROR if is_error else _OK,
             metered.error_type or (f"http_{status}" if is_error else None),
             is_billable=_is_billable(status, metered),
         )
-        return rest
 
     def close(self) -> None:
         """Have the call ended soon: the caller wants no more of it.
@@ -195,7 +201,7 @@ class Watched:
             return
         metered = self._metered()
         if self.is_event_stream and metered.stream_ended:
-            self.finish()
+            self._end_whole(metered)
         elif self._status is not None and (self._status >= _BAD_REQUEST or metered.error_type):
             # Clients stop reading at an error, which is then all there is.
             error_type = metered.error_type or f"http_{self._status}"
