@@ -128,6 +128,15 @@ def test_a_key_bound_to_a_tenant_goes_before_what_the_sender_says(start: Start) 
     assert (conflict.kept, conflict.refused, conflict.refused_source) == ("acme", "globex", "sdk")
 
 
+def test_what_an_sdk_had_to_give_up_is_told_to_the_ledger(start: Start) -> None:
+    receiver = start()
+    assert receiver.frames(call_frames(), x_tollbook_calls_lost="7").status == 200
+    assert receiver.frames([], x_tollbook_calls_lost="2").status == 200
+    assert receiver.frames([], x_tollbook_calls_lost="many").status == 200
+    lost = [one.frames for one in receiver.spooled if isinstance(one, FramesLost)]
+    assert lost == [7, 2]
+
+
 @pytest.mark.parametrize("body", [b"", b"zz", packed(1)[1:], b"\x81\xa1a\x01", b"\x91" * 5000])
 def test_what_is_no_array_of_frames_is_malformed(start: Start, body: bytes) -> None:
     receiver = start()

@@ -9,6 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
@@ -27,6 +28,7 @@ grpc_port = OTLP_GRPC
 """
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_and_nothing_doubled_when_it_is_killed(
     make_house: Callable[..., Any],
 ) -> None:

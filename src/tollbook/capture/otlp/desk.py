@@ -60,12 +60,18 @@ class Desk:
         return outcome
 
     async def take(
-        self, signal: Signal, encoding: str, coding: str, body: bytes, key: KeyBinding | None
+        self,
+        signal: Signal,
+        encoding: str,
+        coding: str,
+        body: bytes,
+        key: KeyBinding | None,
+        lost: int = 0,
     ) -> Outcome:
-        """Have a request unpacked and read in a thread."""
+        """Have a request unpacked and read in a thread; see :meth:`Receiver.take`."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._pool, self.receiver.take, signal, encoding, coding, body, key
+            self._pool, self.receiver.take, signal, encoding, coding, body, key, lost
         )
 
     def close(self) -> None:

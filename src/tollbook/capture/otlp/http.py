@@ -36,6 +36,9 @@ _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 _ENCODINGS: Final = {_PROTOBUF: "protobuf", "application/protobuf": "protobuf", _JSON: "json"}
 _MSGPACK: Final = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
+LOST_HEADER: Final = "x-tollbook-calls-lost"
+"""How many calls an SDK has given up since it last told of it."""
+_DIGITS_MAX: Final = 12
 _UNSUPPORTED_TYPE: Final = 415
 _NOT_ALLOWED: Final = 405
 _NOT_FOUND: Final = 404
@@ -48,8 +51,9 @@ class _Asked(NamedTuple):
     signal: Signal
     encoding: str
     coding: str
-    length: int | None
+    length: int
     key: KeyBinding | None
+    lost: int
 
 
 class HttpReceiver:
@@ -105,17 +109,17 @@ class HttpReceiver:
             outcome = refused(Kind.UNAUTHENTICATED, admitted.message)
             await _tell(send, signal, encoding, self._desk.count(signal, outcome))
             return
-        length = by_name.get("content-length", "")
         asked = _Asked(
-            signal, encoding, coding, int(length) if length.isdecimal() else None, admitted
-        )
+            signal, encoding, coding, _number(by_name.get("content-length")), admitted,
+            _number(by_name.get(LOST_HEADER)) if signal is Signal.FRAMES else 0,
+        )  # fmt: skip
         outcome = await self._take(asked, receive)
         await _tell(send, signal, encoding, outcome)
 
     async def _take(self, asked: _Asked, receive: Receive) -> Outcome:
         """Read the body within its limits, then have it taken."""
         desk, signal = self._desk, asked.signal
-        if (asked.length or 0) > self._settings.max_body_bytes:
+        if asked.length > self._settings.max_body_bytes:
             return self._too_large(signal)
         if not desk.enter():
             return desk.turn_away(signal)
@@ -129,7 +133,10 @@ class HttpReceiver:
                 desk.count(signal, problem)
             if problem is not None:
                 return problem
-            return await desk.take(signal, asked.encoding, asked.coding, bytes(body), asked.key)
+            data = bytes(body)
+            return await desk.take(
+                signal, asked.encoding, asked.coding, data, asked.key, asked.lost
+            )
         finally:
             desk.leave(len(body))
 
@@ -152,6 +159,12 @@ class HttpReceiver:
         limit = self._settings.max_body_bytes
         message = f"a request may have {limit} bytes; send smaller batches"
         return self._desk.count(signal, refused(Kind.TOO_LARGE, message))
+
+
+def _number(text: str | None) -> int:
+    """Return the number of a header, 0 where there is none."""
+    is_number = text is not None and text.isascii() and text.isdecimal()
+    return int(text) if text is not None and is_number and len(text) <= _DIGITS_MAX else 0
 
 
 async def _tell(send: Send, signal: Signal, encoding: str, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from tollbook import clock
-from tollbook.call import CallOpened, Observer, SpanSeen
+from tollbook.call import CallOpened, FramesLost, Observer, SpanSeen
 from tollbook.capture.intake_limits import problem_of
 from tollbook.capture.intake_owner import owned
 from tollbook.capture.otlp.errors import BadOtlpError
@@ -81,7 +81,13 @@ class Receiver:
         return self._spool.health
 
     def take(
-        self, signal: Signal, encoding: str, coding: str, body: bytes, key: KeyBinding | None
+        self,
+        signal: Signal,
+        encoding: str,
+        coding: str,
+        body: bytes,
+        key: KeyBinding | None,
+        lost: int = 0,
     ) -> Outcome:
         """Read a request and write what it says; never raises.
 
@@ -91,10 +97,11 @@ class Receiver:
             coding: how the body is compressed: ``gzip``, ``deflate``, or empty.
             body: as it came.
             key: that it came with.
+            lost: how many calls its sender has given up before, for the ledger to tell of.
         """
         try:
             data = unpack(body, self._max_decoded_bytes) if coding in CODINGS else body
-            outcome = self._take(signal, encoding, data, key)
+            outcome = self._take(signal, encoding, data, key, lost)
         except (BadOtlpError, UnpackError, BadFramesError) as error:
             outcome = refused(Kind.MALFORMED, str(error))
         except TooLargeError:
@@ -111,7 +118,9 @@ class Receiver:
         self.tally.count(signal, outcome)
         return outcome
 
-    def _take(self, signal: Signal, encoding: str, body: bytes, key: KeyBinding | None) -> Outcome:
+    def _take(
+        self, signal: Signal, encoding: str, body: bytes, key: KeyBinding | None, lost: int
+    ) -> Outcome:
         now_ns = clock.unix_ns()
         if signal is Signal.FRAMES:
             groups: list[Sequence[Frame] | str] = list(pairs_in(read_frames(body)))
@@ -131,6 +140,8 @@ class Receiver:
             else:
                 accepted += 1
                 frames += found
+        if lost:
+            frames.append(FramesLost(now_ns, lost, now_ns))
         if frames and not self._spool.put(frames):
             return SPOOL_FAILS
         message = f"{rejected} not taken, the first because {problem}" if rejected else ""
