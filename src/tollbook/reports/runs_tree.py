@@ -106,6 +106,8 @@ class _Builder:
         self._steps: dict[tuple[str, ...], Node] = {}
         self._traces = {key[0] for key in self._spans}
         self._orphans = 0
+        self._places: dict[SpanKey, tuple[Node, bool]] = {}
+        self._step_spans: dict[str, list[Node]] = {}
 
     def build(self) -> Tree:
         """Choose the calls, then the spans around them, then put each in its place."""
@@ -166,9 +168,12 @@ class _Builder:
     def _model_spans(self) -> dict[str, SpanKey]:
         """Return the span that each call is, by the call it is booked as: the outermost of them."""
         of_call: dict[str, SpanKey] = {}
+        depths = self._depths()
         for key, span in self._spans.items():
             call_id = self._booked_as(span)
-            if call_id is not None and not self._is_within(key, of_call.get(call_id)):
+            if call_id is not None and (
+                call_id not in of_call or depths[key] < depths[of_call[call_id]]
+            ):
                 of_call[call_id] = key
         told = {key for key, span in self._spans.items() if span.call_id is not None}
         # A gateway's call within the span of a client: the two are one, unless it was retried.
@@ -184,14 +189,24 @@ class _Builder:
             made.setdefault(key, []).append(call.call_id)
         return of_call | {ids[0]: key for key, ids in made.items() if len(ids) == 1}
 
-    def _is_within(self, key: SpanKey, other: SpanKey | None) -> bool:
-        """Whether a span is below another one of the same call."""
-        at: SpanKey | None = key
-        while at is not None and other is not None:
-            at = self._parent(at)
-            if at == other:
-                return True
-        return False
+    def _depths(self) -> dict[SpanKey, int]:
+        """Return how many known spans are above each."""
+        depths: dict[SpanKey, int] = {}
+        for key in self._spans:
+            path, at = [], key
+            while at not in depths:
+                path.append(at)
+                above = self._parent(at)
+                if above is None:
+                    depths[at] = 0
+                    break
+                at = above
+            depth = depths[at]
+            for one in reversed(path):
+                if one != at:
+                    depth += 1
+                    depths[one] = depth
+        return depths
 
     def _keys(self, call: CallRow) -> list[SpanKey]:
         """Return the spans that a call is, or was made in: the nearest first."""
@@ -235,7 +250,10 @@ class _Builder:
         ]
         for key in visible:
             span = self._spans[key]
-            self._nodes[key] = Node(span.kind, span.name or span.kind, span, marks=_marks(span))
+            node = Node(span.kind, span.name or span.kind, span, marks=_marks(span))
+            self._nodes[key] = node
+            if span.kind == STEP:
+                self._step_spans.setdefault(node.name, []).append(node)
         for key in visible:
             node, above = self._nodes[key], self._spans[key].parent_span_id
             if key in self._cut:
@@ -249,12 +267,23 @@ class _Builder:
 
     def _above(self, key: SpanKey | None) -> tuple[Node, bool]:
         """Return the nearest place from here upwards, and if the way there is not known."""
-        while key is not None and key not in self._nodes:
-            if key not in self._spans:
-                return self._root, True
-            above = self._spans[key].parent_span_id
-            key = None if above is None or key in self._cut else (key[0], above)
-        return (self._root, False) if key is None else (self._nodes[key], False)
+        path: list[SpanKey] = []
+        found: tuple[Node, bool] | None = None
+        while found is None:
+            if key is None:
+                found = self._root, False
+            elif key in self._nodes:
+                found = self._nodes[key], False
+            elif key in self._places:
+                found = self._places[key]
+            elif key not in self._spans:
+                found = self._root, True
+            else:
+                path.append(key)
+                above = self._spans[key].parent_span_id
+                key = None if above is None or key in self._cut else (key[0], above)
+        self._places.update(dict.fromkeys(path, found))
+        return found
 
     def _place_call(self, call: CallRow, *, is_inherited: bool) -> None:
         own = call.sums()
@@ -281,9 +310,7 @@ class _Builder:
 
     def _step(self, text: str) -> Node:
         """Return the place of a step: its span, or a node made from the names on its path."""
-        named = [
-            node for node in self._nodes.values() if node.kind == STEP and node.name == text
-        ]  # fmt: skip
+        named = self._step_spans.get(text, [])
         if len(named) == 1:
             return named[0]
         path = tuple(one for one in text.split("/") if one)[:_STEPS_MAX] or (text,)

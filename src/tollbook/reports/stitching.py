@@ -33,7 +33,7 @@ MEANINGS: Final[dict[str, str]] = {
     "waiting": "made within a span that may still come",
     "wrapper": "holds other calls, which are charged in its place",
     "covered": "told of no usage; the call around it did and is charged",
-    "aggregate": "the total of an agent none of whose calls was seen, charged as it is",
+    "aggregate": "a total over calls none of which was seen, charged as it is",
     "inherited": "its tenant comes from its trace",
     "late": "its tenant became known after it was booked",
 }
