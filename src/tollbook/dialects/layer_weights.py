@@ -69,10 +69,17 @@ def weigh(text: bytes) -> int:
     """
     size = len(text)
     if size <= _WHOLE_BYTES:
-        sample = text
-    elif size < _LARGE_BYTES:
-        sample = text[:: size // _SAMPLE_BYTES]
-    else:
-        sample = text[:: size // _LARGE_SAMPLE_BYTES]
-    bits = int.from_bytes(sample.translate(_TABLE), "little").bit_count()
-    return bits * size * _WEIGHT // (len(sample) * _PER_BITS) if size else 0
+        return _number(text.translate(_TABLE), "little").bit_count() * _WEIGHT // _PER_BITS
+    return weigh_within(text, 0, size)
+
+
+def weigh_within(text: bytes, start: int, end: int) -> int:
+    """Return the weight of a part of a text that is not copied, longer than a few bytes."""
+    size = end - start
+    wanted = _SAMPLE_BYTES if size < _LARGE_BYTES else _LARGE_SAMPLE_BYTES
+    sample = text[start : end : size // wanted or 1].translate(_TABLE)
+    bits = _number(sample, "little").bit_count()
+    return bits * size * _WEIGHT // (len(sample) * _PER_BITS)
+
+
+_number: Final = int.from_bytes

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from tollbook.dialects.layer_weights import MESSAGE, weigh
+from tollbook.dialects.layer_weights import MESSAGE, weigh, weigh_within
 from tollbook.dialects.request_body import DECODE_ERRORS
 from tollbook.dialects.request_layers import weigher
 from tollbook.layers import Section
@@ -31,7 +31,11 @@ _LOOKS: Final = 4
 _ROLE: Final = b'"role"'
 _FRAME: Final = weigh(b'{"role":"user","content":""},') - MESSAGE
 """What the JSON text of a message weighs beyond its frame in the prompt."""
-_PLAIN_ROLES: Final = (b"user", b"assi")
+_PLAIN_ROLES: Final = (b':"user"', b':"assistant"', b': "user"', b': "assistant"')
+_SHAPE_MAX: Final = 32
+_SHAPES_MAX: Final = 512
+_shapes: Final[dict[tuple[str, ...], tuple[int, int]]] = {}
+"""Roles of conversations that have been seen: there are few orders, and each comes often."""
 
 
 Plain = tuple[list[int], bytes]
@@ -66,18 +70,17 @@ def plain_sections(messages: bytes, *, has_tools: bool = False) -> Plain | None:
 
 
 def _short(found: Sequence[PlainMessage]) -> Plain | None:
-    count = len(found)
-    roles = [each.role for each in found]
-    first = 0
-    while first < count and roles[first] in _PROMPTS:
-        first += 1
-    last = count
-    while last > first and roles[last - 1] == "user":
-        last -= 1
-    if last == count or (first and _PROMPTS & set(roles[first:])):
-        return None  # begun for the assistant, or instructions in between
-    runs: list[int] = []
+    shape = tuple([each.role for each in found])
+    ends = _shapes.get(shape)
+    if ends is None:
+        ends = _ends_of(shape)
+        if len(shape) <= _SHAPE_MAX and len(_shapes) < _SHAPES_MAX:
+            _shapes[shape] = ends
+    first, last = ends
+    if first < 0:
+        return None
     prefix = b""
+    runs: list[int] = []
     if first:
         text = found[0].content if first == 1 else "\n".join([one.content for one in found[:first]])
         prefix = text.encode()
@@ -85,11 +88,25 @@ def _short(found: Sequence[PlainMessage]) -> Plain | None:
     if last > first:
         texts = "".join([one.content for one in found[first:last]])
         runs += (_HISTORY, weigh(texts.encode()) + MESSAGE * (last - first))
-    said = found[-1].content
-    if count - last > 1:
-        said = "".join([one.content for one in found[last:]])
-    runs += (_USER, weigh(said.encode()) + MESSAGE * (count - last))
+    count = len(shape) - last
+    said = found[-1].content if count == 1 else "".join([one.content for one in found[last:]])
+    runs += (_USER, weigh(said.encode()) + MESSAGE * count)
     return runs, prefix
+
+
+def _ends_of(shape: tuple[str, ...]) -> tuple[int, int]:
+    """Return where the system's messages end and where the user's last ones begin.
+
+    The first is -1 for a conversation of another kind: begun for the assistant, or with
+    instructions in between.
+    """
+    first, last = 0, len(shape)
+    while first < last and shape[first] in _PROMPTS:
+        first += 1
+    while last > first and shape[last - 1] == "user":
+        last -= 1
+    is_other = last == len(shape) or not _PROMPTS.isdisjoint(shape[first:])
+    return (-1, 0) if is_other else (first, last)
 
 
 def _long(messages: bytes) -> Plain | None:
@@ -115,12 +132,12 @@ def _long(messages: bytes) -> Plain | None:
     per_message = 0.0
     for at in range(end + step, start - step + 1, step):
         role = messages.find(_ROLE, at)
-        if messages[role + 7 : role + 14].lstrip(b' :"')[:4] not in _PLAIN_ROLES:
+        if not messages.startswith(_PLAIN_ROLES, role + len(_ROLE)):
             return _short(_decode(messages))
         per_message += 1 / (messages.find(_ROLE, role + 7) - role)
     count = int((start - end) * per_message / _LOOKS)
     prefix = head[0].content.encode()
-    between = max(1, weigh(messages[end:start]) - count * _FRAME)
+    between = max(1, weigh_within(messages, end, start) - count * _FRAME)
     between += weigh(tail[0].content.encode()) + MESSAGE
     said = weigh(tail[1].content.encode()) + MESSAGE
     first = weigh(prefix) + MESSAGE

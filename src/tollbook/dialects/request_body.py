@@ -45,9 +45,13 @@ def text_length(parts: Iterable[Raw]) -> int:
         raw = bytes(part)
         if raw == b"null":
             continue
-        total += len(raw)
+        size = len(raw)
+        total += size
         has_escapes = has_binary = False
-        for at in range(0, len(raw), max(_SAMPLE_EVERY_BYTES, len(raw) // _SAMPLES_MAX)):
+        step = _SAMPLE_EVERY_BYTES
+        if size > step * _SAMPLES_MAX:
+            step = size // _SAMPLES_MAX
+        for at in range(0, size, step):
             sample = raw[at : at + _SAMPLE_BYTES]
             if b"\\u" in sample:
                 has_escapes = True
