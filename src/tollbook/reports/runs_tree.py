@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from tollbook.identity.claims import Mechanism
 from tollbook.reports.runs_rows import CallRow, SpanRow, Sums
+from tollbook.reports.runs_spans import SpanGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,10 +97,10 @@ class _Builder:
         charged_as: Mapping[str, str | None],
     ) -> None:  # fmt: skip
         self._wanted, self._field, self._calls = wanted, field, calls
-        self._spans = {one.key: one for one in spans}
+        self._graph = SpanGraph(spans)
+        self._spans = self._graph.spans
         self._charged_as = charged_as
-        self._cut = _cycle_ends(self._spans)
-        self._within = self._spans_within()
+        self._within = self._graph.naming(field, wanted)
         self._of_call = self._model_spans()
         self._root = Node(RUN, wanted)
         self._nodes: dict[SpanKey, Node] = {}
@@ -137,30 +138,6 @@ class _Builder:
             [self._spans[key] for key in shown],
         )  # fmt: skip
 
-    def _parent(self, key: SpanKey) -> SpanKey | None:
-        """Return the span above, if it is known; a circle of parents is open at one place."""
-        above = self._spans[key].parent_span_id
-        if above is None or key in self._cut:
-            return None
-        parent = (key[0], above)
-        return parent if parent in self._spans else None
-
-    def _spans_within(self) -> set[SpanKey]:
-        """Return the spans that name the run, and all below them."""
-        answer: dict[SpanKey, bool] = {}
-        for key in self._spans:
-            path, at = [], key
-            while at not in answer:
-                path.append(at)
-                above = self._parent(at)
-                if self._spans[at].said(self._field) == self._wanted or above is None:
-                    answer[at] = self._spans[at].said(self._field) == self._wanted
-                    break
-                at = above
-            for one in path:
-                answer[one] = answer[at]
-        return {key for key, is_within in answer.items() if is_within}
-
     def _booked_as(self, span: SpanRow) -> str | None:
         """Return the call that a span is, if it is one."""
         return None if span.call_id is None else self._charged_as.get(span.call_id, span.call_id)
@@ -168,7 +145,7 @@ class _Builder:
     def _model_spans(self) -> dict[str, SpanKey]:
         """Return the span that each call is, by the call it is booked as: the outermost of them."""
         of_call: dict[str, SpanKey] = {}
-        depths = self._depths()
+        depths = self._graph.depths()
         for key, span in self._spans.items():
             call_id = self._booked_as(span)
             if call_id is not None and (
@@ -188,25 +165,6 @@ class _Builder:
                     continue
             made.setdefault(key, []).append(call.call_id)
         return of_call | {ids[0]: key for key, ids in made.items() if len(ids) == 1}
-
-    def _depths(self) -> dict[SpanKey, int]:
-        """Return how many known spans are above each."""
-        depths: dict[SpanKey, int] = {}
-        for key in self._spans:
-            path, at = [], key
-            while at not in depths:
-                path.append(at)
-                above = self._parent(at)
-                if above is None:
-                    depths[at] = 0
-                    break
-                at = above
-            depth = depths[at]
-            for one in reversed(path):
-                if one != at:
-                    depth += 1
-                    depths[one] = depth
-        return depths
 
     def _keys(self, call: CallRow) -> list[SpanKey]:
         """Return the spans that a call is, or was made in: the nearest first."""
@@ -235,7 +193,7 @@ class _Builder:
                 if self._spans[at].said(self._field) not in (None, self._wanted):
                     break
                 shown.add(at)
-                at = self._parent(at)
+                at = self._graph.parent(at)
         return {key: None for key in self._spans if key in shown}
 
     def _place_spans(self, shown: Iterable[SpanKey]) -> None:
@@ -255,11 +213,10 @@ class _Builder:
             if span.kind == STEP:
                 self._step_spans.setdefault(node.name, []).append(node)
         for key in visible:
-            node, above = self._nodes[key], self._spans[key].parent_span_id
-            if key in self._cut:
+            node = self._nodes[key]
+            if key in self._graph.cut:
                 node.marks.append("its own ancestor")
-                above = None
-            place, is_lost = self._above(None if above is None else (key[0], above))
+            place, is_lost = self._above(self._graph.above(key))
             place.children.append(node)
             if is_lost:
                 node.marks.append(NEVER_SEEN)
@@ -280,8 +237,7 @@ class _Builder:
                 found = self._root, True
             else:
                 path.append(key)
-                above = self._spans[key].parent_span_id
-                key = None if above is None or key in self._cut else (key[0], above)
+                key = self._graph.above(key)
         self._places.update(dict.fromkeys(path, found))
         return found
 
@@ -322,25 +278,6 @@ class _Builder:
                 above.children.append(known)
             above = known
         return above
-
-
-def _cycle_ends(spans: Mapping[SpanKey, SpanRow]) -> set[SpanKey]:
-    """Return of each circle of parents the span that began first; its parent does not count."""
-    done: set[SpanKey] = set()
-    ends: set[SpanKey] = set()
-    for start in spans:
-        path: dict[SpanKey, int] = {}
-        at: SpanKey | None = start
-        while at is not None and at in spans and at not in done:
-            if at in path:
-                circle = list(path)[path[at] :]
-                ends.add(min(circle, key=lambda key: (spans[key].started_at, key)))
-                break
-            path[at] = len(path)
-            above = spans[at].parent_span_id
-            at = None if above is None else (at[0], above)
-        done.update(path)
-    return ends
 
 
 def _marks(span: SpanRow) -> list[str]:
