@@ -27,7 +27,9 @@ from tollbook.capture.otlp.owners import owner_of
 from tollbook.capture.otlp.providers import KNOWN_HOSTS, UNKNOWN, host_of, provider_of
 from tollbook.capture.otlp.spans import Span, is_context, text_of
 from tollbook.dialects.otel import NAME, usage_object
+from tollbook.dialects.otel_layers import otel_layers
 from tollbook.dialects.otel_names import ANSWER_USAGE, SERVICE_TIERS, is_count
+from tollbook.dialects.request_layers import UNKNOWN as UNKNOWN_LAYERS
 from tollbook.prices.regional import region_of
 
 if TYPE_CHECKING:
@@ -185,6 +187,7 @@ def _call(
     is_failed = span.is_error or error_type is not None
     ended_ns = max(span.ended_at_ns or started_ns, started_ns)
     host = host_of(attributes) if provider != UNKNOWN else None
+    layered = otel_layers(attributes) if own.layers is None else UNKNOWN_LAYERS
     opened = CallOpened(
         call_id=call_id,
         started_at_ns=started_ns,
@@ -204,9 +207,9 @@ def _call(
         observer=Observer.OTLP,
         span_id=span.span_id,
         call_site=own.call_site,
-        layers=own.layers,
-        prefix_hash=own.prefix_hash,
-        prefix_chars=own.prefix_chars,
+        layers=own.layers or layered.layers,
+        prefix_hash=own.prefix_hash or layered.prefix_hash,
+        prefix_chars=own.prefix_chars or layered.prefix_chars,
     )
     closed = CallClosed(
         call_id=call_id,
