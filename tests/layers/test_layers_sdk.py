@@ -186,3 +186,22 @@ def test_layers_marked_texts_reach_the_sink_without_a_gateway() -> None:
             )
     opened, _ = sink.calls[0]
     assert (opened.layers or ())[::2] == (Section.RETRIEVED, Section.USER_INPUT)
+
+
+def test_layers_marked_texts_are_named_to_the_gateway() -> None:
+    told: list[str | None] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        told.append(request.headers.get("x-tollbook-layers"))
+        return httpx2.Response(200, content=ANSWER, headers={"content-type": "application/json"})
+
+    with openai.OpenAI(
+        api_key="none", http_client=httpx2.Client(transport=httpx2.MockTransport(answer))
+    ) as plain:
+        client = wrap(plain, gateway="http://127.0.0.1:8080")
+        with tollbook.tenant("acme"):
+            for prompt in (ASK, retrieved(CHUNK) + ASK):
+                client.chat.completions.create(
+                    model="gpt-4o", messages=[{"role": "user", "content": prompt}]
+                )
+    assert told == [None, "retrieved=messages[0].content[0:310]"]
