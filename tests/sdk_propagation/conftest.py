@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 def _fresh_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_current", Runtime())
     monkeypatch.setattr(given, "_logged", set())
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """Take back what workers of queues do to it when they run in this process."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -305,6 +305,7 @@ def test_identify_names_the_tenant_from_anywhere_in_the_request() -> None:
 
 
 def test_identify_outside_of_a_request_only_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "tollbook")
     identify("acme")
     assert who() is None
     assert "outside of a request" in caplog.text
@@ -320,10 +321,26 @@ def test_a_request_is_a_span_only_if_something_happened_in_it(sink: MemorySink) 
     assert not sink.spans
     asyncio.run(get(TollbookMiddleware(works, by_token), "/busy", authorization="Bearer a"))
     inner, request = sink.spans
-    assert request.name == "GET /busy"
+    assert request.name == "GET"
     assert inner.parent_span_id == request.span_id
     assert request.identity is not None
     assert request.identity.tenant_id == "acme"
+
+
+def test_the_span_of_a_request_has_the_name_of_its_route_and_not_its_path(
+    sink: MemorySink,
+) -> None:
+    app = FastAPI()
+    app.add_middleware(FastApiMiddleware, tenant_of=by_token)
+
+    @app.get("/reset/{token}")
+    def reset(token: str) -> None:
+        with tollbook.tool("mail"):
+            pass
+
+    with TestClient(app) as client:
+        client.get("/reset/s3cret")
+    assert [one.name for one in sink.spans] == ["mail", "GET reset"]
 
 
 def test_the_body_of_a_plain_generator_has_it_in_every_thread() -> None:

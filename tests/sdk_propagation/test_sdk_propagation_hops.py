@@ -19,6 +19,7 @@ from tests.sdk_propagation.conftest import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = (
     "import sys; from tests.sdk_propagation.hop_app import serve;"

@@ -128,7 +128,7 @@ def test_errors_pass_and_leave_nothing(sink: MemorySink) -> None:
     with pytest.raises(OSError, match="broken"):
         list(body)
     assert who() is None
-    assert [(one.name, one.is_error) for one in sink.spans] == [("s", True), ("GET /x", True)]
+    assert [(one.name, one.is_error) for one in sink.spans] == [("s", True), ("GET", True)]
 
 
 def test_inbound_identity_is_believed_only_where_that_was_said() -> None:
@@ -198,6 +198,21 @@ def test_flask_authentication_that_runs_later_is_found() -> None:
     assert client.get("/stream", headers={"authorization": "Bearer b"}).text == "boltboltbolt"
     assert client.get("/identify").json == [None, "acme", "ada"]
     assert client.get("/plain").json == [None, None, None]
+
+
+def test_a_request_of_flask_is_a_span_with_the_routes_name(sink: MemorySink) -> None:
+    app = flask_app(tenant_of=by_token)
+
+    @app.get("/secret/<token>")
+    def reset(token: str) -> str:
+        with tollbook.tool("mail"):
+            return "sent"
+
+    answer = app.test_client().get("/secret/s3cret", headers={"authorization": "Bearer a"})
+    assert answer.text == "sent"
+    assert [one.name for one in sink.spans] == ["mail", "GET reset"]
+    assert sink.spans[1].identity is not None
+    assert sink.spans[1].identity.tenant_id == "acme"
 
 
 def test_flasks_test_client_may_keep_the_request() -> None:

@@ -19,6 +19,8 @@ from tollbook.call import Observer, SpanKind, SpanSeen
 from tollbook.sdk.runtime import runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
 
     from tollbook.call import Identity
@@ -49,7 +51,8 @@ class SpanPlan(NamedTuple):
     """A span that a scope makes when it is entered."""
 
     kind: SpanKind
-    name: str
+    name: str | Callable[[], str]
+    """A function is asked when the span ends: the route of a request is known only later."""
     is_told_unused: bool = True
     """False: told of only if a call or another span was its child."""
     links: tuple[str, ...] = ()
@@ -92,7 +95,7 @@ class LiveSpan:
         if sink is None or self._ids is None:
             return
         parent = current_span(self._parent)
-        now_ns = clock.unix_ns()
+        now_ns, name = clock.unix_ns(), self._plan.name
         with contextlib.suppress(Exception):  # a sink of somebody's own must not break the work
             sink.span(
                 SpanSeen(
@@ -100,7 +103,7 @@ class LiveSpan:
                     trace_id=self._ids.trace_id,
                     span_id=self._ids.span_id,
                     parent_span_id=parent.span_id if parent else None,
-                    name=self._plan.name,
+                    name=name if isinstance(name, str) else name(),
                     kind=self._plan.kind,
                     observer=Observer.SDK,
                     started_at_ns=self._started_at_ns,

@@ -100,7 +100,10 @@ class TollbookMiddleware:
 
     async def _begin(self, scope: AsgiScope) -> RequestScope:
         headers = [(name.lower(), value) for name, value in scope["headers"]]
-        name = f"{scope.get('method', 'WEBSOCKET')} {scope['path']}"[:200]
+
+        def name() -> str:
+            return f"{scope.get('method', 'WEBSOCKET')} {_route_name(scope) or ''}".strip()
+
         tenant_of = self._edge.tenant_of
         if tenant_of is None:
             return self._edge.begin(headers, None, lambda: _route_name(scope), name)

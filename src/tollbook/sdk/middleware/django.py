@@ -85,7 +85,10 @@ class TollbookMiddleware:
             match = request.resolver_match
             return None if match is None else match.view_name or match.route
 
-        return self._edge.begin(headers, ask, route, f"{request.method} {request.path}"[:200])
+        def name() -> str:
+            return f"{request.method} {route() or ''}".strip()
+
+        return self._edge.begin(headers, ask, route, name)
 
 
 def _streaming(response: Any, work: Resumable) -> Any:

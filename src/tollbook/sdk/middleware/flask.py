@@ -8,7 +8,7 @@ from opentelemetry.context import attach
 
 from tollbook.sdk.context import current, held, with_identity
 from tollbook.sdk.middleware.request import Edge, RequestScope, TenantOf
-from tollbook.sdk.middleware.wsgi import Environ, StartResponse, headers_of, name_of, serve
+from tollbook.sdk.middleware.wsgi import ROUTE, Environ, StartResponse, headers_of, name_of, serve
 
 
 class Tollbook:
@@ -44,7 +44,7 @@ class Tollbook:
 
     def _scope(self, environ: Environ) -> RequestScope:
         ask = None if self._edge.tenant_of is None else self._ask
-        return self._edge.begin(list(headers_of(environ)), ask, _endpoint, name_of(environ))
+        return self._edge.begin(list(headers_of(environ)), ask, _endpoint, lambda: name_of(environ))
 
     def _ask(self) -> object:
         from flask import has_request_context, request  # noqa: PLC0415 -- only for who uses it
@@ -65,6 +65,9 @@ def _into_baggage() -> None:
 
 
 def _before_streaming(response: Any) -> Any:
+    from flask import request  # noqa: PLC0415 -- only for who uses it
+
+    request.environ[ROUTE] = request.endpoint or ""
     if response.is_streamed:
         current()  # asks a last time: a generator may run when flask.request is gone
     return response

@@ -139,7 +139,7 @@ class Edge(NamedTuple):
         headers: list[tuple[bytes, bytes]],
         ask: Callable[[], object] | None,
         route: Callable[[], str | None],
-        name: str,
+        name: Callable[[], str],
     ) -> RequestScope:
         """Return the scope of one request.
 
@@ -147,7 +147,8 @@ class Edge(NamedTuple):
             headers: names in lower case.
             ask: calls ``tenant_of`` with the request; None if that was, or will be, done otherwise.
             route: returns the name of the route once it is known.
-            name: of the request in the tree of a run.
+            name: returns that of the request in the tree of a run; not its path, which may hold
+                secrets and is different each time.
         """
         inbound = owner_of(claims_from_headers(headers)) if self.trust_inbound else NOBODY
         defaults: dict[str, FieldValue] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.sdk.middleware.request import Edge, RequestScope, TenantOf
 from tollbook.sdk.middleware.resume import Resumable, ResumedBody
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+ROUTE: Final = "tollbook.route"
+"""Key of the environment for the name of the route, where a framework has one."""
 
 
 class WsgiRequest:
@@ -63,7 +66,7 @@ class TollbookMiddleware:
         tenant_of = self._edge.tenant_of
         request = WsgiRequest(environ)
         ask = None if tenant_of is None else lambda: tenant_of(request)
-        return self._edge.begin(list(headers_of(environ)), ask, _no_route, name_of(environ))
+        return self._edge.begin(list(headers_of(environ)), ask, _no_route, lambda: name_of(environ))
 
 
 def serve(
@@ -92,8 +95,8 @@ def headers_of(environ: Mapping[str, Any]) -> Iterable[tuple[bytes, bytes]]:
 
 
 def name_of(environ: Mapping[str, Any]) -> str:
-    """Return the name of a request in the tree of a run."""
-    return f"{environ.get('REQUEST_METHOD', '')} {environ.get('PATH_INFO', '')}"[:200]
+    """Return the name of a request in the tree of a run: its method, and its route if known."""
+    return f"{environ.get('REQUEST_METHOD', '')} {environ.get(ROUTE, '')}".strip()
 
 
 def _no_route() -> None:
