@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tollbook.call import SpanKind
 from tollbook.money import pico_from_usd
-from tollbook.reports.runs import _rows
 from tollbook.reports.runs_rows import CallRow, SpanRow, Sums
+from tollbook.reports.runs_shape import tree_lines
 from tollbook.reports.runs_tree import CALL, Node, Tree, build_tree
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -122,7 +122,7 @@ def test_what_is_not_shown_is_summed(
     spans: list[SpanRow], calls: list[CallRow], limit: int
 ) -> None:
     tree = build_tree("t1", "trace_id", calls, spans, {})
-    rows = _rows(tree.root, limit)
+    rows = tree_lines(tree.root, limit)
     shown = [row for row in rows if row["kind"] != "rest"]
     assert len(shown) == min(limit, len(_nodes(tree.root)))
     assert [row["node"] for row in rows] == list(range(len(rows)))
@@ -170,7 +170,7 @@ def test_a_very_deep_trace_is_no_deeper_than_it_is() -> None:
     calls = [_call(trace_id="t1", parent_span_id=str(depth - 1), cost=7)]
     tree = build_tree("t1", "trace_id", calls, spans, {})
     assert tree.root.subtree.cost == 7
-    assert len(_rows(tree.root, 10)) == 11
+    assert len(tree_lines(tree.root, 10)) == 11
 
 
 def test_a_gateways_call_within_a_clients_span_is_one_place_unless_it_was_retried() -> None:

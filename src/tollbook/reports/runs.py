@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
 from datetime import datetime
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from tollbook.money import usd_text
 from tollbook.reports.calls import plain
 from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.errors import QueryError, RunNotFoundError
-from tollbook.reports.exact_ratio import percent
 from tollbook.reports.freshness import read_freshness
 from tollbook.reports.params import gather, parse_limit
 from tollbook.reports.runs_read import find_run
 from tollbook.reports.runs_rows import CallRow, Sums, tenants_of
-from tollbook.reports.runs_tree import CALL, Node, Tree, build_tree
+from tollbook.reports.runs_shape import REST, measured, short, tree_lines
+from tollbook.reports.runs_tree import Node, Tree, build_tree
 from tollbook.reports.spend import CURRENCY
 
 if TYPE_CHECKING:
@@ -30,8 +27,6 @@ NODES_MAX: Final = 10_000
 NODES_DEFAULT: Final = 500
 PARAMS: Final = ("limit",)
 ID_MAX: Final = 1_024
-REST: Final = "rest"
-_NS_PER_MS: Final = 1_000_000
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
@@ -120,19 +115,19 @@ def report_run(reader: Reader, query: RunQuery) -> RunReport:
         name = f"{found.beyond.calls:,} more calls of the run"
         tree.root.children.append(Node(REST, name, own=found.beyond, subtree=found.beyond))
         tree.root.subtree = total
-    rows = _rows(tree.root, query.limit)
+    rows = tree_lines(tree.root, query.limit)
     fresh = read_freshness(reader)
     tenants = tenants_of(tree.calls)
     return RunReport(
         run=wanted,
         found_as=found.field,
         rows=rows,
-        totals=_measured(total) | _span_of(tree),
-        tenants=[{"tenant": one or UNKNOWN} | _short(sums) for one, sums in tenants.items()],
+        totals=measured(total) | _span_of(tree),
+        tenants=[{"tenant": one or UNKNOWN} | short(sums) for one, sums in tenants.items()],
         operations=_operations(tree.calls),
-        sub_runs=[{"run": one} | _short(sums) for one, sums in sorted(tree.sub_runs.items())],
-        inherited=_short(_sum(one for one in tree.calls if one.call_id in tree.inherited)),
-        unclaimed=_short(tree.unclaimed),
+        sub_runs=[{"run": one} | short(sums) for one, sums in sorted(tree.sub_runs.items())],
+        inherited=short(_sum(one for one in tree.calls if one.call_id in tree.inherited)),
+        unclaimed=short(tree.unclaimed),
         completeness=_completeness(tree, total, fresh.complete_until, is_cut=found.is_cut),
         query=query,
     )
@@ -143,31 +138,6 @@ def _sum(calls: Iterable[CallRow]) -> Sums:
     for call in calls:
         total = total.plus(call.sums())
     return total
-
-
-def _cost(sums: Sums) -> str | None:
-    """Return the dollars; None where there are calls and the cost of none is known."""
-    if not sums.cost and sums.calls and sums.unknown_cost_calls == sums.calls:
-        return None
-    return usd_text(sums.cost)
-
-
-def _short(sums: Sums) -> dict[str, Any]:
-    return {"calls": sums.calls, "cost_usd": _cost(sums)}
-
-
-def _measured(sums: Sums) -> dict[str, Any]:
-    return {
-        "calls": sums.calls,
-        "input_tokens": sums.input_tokens,
-        "output_tokens": sums.output_tokens,
-        "cost_usd": _cost(sums),
-        "unknown_cost_calls": sums.unknown_cost_calls,
-        "failed_calls": sums.failed_calls,
-        "failed_cost_usd": usd_text(sums.failed_cost),
-        "retry_calls": sums.retry_calls,
-        "retry_cost_usd": usd_text(sums.retry_cost),
-    }
 
 
 def _span_of(tree: Tree) -> dict[str, Any]:
@@ -186,85 +156,7 @@ def _operations(calls: Sequence[CallRow]) -> list[dict[str, Any]]:
         name = call.operation or "other"
         found[name] = found.get(name, Sums()).plus(call.sums())
     ranked = sorted(found.items(), key=lambda pair: (-pair[1].cost, pair[0]))
-    return [{"operation": name} | _short(sums) for name, sums in ranked]
-
-
-def _rows(root: Node, limit: int) -> list[dict[str, Any]]:
-    """Return the dearest nodes, each with those above it; what is left out of one as one row."""
-    kept, order = {id(root)}, count()
-    waiting = [(-root.subtree.cost, next(order), root)]
-    shown = 0
-    while waiting and shown < limit:
-        _, _, node = heapq.heappop(waiting)
-        kept.add(id(node))
-        shown += 1
-        for child in node.children:
-            heapq.heappush(waiting, (-child.subtree.cost, next(order), child))
-    rows: list[dict[str, Any]] = []
-    stack: list[tuple[Node, int, int | None, Sums]] = [(root, 0, None, root.subtree)]
-    while stack:
-        node, depth, parent, above = stack.pop()
-        number = len(rows)
-        rows.append(_row(node, number, depth, parent, above))
-        chosen = [child for child in node.children if id(child) in kept]
-        left_out = [child for child in node.children if id(child) not in kept]
-        if left_out:
-            chosen.append(_rest(left_out))
-        stack += [(child, depth + 1, number, node.subtree) for child in reversed(chosen)]
-    return rows
-
-
-def _rest(nodes: Sequence[Node]) -> Node:
-    """Return the nodes of one parent that are not shown, with all below them, as one."""
-    own = subtree = Sums()
-    calls = 0
-    for node in nodes:
-        subtree = subtree.plus(node.subtree)
-        calls += node.kind == CALL
-        own = own.plus(node.subtree if node.kind != CALL else Sums())
-    others = len(nodes) - calls
-    words = [f"{calls:,} call{'s' * (calls != 1)}"] * bool(calls)
-    words += [f"{others:,} other node{'s' * (others != 1)}"] * bool(others)
-    return Node(REST, " and ".join(words), own=own, subtree=subtree, marks=["not shown"])
-
-
-def _row(node: Node, number: int, depth: int, parent: int | None, above: Sums) -> dict[str, Any]:
-    call, span = node.call, node.span
-    measured = _measured(node.subtree)
-    return {
-        "node": number,
-        "parent": parent,
-        "depth": depth,
-        "kind": node.kind,
-        "name": node.name,
-        "tenant": _tenant(node),
-        "step": None if call is None else call.workflow_step,
-        "status": None if call is None else call.status,
-        "started_at": plain(node.started_at),
-        "duration_ms": _duration_ms(node),
-        **measured,
-        "own_cost_usd": _cost(node.own),
-        "share_percent": percent(node.subtree.cost, above.cost),
-        "marks": "; ".join(node.marks),
-        "call_id": None if call is None else call.call_id,
-        "trace_id": call.trace_id if call is not None else span.trace_id if span else None,
-        "span_id": call.span_id if call is not None else span.span_id if span else None,
-    }
-
-
-def _tenant(node: Node) -> str | None:
-    if node.call is not None:
-        return node.call.tenant_id or UNKNOWN
-    return node.span.said("tenant_id") if node.span is not None else None
-
-
-def _duration_ms(node: Node) -> int | None:
-    if node.call is not None:
-        took = node.call.duration_ns
-        return None if took is None else took // _NS_PER_MS
-    if node.span is None or node.span.ended_at is None:
-        return None
-    return max(0, round((node.span.ended_at - node.span.started_at).total_seconds() * 1000))
+    return [{"operation": name} | short(sums) for name, sums in ranked]
 
 
 def _completeness(
