@@ -1,4 +1,4 @@
-"""``tollbook report spend`` and ``tollbook report rollup``."""
+"""``tollbook report``: spend, rollup, layers; runs and units have modules of their own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _QUESTION_HELP = {
     "service_tier, api_key, status, usage_source, price_state, price_card, kind, request, trace, "
     "hour, day, week, month, tag:NAME.",
     "measures": "Measures, comma-separated: calls, errors, input_tokens, output_tokens, "
-    "cache_read_tokens, cache_write_tokens, cost_usd, any token kind, KIND_cost_usd.",
+    "cache_read_tokens, cache_write_tokens, cost_usd, any token kind, KIND_cost_usd, "
+    "LAYER_layer_tokens, LAYER_layer_cost_usd.",
     "order": "Dimensions or measures, -NAME for descending.  [default: time, then -cost_usd]",
     "limit": "Groups shown; the rest is one row.  [default: 50 in a table, else 10000]",
     "booked": "The ledger as it was at this moment (as billed).",
@@ -49,7 +50,7 @@ _QUESTION_HELP = {
 
 @click.group()
 def report() -> None:
-    """Report spend by any dimension, and the monthly billing rollup."""
+    """Report spend by any dimension, the monthly rollup, layers, runs and what one of them costs."""
 
 
 @report.command()
