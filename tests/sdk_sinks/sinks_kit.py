@@ -88,6 +88,7 @@ class Receiver:
         self.frames: list[Frame] = []  # of requests that were answered with success
         self.requests: list[tuple[dict[str, str], int]] = []
         self.answer = answer
+        self.body = b""
         kit = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -103,8 +104,9 @@ class Receiver:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(len(kit.body)))
                 self.end_headers()
+                self.wfile.write(kit.body)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +40,11 @@ class World:
         self.sink = OtelSink(tracers, MeterProvider([self.reader]))
 
     def spans(self) -> list[ReadableSpan]:
+        assert self.sink.flush(10)
         return list(self.exporter.get_finished_spans())
 
     def points(self) -> dict[str, list[Any]]:
+        assert self.sink._make_waiting(10)
         data = self.reader.get_metrics_data()
         assert data is not None
         return {
@@ -232,6 +236,7 @@ def test_without_a_provider_nothing_happens_and_nothing_is_lost_later() -> None:
     sink.closed(*a_call())
     sink.span(a_span())
 
+    assert sink._make_waiting(10)
     assert sink.dropped == 0
     assert sink._tracer is None  # the application may still set a provider
 
@@ -241,6 +246,69 @@ def test_a_usage_that_cannot_be_read_never_raises(world: World) -> None:
     world.sink.closed(*a_call(dialect="never heard of it"))
 
     assert len(world.spans()) + world.sink.dropped == 2
+
+
+def test_what_waits_is_bounded_and_counted() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    sink = OtelSink(TracerProvider(), waiting_max=10)
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(30)
+
+    sink._put(hold)
+    assert begun.wait(10)
+    for _ in range(25):
+        sink.span(a_span())
+    assert sink.dropped == 15
+    go_on.set()
+    assert sink.flush(10)
+    sink.close()
+    sink.span(a_span())
+    assert sink.dropped == 16
+
+
+SCRIPT = """
+import os, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from tests.sdk_sinks.sinks_kit import a_call
+from tollbook.sdk.sinks import OtelSink
+sink = OtelSink()
+provider = TracerProvider()  # set up after the sink, and so ended before it
+exporter = ConsoleSpanExporter(formatter=lambda span: span.name + chr(10))
+provider.add_span_processor(BatchSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+sink.closed(*a_call())
+sink.flush(5)
+for _ in range(20):
+    sink.closed(*a_call())
+"""
+
+
+def test_the_end_of_a_process_and_a_fork_lose_and_double_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.count("chat gpt-4o") == 21
+
+    inherited = "before = a_call()\n"
+    child = """
+if os.fork() == 0:
+    sink.closed(*before)
+    sink.closed(*a_call())
+    sink.flush(5)
+    os._exit(0)
+os.wait()
+"""
+    code = inherited + SCRIPT + child + "sink.closed(*before)\n"
+    code = "from tests.sdk_sinks.sinks_kit import a_call\n" + code
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.count("chat gpt-4o") == 23
 
 
 class Broken(MemorySink):

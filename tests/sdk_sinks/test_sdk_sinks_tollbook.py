@@ -124,6 +124,20 @@ def test_one_bad_call_does_not_take_the_others_with_it(
     assert "status 400" in caplog.text
 
 
+def test_what_a_receiver_refuses_of_a_batch_that_it_takes_is_counted(
+    receiver: Receiver, sink: TollbookSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.body = b'{"accepted":2,"rejected":3,"message":"started_at_ns is before 2015"}'
+    tell(sink)
+    assert sink.flush(10)
+    tell(sink)
+    assert sink.flush(10)
+
+    assert sink.dropped == 6
+    assert sum("before 2015" in one.message for one in caplog.records) == 1
+    assert not any("x-tollbook-calls-lost" in head for head, _ in receiver.requests)
+
+
 def test_memory_is_bounded_while_the_receiver_is_down_and_the_loss_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

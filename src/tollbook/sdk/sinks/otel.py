@@ -1,12 +1,15 @@
 """Calls as OpenTelemetry spans and metrics, through whatever the application has set up.
 
 A span is made when its call has ended, with the times of the call, below the span that was active
-when it began. Delivery, batching, forks and the end of the process are the business of the
-OpenTelemetry SDK that the application has configured.
+when it began. That takes the OpenTelemetry SDK longer than a call may be held up, so a thread of
+its own does it. Delivery is the business of the SDK that the application has configured.
 """
 
 from __future__ import annotations
 
+import atexit
+import logging
+import queue
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,13 +24,14 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
-from tollbook import __version__
+from tollbook import __version__, clock
 from tollbook.call import Status
+from tollbook.sdk.sinks import lifetime
 from tollbook.sdk.sinks import otel_attributes as attributes_of
 from tollbook.sdk.sinks.otel_metrics import Instruments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
@@ -37,6 +41,11 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "tollbook.sdk"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
+
+
+logger: Final = logging.getLogger("tollbook")
+
+_EXIT_TIMEOUT_S: Final = 5.0
 
 
 class GivenIds:
@@ -76,43 +85,88 @@ class OtelSink:
     Args:
         tracer_provider: default the application's global one, whenever it is set.
         meter_provider: the same for metrics.
+        waiting_max: how many calls and spans may wait; further ones are given up and counted.
     """
 
     def __init__(
         self,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
+        *,
+        waiting_max: int = 10_000,
     ) -> None:
         self._tracer_provider, self._meter_provider = tracer_provider, meter_provider
+        self._waiting_max = waiting_max
         self._tracer: Tracer | None = None
         self._ids: GivenIds | None = None
         self._instruments: Instruments | None = None
+        self._is_closed = False
+        self._born_ns = 0
+        self._start()
+        lifetime.keep(self)
+
+    def _start(self) -> None:
         self._failed = 0
+        self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._beginning = threading.Lock()  # taken by whoever starts the thread, for good
 
     def opened(self, frame: CallOpened) -> None:
         """Do nothing: a span is made when the call has ended."""
 
     def closed(self, opened: CallOpened, frame: CallClosed) -> None:
         """Make the span and the metrics of a call."""
-        try:
-            self._tell(opened, frame)
-        except Exception:  # noqa: BLE001 -- metering never fails the user's request
-            self._failed += 1
+        if opened.started_at_ns >= self._born_ns:  # else the parent process tells of it
+            self._put(lambda: self._tell(opened, frame))
 
     def span(self, frame: SpanSeen) -> None:
         """Make a span of a run."""
+        self._put(lambda: self._tell_span(frame))
+
+    def _put(self, work: Callable[[], None]) -> None:
         try:
-            self._make(
-                frame.name,
-                SpanKind.INTERNAL,
-                attributes_of.run_attributes(frame),
-                (frame.trace_id, frame.span_id, frame.parent_span_id),
-                (frame.started_at_ns, frame.ended_at_ns),
-                error="error" if frame.is_error else None,
-                links=[_context_of(*one.split(":", 1)) for one in frame.links],
-            )
+            if self._is_closed or self._waiting.qsize() >= self._waiting_max:
+                self._failed += 1
+                return
+            self._waiting.put(work)
+            if self._thread is None:
+                self._begin()
         except Exception:  # noqa: BLE001 -- metering never fails the user's request
             self._failed += 1
+
+    def _begin(self) -> None:
+        if not self._beginning.acquire(blocking=False):
+            return
+        thread = threading.Thread(
+            target=self._run, args=(self._waiting,), daemon=True, name="tollbook-otel"
+        )
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending
+            self._thread = None
+            self._beginning.release()
+            return
+        lifetime.note_use(self)
+
+    def _run(self, waiting: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+        while (work := waiting.get()) is not None:
+            try:
+                work()
+            except Exception:
+                self._failed += 1
+                logger.debug("a span cannot be made", exc_info=True)
+
+    def _tell_span(self, frame: SpanSeen) -> None:
+        self._make(
+            frame.name,
+            SpanKind.INTERNAL,
+            attributes_of.run_attributes(frame),
+            (frame.trace_id, frame.span_id, frame.parent_span_id),
+            (frame.started_at_ns, frame.ended_at_ns),
+            error="error" if frame.is_error else None,
+            links=[_context_of(*one.split(":", 1)) for one in frame.links],
+        )
 
     def _tell(self, opened: CallOpened, closed: CallClosed) -> None:
         measured = attributes_of.measured_of(opened, closed)
@@ -164,26 +218,50 @@ class OtelSink:
             self._ids = GivenIds(generator)
             tracer.id_generator = self._ids  # type: ignore[attr-defined] # the SDK's tracer has it
         self._tracer = tracer
+        # Again, so that it is before the provider's own end, which may have been set up since.
+        atexit.register(self.at_exit)
         return tracer
 
+    def _make_waiting(self, timeout_s: float) -> bool:
+        """Have the spans made that wait; True when all are."""
+        if self._thread is None:
+            return self._waiting.empty()
+        done = threading.Event()
+        self._waiting.put(done.set)
+        return done.wait(timeout_s)
+
     def flush(self, timeout_s: float) -> bool:
-        """Have the OpenTelemetry SDK send what waits."""
-        done = True
+        """Make the spans that wait, and have the OpenTelemetry SDK send them."""
+        until_ns = clock.monotonic_ns() + int(timeout_s * clock.NS_PER_S)
+        done = self._make_waiting(timeout_s)
         for provider in (
             self._tracer_provider or trace.get_tracer_provider(),
             self._meter_provider or metrics.get_meter_provider(),
         ):
             force = getattr(provider, "force_flush", None)
             if force is not None:
+                rest_ms = max(1, (until_ns - clock.monotonic_ns()) // 1_000_000)
                 try:
-                    done = bool(force(int(timeout_s * 1000))) and done
+                    done = bool(force(rest_ms)) and done
                 except Exception:  # noqa: BLE001 -- an exporter's trouble
                     done = False
         return done
 
     def close(self) -> None:
         """Send what waits; the application closes its providers."""
-        self.flush(5.0)
+        if not self._is_closed:
+            self._is_closed = True
+            self.flush(_EXIT_TIMEOUT_S)
+            self._waiting.put(None)
+
+    def at_exit(self) -> None:
+        """Make the spans that wait; the provider sends them at its own end."""
+        self._make_waiting(_EXIT_TIMEOUT_S)
+
+    def after_fork(self) -> None:
+        """Start with nothing in a child."""
+        self._start()
+        self._born_ns = clock.unix_ns()
 
     @property
     def dropped(self) -> int:

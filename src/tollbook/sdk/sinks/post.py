@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tollbook import __version__, clock
 from tollbook.errors import TollbookError
 
@@ -38,6 +40,8 @@ class Posted(NamedTuple):
     outcome: Outcome
     detail: str
     retry_after_s: float | None = None
+    rejected: int = 0
+    """How many frames of a batch that was taken are not acceptable, and never will be."""
 
 
 class BadEndpointError(TollbookError):
@@ -106,7 +110,7 @@ class Post:
             self.close()
         status = answer.status
         if 200 <= status < 300:  # noqa: PLR2004 -- HTTP's own classes
-            return Posted(Outcome.TAKEN, f"status {status}")
+            return _taken(status, rest)
         if status in _SPLIT:
             return Posted(Outcome.REFUSED, f"status {status}")
         if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004 -- HTTP's own classes
@@ -126,6 +130,21 @@ class Post:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+class _Answer(msgspec.Struct):
+    """What a receiver says of the frames that it has taken."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+def _taken(status: int, body: bytes) -> Posted:
+    try:
+        said = msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError:
+        return Posted(Outcome.TAKEN, f"status {status}")
+    return Posted(Outcome.TAKEN, said.message[:200], rejected=max(0, said.rejected))
 
 
 def retry_after_s(value: str | None) -> float | None:

@@ -71,11 +71,12 @@ class TollbookSink:
         self._funnel: Funnel[Parcel] = Funnel(self._queue)
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._beginning = threading.Lock()  # taken by whoever starts the thread, for good
         self._is_waiting = True  # the sender sleeps until something comes
         self._is_urgent = False  # somebody waits for it
         self._failed = 0  # calls that could not even be queued
         self._told_lost = 0
-        self._has_lost = self._has_complained = False
+        self._has_lost = self._has_complained = self._has_refused = False
 
     def opened(self, frame: CallOpened) -> None:
         """Do nothing: a call is sent when it has ended."""
@@ -120,12 +121,15 @@ class TollbookSink:
             )
 
     def _begin(self) -> None:
+        if not self._beginning.acquire(blocking=False):
+            return
         thread = threading.Thread(target=self._run, daemon=True, name="tollbook-sender")
         self._thread = thread
         try:
             thread.start()
         except RuntimeError:  # the interpreter is ending
             self._thread = None
+            self._beginning.release()
             return
         lifetime.note_use(self)
 
@@ -167,6 +171,8 @@ class TollbookSink:
                 self._told_lost += lost
                 self._settle(part)
                 self._recovered()
+                if posted.rejected:
+                    self._refused(posted.rejected, posted.detail)
                 pause_s = _RETRY_FIRST_S
             elif posted.outcome is Outcome.REFUSED:
                 if len(part) > 1:
@@ -195,6 +201,15 @@ class TollbookSink:
                 "%s does not take calls (%s); they wait in memory, up to %d bytes",
                 self._endpoint, detail, self._memory_bytes,
             )  # fmt: skip
+
+    def _refused(self, frames: int, why: str) -> None:
+        """Count what the receiver itself has given up, and knows of."""
+        self._failed += frames
+        self._told_lost += frames
+        if not self._has_refused:
+            self._has_refused = True
+            logger.error("%s refuses calls for good: %s; further ones are counted",
+                         self._endpoint, why)  # fmt: skip
 
     def _recovered(self) -> None:
         if self._has_complained:
