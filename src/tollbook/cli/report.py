@@ -50,7 +50,7 @@ _QUESTION_HELP = {
 
 @click.group()
 def report() -> None:
-    """Report spend by any dimension, the monthly rollup, layers, runs and what one of them costs."""
+    """Report spend by any dimension, the monthly rollup, layers, runs, and what one costs."""
 
 
 @report.command()
