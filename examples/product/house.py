@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -92,7 +93,7 @@ def running(home: Path, mode: str, fault: str | None) -> Iterator[Running]:
             start.wait_for("proxy", lambda: httpx.get(f"http://127.0.0.1:{proxy}/docs"))
         start("web", _uvicorn("web", web), around)
         for name, port in (("agent", agent), ("web", web)):
-            start.wait_for(name, lambda port=port: httpx.get(f"http://127.0.0.1:{port}/docs"))
+            start.wait_for(name, partial(httpx.get, f"http://127.0.0.1:{port}/docs"))
         yield Running(f"http://127.0.0.1:{web}", redis_url, simulator, home)
 
 

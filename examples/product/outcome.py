@@ -79,9 +79,10 @@ def outcome(running: Running, fault: str | None) -> Outcome:
         tenant, _, rest = (call.received.request_id or "").partition(".")
         return UNKNOWN if loses(rest.partition(".")[2]) else tenant
 
-    expected: dict[str, int] = {}
-    for tenant in sorted({owner(call) for call in truth}):
-        expected[tenant] = bill(truth, lambda call, tenant=tenant: owner(call) == tenant).total_pico
+    calls: dict[str, list[TruthCall]] = {}
+    for call in truth:
+        calls.setdefault(owner(call), []).append(call)
+    expected = {tenant: bill(of_tenant).total_pico for tenant, of_tenant in calls.items()}
     answer = _spend(running, "--by", "tenant")
     reported = {row["tenant"]: pico_from_usd(row["cost_usd"] or "0") for row in answer}
     sites = _spend(running, "--by", "call_site", "--where", "tenant=unknown")
