@@ -166,3 +166,54 @@ def test_seen_to_its_end_after_all(world: W) -> None:
     world.write(opened, closed)
     assert world.sums() == [("a", 1, 1000, 100, "0.0028")]
     world.clean()
+
+
+@pytest.mark.parametrize("is_sdk_first", [True, False])
+@pytest.mark.parametrize("is_one_step", [True, False])
+def test_an_sdk_and_the_span_that_it_has_sent(
+    world: W, *, is_sdk_first: bool, is_one_step: bool
+) -> None:
+    """Both bear one call id: what the SDK says itself is kept."""
+    told = [
+        world.seen(SDK, "s", tenant="a", trace="t", span="s", parent="r"),
+        world.seen(OTLP, "s", tenant="a", trace="t", span="s", parent="r", tokens=(1, 1)),
+    ]
+    ordered = told if is_sdk_first else told[::-1]
+    for part in [ordered] if is_one_step else ordered:
+        world.write(*part)
+    world.write(*told)
+    assert world.sums() == [("a", 1, 1000, 100, "0.0028")]
+    assert world.in_force("observer") == [("sdk",)]
+    world.clean()
+
+
+def test_nobody_else_has_the_id_of_a_gateway_call(world: W) -> None:
+    gateway = world.seen(None, "g", tenant="a")
+    world.write(gateway)
+    world.write(world.seen(SDK, "g", tenant="b", at_ns=gateway[0].started_at_ns))
+    assert world.sums() == [("a", 1, 1000, 100, "0.0028")]
+    world.clean()
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_what_a_span_said_without_tokens_is_no_usage(world: W, *, is_reported: bool) -> None:
+    """Attributes of spans are kept either way; only those with tokens count as reported."""
+    text = b'{"attributes":{"gen_ai.usage.input_tokens":9,"gen_ai.usage.output_tokens":1}}'
+    world.write(
+        world.seen(OTLP, response_id=R1, dialect="otel", usage_complete=is_reported,
+                   usage=(text if is_reported else b'{"notes":["x"]}',)),
+        world.seen(IMPORT, response_id=R1, tenant="a"),
+    )  # fmt: skip
+    assert [row[:4] for row in world.sums()] == [
+        ("a", 1, 9, 1) if is_reported else ("a", 1, 1000, 100)
+    ]
+    world.clean()
+
+
+def test_tellings_that_are_mixed_are_no_incidents(world: W) -> None:
+    (o1, c1), (o2, c2) = (world.seen(SDK, name, tenant="a") for name in ("s1", "s2"))
+    world.write(o1, o2, o1, c1, c1, c2, o2, c2, c2, o1, c1)
+    world.write(o1, c1, o2, c2)
+    assert world.rows("SELECT * FROM incidents") == []
+    assert [row[:2] for row in world.sums()] == [("a", 2)]
+    world.clean()

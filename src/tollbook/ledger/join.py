@@ -105,8 +105,9 @@ class Joined:
         for at, (frame, segment, offset) in enumerate(frames):
             if isinstance(frame, CallOpened):
                 call_id = frame.call_id
-                if call_id in opens or call_id in seen:
-                    # Others than the gateway tell again what they are not sure to have told.
+                if call_id in opens or (call_id in seen and frame.observer is None):
+                    # Others than the gateway tell again what they are not sure to have told, and
+                    # of a call that two of them tell of the better word is chosen later.
                     if frame.observer is None:
                         self._note("duplicate", name, segment, offset, call_id)
                 else:

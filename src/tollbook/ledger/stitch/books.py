@@ -27,6 +27,7 @@ from tollbook.ledger.stitch.rows import (
 )
 from tollbook.ledger.stitch.scene import load_scene
 from tollbook.ledger.stitch.settle import Books, settle
+from tollbook.ledger.stitch.sight import GATEWAY, RANKS
 from tollbook.ledger.stitch.touched import Touched
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 LATE_WINDOW_NS: Final = 168 * 3_600_000_000_000
 RETAIN_NS: Final = 35 * 86_400_000_000_000
+_MARGIN_US: Final = 86_400_000_000
 _RETAIN_EVERY_NS: Final = 3_600_000_000_000
 
 
@@ -123,26 +125,31 @@ class StitchBooks:
             for call_id, why in decision.gone.items()
             if call_id in again or _is_charged(scene.states.get(call_id))
         }
-        books = Books(self._store, self._cards, connection, scene.since_us, scene.until_us)
+        # What is told anew may have begun at another time by another clock.
+        since_us, until_us = scene.since_us - _MARGIN_US, scene.until_us + _MARGIN_US
+        books = Books(self._store, self._cards, connection, since_us, until_us)
         settle(books, decision.wanted, gone, unbooked)
         _save_notes(connection, scene.sights, decision.notes)
 
     def _new_sights(
         self, connection: Connection, observed: Sequence[Call], now_us: int
     ) -> tuple[list[Sight], set[bytes]]:
-        """Return the calls that were not seen before, or not to their end, and which are those."""
+        """Return the calls that are new, and which of them are told anew.
+
+        The same id may be told of twice: by an SDK and by the span that it has sent, or in part
+        and then whole. Of the two the better is kept, whichever comes first.
+        """
         by_id: dict[bytes, Call] = {}
         for one in observed:
             kept = by_id.get(one.opened.call_id)
-            if kept is None or (not _is_whole(kept) and _is_whole(one)):
+            if kept is None or _worth(one) > _worth(kept):
                 by_id[one.opened.call_id] = one
-        known = known_ids(connection, by_id) if by_id else {}
         again: set[bytes] = set()
-        for call_id, is_whole in known.items():
-            if is_whole or not _is_whole(by_id[call_id]):
-                del by_id[call_id]
-            else:
+        for call_id, (is_whole, rank) in known_ids(connection, by_id).items() if by_id else ():
+            if _worth(by_id[call_id]) > (is_whole, -rank):
                 again.add(call_id)
+            else:
+                del by_id[call_id]
         return [sight_of(one, now_us) for one in by_id.values()], again
 
     def _retain(self, connection: Connection, now_ns: int) -> None:
@@ -161,8 +168,9 @@ class StitchBooks:
             )  # fmt: skip
 
 
-def _is_whole(call: Call) -> bool:
-    return call.closed.status is not Status.INTERRUPTED
+def _worth(call: Call) -> tuple[bool, int]:
+    """Return whether a call was seen to its end, and how much its observer is trusted."""
+    return call.closed.status is not Status.INTERRUPTED, -RANKS[call.opened.observer or GATEWAY]
 
 
 def _is_charged(state: State | None) -> bool:

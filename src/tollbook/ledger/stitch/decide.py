@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from tollbook.ledger.stitch.sight import Sight
     from tollbook.ledger.stitch.trails import Trails
 
-AGGREGATE_FLAG: Final = "the total of an agent, none of whose calls was seen"
+AGGREGATE_FLAG: Final = "a total over calls, none of which was seen"
 _NOT_NAMED: Final = frozenset(["", "unknown", "otel"])
+_NO_OPERATION: Final = "other"
 _encode: Final = msgspec.json.encode
 
 
@@ -173,9 +174,12 @@ def _named(call: Call, group: Sequence[Sight], trails: Trails) -> Call:
             provider = opened.provider
             if provider.lower() in _NOT_NAMED:
                 provider = theirs.opened.provider
+            operation = opened.operation
+            if operation == _NO_OPERATION:
+                operation = theirs.opened.operation
             requested = theirs.opened.model_requested
             return Call(
-                replace(opened, provider=provider, model_requested=requested),
+                replace(opened, provider=provider, model_requested=requested, operation=operation),
                 replace(closed, model_actual=theirs.closed.model_actual),
                 call.evidence,
             )

@@ -31,6 +31,7 @@ _decode_closed: Final = msgspec.msgpack.Decoder(CallClosed).decode
 _decode_links: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode: Final = msgspec.json.encode
 _TIMES_MAX_US: Final = 2**55
+_DAY_US: Final = 86_400_000_000
 
 
 CHARGED: Final = frozenset(["charged", "aggregate"])
@@ -113,13 +114,24 @@ def sight_of(call: Call, seen_us: int) -> Sight:
     return Sight(call, RANKS[call.opened.observer or GATEWAY], seen_us)
 
 
-def known_ids(connection: Connection, call_ids: Iterable[bytes]) -> dict[bytes, bool]:
-    """Return which of the calls are known already, and whether they were seen to their end."""
-    with given(connection, {"call_id": uuids(call_ids)}):
+def known_ids(connection: Connection, calls: dict[bytes, Call]) -> dict[bytes, tuple[bool, int]]:
+    """Return which of the calls are known already.
+
+    Returns:
+        Whether each was seen to its end, and the rank of who told of it. One that bears the id of
+        a call of the gateway is that call: nothing can be added to it.
+    """
+    starts = [one.opened.started_at_ns // 1000 for one in calls.values()]
+    bounds = [min(starts) - _DAY_US, max(starts) + _DAY_US]
+    with given(connection, {"call_id": uuids(calls)}):
         found = connection.execute(
-            "SELECT call_id, is_whole FROM observations JOIN given USING (call_id)"
+            "SELECT call_id, is_whole, observer FROM observations JOIN given USING (call_id)"
+            " UNION ALL SELECT DISTINCT call_id, true, ? FROM entries JOIN given USING (call_id)"
+            " WHERE called_at >= make_timestamp(?) AND called_at <= make_timestamp(?)"
+            " AND observer IS NULL",
+            [GATEWAY, *bounds],
         ).fetchall()
-    return {call_id.bytes: is_whole for call_id, is_whole in found}
+    return {call_id.bytes: (is_whole, RANKS[observer]) for call_id, is_whole, observer in found}
 
 
 def save_observations(

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.call import Call, Observer, Status
+from tollbook.dialects.otel import NAME as OTEL
 
 if TYPE_CHECKING:
     from tollbook.call import Identity
@@ -16,8 +17,11 @@ RANKS: Final[dict[str, int]] = {
 }  # fmt: skip
 """Observers in the order of trust: the first that saw a call is the one it is booked as."""
 OTLP_RANK: Final = RANKS[Observer.OTLP.value]
-AGGREGATES: Final = frozenset(["invoke_agent", "invoke_workflow", "create_agent"])
-"""Operations whose usage is the sum of the calls within (GenAI conventions, agent spans)."""
+AGGREGATES: Final = frozenset([
+    "invoke_agent", "invoke_workflow", "create_agent", "step", "execute_tool", "retrieval",
+])  # fmt: skip
+"""Operations whose usage, if they tell any, is the sum of the calls within (GenAI conventions,
+agent spans; chains and tools of frameworks)."""
 _STRONG_CHARS: Final = 16
 _PREFIX: Final = re.compile(r"^[A-Za-z]+[-_]")
 _NOT_OF_ID: Final = re.compile(r"[^A-Za-z0-9]")
@@ -76,8 +80,12 @@ class Sight(NamedTuple):
 
     @property
     def has_usage(self) -> bool:
-        """Whether the provider's own count was seen."""
-        return bool(self.call.closed.usage)
+        """Whether the provider's own count was seen.
+
+        What a span or log said is kept whether or not it said tokens; these say when they did.
+        """
+        closed = self.call.closed
+        return closed.usage_complete or (bool(closed.usage) and self.call.opened.dialect != OTEL)
 
     @property
     def is_aggregate(self) -> bool:

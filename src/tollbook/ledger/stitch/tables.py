@@ -34,8 +34,8 @@ STITCH_TABLES: Final = (
         call_id UUID NOT NULL, kind VARCHAR NOT NULL, called_at TIMESTAMP NOT NULL,
         detail VARCHAR NOT NULL)""",
 )
-"""``observations.state``: charged (it is an entry of its own), aggregate (so is the total of an
-agent none of whose calls was seen), stitched (``charged_as`` is the call that it is), wrapper (the
+"""``observations.state``: charged (it is an entry of its own), aggregate (so is a total over calls
+none of which was seen), stitched (``charged_as`` is the call that it is), wrapper (the
 calls within it are charged, ``charged_as`` is one of them), covered (it told of no usage,
 ``charged_as`` is the call around it that did). ``is_whole``: it was seen to its end. ``detail`` is
 JSON: ``{"by": how it was matched}``.
