@@ -30,12 +30,10 @@ from tollbook.dialects.part_layers import (
     add_calls,
     add_content,
     add_parts,
-    is_call,
-    read_parts,
 )
 from tollbook.dialects.plain_chat import plain_sections
 from tollbook.dialects.request_body import DECODE_ERRORS, any_of
-from tollbook.dialects.request_layers import EMPTY, Runs, raw_bytes
+from tollbook.dialects.request_layers import Runs, is_empty, raw_bytes
 from tollbook.layers import Section
 
 # Members of an enum are looked up ten times as slowly as a module's names.
@@ -57,6 +55,8 @@ _KINDS: Final[dict[str, int]] = {role: int(kind) for role, kind in KIND_OF_ROLE.
 _ITEMS: Final[dict[str, int]] = {item: int(kind) for item, kind in KIND_OF_ITEM.items()}
 
 
+_CALL_MARKS: Final = (b'tool_use"', b'"toolUse"', b'"functionCall"', b'"function_call"')
+"""What a list of parts with a call of a tool has in it; quotes within texts are escaped."""
 TURNS_MAX: Final = 512
 """Most messages that are all read."""
 _HEAD: Final = 32
@@ -125,7 +125,7 @@ def _add(runs: Runs, turns: list[Turn], first: int, begins: int) -> None:
             kind = _kind_of(turn)
         section = USER_INPUT if kind == _USER and at >= begins else _SECTION_OF[kind]
         content = bytes(turn.content or turn.parts)
-        if not content or content in EMPTY:
+        if is_empty(content):
             _add_rare(runs, turn, kind, section)
             runs.frame(section, MESSAGE)
             continue
@@ -178,7 +178,7 @@ def _calls(turn: Turn) -> bool:
     content = bytes(turn.content or turn.parts)
     if not content or content[0] != LIST:
         return False
-    return any(is_call(part) for part in read_parts(content))
+    return any(mark in content for mark in _CALL_MARKS)
 
 
 def _add_rare(runs: Runs, turn: Turn, kind: int, section: int) -> None:

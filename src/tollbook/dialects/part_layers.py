@@ -67,13 +67,6 @@ def _read_part(raw: Raw) -> Part:
         return Part(text=raw)
 
 
-def is_call(part: Part) -> bool:
-    """Whether a part calls a tool."""
-    if part.type:
-        return part.type.endswith("tool_use")
-    return bool(part.toolUse or part.functionCall or part.function_call)
-
-
 def add_calls(runs: Runs, tool_calls: Raw) -> None:
     """Add the calls of tools that a message of the assistant makes (OpenAI, Cohere, Ollama)."""
     try:

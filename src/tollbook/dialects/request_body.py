@@ -51,7 +51,7 @@ def text_length(parts: Iterable[Raw]) -> int:
         step = _SAMPLE_EVERY_BYTES
         if size > step * _SAMPLES_MAX:
             step = size // _SAMPLES_MAX
-        for at in range(0, size, step):
+        for at in range(0, max(1, size - _SAMPLE_BYTES), step):
             sample = raw[at : at + _SAMPLE_BYTES]
             if b"\\u" in sample:
                 has_escapes = True

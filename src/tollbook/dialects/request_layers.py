@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 RUNS_MAX: Final = 64
 """More than this many changes of section are told in larger steps."""
 
-EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
-"""Values that are as good as missing."""
+_EMPTY: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
+_EMPTY_BYTES: Final = 4
 
 
 weigher: Final[ContextVar[Callable[[bytes], int]]] = ContextVar("weigher", default=weigh)
@@ -164,4 +164,9 @@ def raw_bytes(raw: Raw | None) -> bytes:
     if not raw:
         return b""
     text = bytes(raw)
-    return b"" if text in EMPTY else text
+    return b"" if is_empty(text) else text
+
+
+def is_empty(text: bytes) -> bool:
+    """Whether a JSON value is as good as missing."""
+    return len(text) <= _EMPTY_BYTES and text in _EMPTY
