@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import json
 import os
 import threading
 from itertools import pairwise
@@ -345,6 +346,21 @@ def test_an_asynchronous_sink_that_raises(seen: Seen) -> None:
 
     asyncio.run(main())
     assert faults.counts == {"opened: RuntimeError": 1, "close: OSError": 1}
+
+
+def test_owners_are_written_into_the_request_where_that_is_asked_for(seen: Seen) -> None:
+    client, requests = client_of([ANSWER])
+    wrap(client, sink=seen, tags=True)
+    with tollbook.tenant("acme", user="ada"):
+        client.chat.completions.create(model=MODEL, messages=MESSAGES, store=True)
+    with tollbook.tenant("acme"):
+        wrap(client, sink=seen).chat.completions.create(model=MODEL, messages=MESSAGES)
+    tagged, plain = (json.loads(request.content) for request in requests)
+    assert tagged["safety_identifier"] == "ada"
+    assert "acme" in tagged["metadata"].values()
+    assert int(requests[0].headers["content-length"]) == len(requests[0].content)
+    assert plain.keys() == {"model", "messages"}
+    assert [pair.opened.identity.user_id for pair in seen.settled()] == ["ada", None]
 
 
 def test_errors_and_keys_are_not_shown(seen: Seen) -> None:

@@ -126,15 +126,16 @@ def _google(client: Any, options: Options) -> None:
     # Where aiohttp is installed this client would send with it; here it sends with httpx.
     api._use_aiohttp = lambda: False  # noqa: SLF001 -- as above
     client_for_loop = getattr(http_client, "_client_for_running_loop", None)
-    if client_for_loop is None or hasattr(client_for_loop, "looks_on"):
+    if client_for_loop is None:
         return
+    original = getattr(client_for_loop, "looks_on", client_for_loop)
 
     def looked_at() -> Any:
-        found = client_for_loop()
+        found = original()
         look_on(found, maker, options)
         return found
 
-    looked_at.looks_on = True  # type: ignore[attr-defined] # so that it is done once
+    looked_at.looks_on = original  # type: ignore[attr-defined] # for wrapping it again
     http_client._client_for_running_loop = looked_at  # noqa: SLF001 -- as above
 
 
