@@ -9,7 +9,7 @@ import pytest
 
 from tollbook.lint.check import lint
 from tollbook.lint.rules import RULES
-from tollbook.lint.settings import LintSettings
+from tollbook.lint.settings import LintSettings, read_settings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "lint.md"
 EXAMPLE = re.compile(r"<!-- (good|bad)((?: TB\d{3})*) -->\n```python\n(.*?)```", re.DOTALL)
@@ -36,3 +36,12 @@ def test_every_rule_has_a_section_and_a_bad_example() -> None:
     for rule in RULES[1:8]:
         section = text.partition(f"## {rule.id}\n")[2].partition("\n## ")[0]
         assert "<!-- good -->" in section, rule.id
+
+
+def test_the_settings_of_the_page_are_settings(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(block)
+    settings, root = read_settings(tmp_path)
+
+    assert root == tmp_path
+    assert all(getattr(settings, name) for name in settings.__struct_fields__)

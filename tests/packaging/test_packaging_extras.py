@@ -30,7 +30,20 @@ IMPORT_NAMES = {
     "ibis-framework": "ibis",
     "genai-prices": "genai_prices",
 }
-BASE = ["tollbook.call", "tollbook.money", "tollbook.usage", "tollbook.identity.resolve"]
+BASE = [
+    "tollbook.call",
+    "tollbook.identity.resolve",
+    "tollbook.lint.check",
+    "tollbook.money",
+    "tollbook.sdk.context",
+    "tollbook.sdk.environ",
+    "tollbook.sdk.harness",
+    "tollbook.sdk.missing",
+    "tollbook.sdk.sinks.otel",
+    "tollbook.sdk.sinks.spool",
+    "tollbook.sdk.sinks.tollbook",
+    "tollbook.usage",
+]
 GATEWAY = [*BASE, "tollbook.capture.gateway.worker", "tollbook.dialects.registry"]
 SERVER = [
     *GATEWAY,
