@@ -222,6 +222,23 @@ def test_beside_a_running_ledger(desk: Desk) -> None:
     assert (second.answer["booked"], second.answer["known"]) == (0, 20)
 
 
+def test_a_terminal_sees_how_far_it_is(desk: Desk) -> None:
+    path = desk.json_lines("a.jsonl", rows(600))
+    terminal, end = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "tollbook", "import", "litellm", str(path), "--dry-run",
+         "--data", str(desk.data_dir), "--format", "json"],
+        stdout=subprocess.PIPE, stderr=end, check=True, timeout=60,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert "reading" in shown
+    assert "kB" in shown
+    assert b'"taken": 600' in done.stdout
+
+
 def test_a_trial_writes_nothing(desk: Desk) -> None:
     path = desk.json_lines("a.jsonl", [*rows(3), {"request_id": "x"}])
     done = desk.run("litellm", path, "--dry-run")

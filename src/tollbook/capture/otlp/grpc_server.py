@@ -30,6 +30,8 @@ SERVICES: Final = {
 }
 _DETAILS: Final = "grpc-status-details-bin"
 _STREAMS_MAX: Final = 64
+_IDLE_MS: Final = 600_000
+"""A connection without a request for so long is closed; exporters open another."""
 _CODES: Final = {
     Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
     Kind.TIMED_OUT: grpc.StatusCode.INVALID_ARGUMENT,
@@ -66,6 +68,7 @@ class GrpcReceiver:
                 ("grpc.max_receive_message_length", self._settings.max_decoded_bytes),
                 ("grpc.max_concurrent_streams", _STREAMS_MAX),
                 ("grpc.max_metadata_size", 65_536),
+                ("grpc.max_connection_idle_ms", _IDLE_MS),
             ]
         )
         self._server.add_generic_rpc_handlers(
