@@ -15,7 +15,7 @@ from tollbook.call import Observer
 
 W = Any
 SDK, OTLP = Observer.SDK, Observer.OTLP
-_LIVES = 4
+_LIVES = 3
 _CALLS_PER_LIFE = 24
 
 _INGEST = """

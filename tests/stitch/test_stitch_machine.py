@@ -223,7 +223,7 @@ def test_the_same_sums_whatever_the_order() -> None:
     run_state_machine_as_test(
         StitchMachine,
         settings=settings(
-            max_examples=12, stateful_step_count=16, deadline=None,
+            max_examples=8, stateful_step_count=16, deadline=None,
             suppress_health_check=list(HealthCheck), phases=PHASES,
         ),
     )  # fmt: skip

@@ -21,7 +21,7 @@ def tenants(world: W) -> dict[str | None, int]:
     return {row[0]: row[1] for row in world.sums()}
 
 
-@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("order", list(permutations(range(4)))[::4])
 def test_the_nearest_span_that_names_a_tenant(world: W, order: tuple[int, ...]) -> None:
     told = [
         world.span("t", "root", None, owner("platform", user_id="u0", team_id="core")),
