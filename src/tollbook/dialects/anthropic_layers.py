@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tollbook.dialects.chat_layers import DEFINITIONS, add_conversation
-from tollbook.dialects.layer_weights import PER_TOKEN
+from tollbook.dialects.chat_layers import DEFINITIONS, PROMPT, add_conversation
+from tollbook.dialects.layer_weights import MESSAGE, PER_TOKEN, weigh
 from tollbook.dialects.openai_layers import add_definitions, add_prompt
-from tollbook.dialects.request_layers import Runs, raw_bytes
+from tollbook.dialects.plain_chat import plain_sections
+from tollbook.dialects.request_layers import Runs, layered, raw_bytes
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -27,6 +28,13 @@ _SCHEMA_SHARE: Final = 100
 
 def anthropic_layers(messages: Raw, system: Raw, tools: Raw) -> Layered:
     """Return the sections of a Messages request."""
+    prompt = raw_bytes(system)
+    if not tools and prompt[:1] != b"[":
+        plain = plain_sections(bytes(messages))
+        if plain is not None and not plain[1]:
+            if not prompt:
+                return layered(*plain)
+            return layered([PROMPT, weigh(prompt) + MESSAGE, *plain[0]], prompt)
     runs = Runs()
     if tools and raw_bytes(tools):
         runs.add_weight(DEFINITIONS, TOOL_PROMPT)

@@ -39,9 +39,7 @@ def text_length(parts: Iterable[Raw]) -> int:
     full search of a long prompt would cost more than all the rest of reading it.
     """
     total = 0
-    for part in parts:
-        if not part:
-            continue
+    for part in filter(None, parts):
         raw = bytes(part)
         if raw == b"null":
             continue
