@@ -177,6 +177,18 @@ def test_a_strangers_address_stays_until_it_is_named(seen: Seen) -> None:
     assert str(named.url) == "http://gateway.internal:8080/own-models/v1/chat/completions"
 
 
+def test_a_server_of_models_beside_the_gateway_is_not_taken_for_it(seen: Seen) -> None:
+    requests: list[httpx2.Request] = []
+    client = openai.OpenAI(
+        api_key="sk-own", base_url="http://127.0.0.1:8000/v1", http_client=answering(requests)
+    )
+    wrap(client, gateway="http://127.0.0.1:8080", gateway_key="tb_key", sink=seen)
+    client.chat.completions.create(model=MODEL, messages=MESSAGES)
+    assert str(requests[0].url) == "http://127.0.0.1:8000/v1/chat/completions"
+    assert requests[0].headers["authorization"] == "Bearer sk-own"
+    assert seen.only().opened.path == "/v1/chat/completions"
+
+
 def test_without_a_tenant_the_gateway_is_told_where_the_call_was_made(seen: Seen) -> None:
     requests: list[httpx2.Request] = []
     client = wrap(

@@ -56,11 +56,12 @@ class LookingSession:
     def _prepared(self, request: Any) -> Watched | None:
         options = self.options
         try:
-            host = urlsplit(request.url).hostname or ""
+            url = urlsplit(request.url)
+            host = url.hostname or ""
             target = self.targets.of(host)
             if target is None:
                 return None
-            if goes_through(self.targets, options, host):
+            if goes_through(self.targets, options, host, url.port):
                 _reroute(request, target, options)
                 return None
             return _watched(request, target, options)

@@ -34,12 +34,13 @@ class Rerouted(NamedTuple):
     sets: list[tuple[str, str]]
 
 
-def goes_through(targets: Targets, options: Options, host: str) -> bool:
+def goes_through(targets: Targets, options: Options, host: str, port: int | None) -> bool:
     """Whether a request to a host goes through a gateway; a stranger's host stays as it is."""
     gateway = options.gateway or runtime().gateway
     if gateway is None:
         return False
-    if targets.is_known(host) or urlsplit(gateway).hostname == host:
+    own = urlsplit(gateway)
+    if targets.is_known(host) or (own.hostname, own.port) == (host, port):
         return True
     faults.tell_once(
         f"host {host}",

@@ -68,7 +68,7 @@ class Looking:
             target = settings.targets.of(host)
             if target is None or (target.is_guess and not _is_call(target, request)):
                 return self._inner, None
-            if goes_through(settings.targets, options, host):
+            if goes_through(settings.targets, options, host, request.url.port):
                 return self._reroute(request, target), None
             return self._inner, _watched(request, target, options)
         except MissingTenantError:
