@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tollbook.call import CallClosed, CallOpened, Identity, SpanSeen
     from tollbook.dialects.base import Measured
 
-Value = str | bool | int | float | list[str]
+Value = str | bool | int | float | list[str] | list[int]
 Attributes = dict[str, Value]
 
 IDENTITY_NAMES: Final = {
@@ -139,6 +139,9 @@ def call_attributes(
         "tollbook.service_tier": closed.service_tier,
         "tollbook.usage.complete": closed.usage_complete,
         "tollbook.provider_request.id": closed.provider_request_id,
+        "tollbook.layers": None if opened.layers is None else list(opened.layers),
+        "tollbook.prefix.hash": opened.prefix_hash,
+        "tollbook.prefix.chars": opened.prefix_chars or None,
     }
     if opened.dialect == "openai" and closed.service_tier is not None:
         further["openai.response.service_tier"] = closed.service_tier
