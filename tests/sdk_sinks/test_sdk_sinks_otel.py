@@ -18,12 +18,16 @@ from opentelemetry.trace import SpanKind as OtelKind
 from opentelemetry.trace import StatusCode
 from tests.sdk_sinks.sinks_kit import TRACE, a_call, a_span
 
+import tollbook
 from tollbook.call import Call, CallClosed, CallOpened, Evidence, SpanKind, SpanSeen, Status
 from tollbook.capture.otlp.decode import decode_protobuf
 from tollbook.capture.otlp.mapping import frames_of
 from tollbook.dialects.registry import measures_named
+from tollbook.sdk import runtime as runtime_module
+from tollbook.sdk.runtime import Runtime
 from tollbook.sdk.sink import MemorySink
 from tollbook.sdk.sinks import OtelSink, TeeSink
+from tollbook.sdk.spans import current_span
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -34,7 +38,7 @@ ROOT = "b7ad6b7169203331"
 class World:
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
-        tracers = TracerProvider()
+        self.tracers = tracers = TracerProvider()
         tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.reader = InMemoryMetricReader()
         self.sink = OtelSink(tracers, MeterProvider([self.reader]))
@@ -58,6 +62,12 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture
+def as_sink(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(runtime_module, "_current", Runtime(sink=world.sink))
+    return world
 
 
 def test_a_call_is_a_span_of_the_conventions(world: World) -> None:
@@ -334,3 +344,41 @@ def test_a_tee_tells_all_and_one_that_fails_stops_nothing() -> None:
     assert not tee.flush(1)
     assert TeeSink(first, last).flush(1)
     tee.close()
+
+
+def test_spans_of_other_instrumentations_are_within_the_scopes(as_sink: World) -> None:
+    world = as_sink
+    tracer = world.tracers.get_tracer("com.example.client")
+    with (
+        tracer.start_as_current_span("GET /agent"),
+        tollbook.tenant("acme"),
+        tollbook.agent_run("run-1", name="planner"),
+        tollbook.step("plan"),
+    ):
+        with tracer.start_as_current_span("messages.create"):
+            inner = current_span()
+        assert current_span() is not None
+        assert current_span() != inner
+    body = encode_spans(world.spans()).SerializeToString()
+    seen = {one.name: one for one in decode_protobuf(body)}
+
+    assert seen["messages.create"].parent_span_id == seen["plan"].span_id
+    assert seen["plan"].parent_span_id == seen["planner"].span_id
+    assert seen["planner"].parent_span_id == seen["GET /agent"].span_id
+    assert seen["plan"].attributes["tenant.id"] == "acme"
+    assert len({one.trace_id for one in seen.values()}) == 1
+
+
+def test_a_scope_that_fails_marks_its_span(world: World) -> None:
+    tollbook.configure(sink=world.sink)
+    with (
+        pytest.raises(ValueError, match="no"),
+        tollbook.agent_run("run-2"),
+        tollbook.tool("search"),
+    ):
+        raise ValueError("no")
+    body = encode_spans(world.spans()).SerializeToString()
+    seen = {one.name: one for one in decode_protobuf(body)}
+
+    assert seen["search"].is_error
+    assert seen["search"].parent_span_id == seen["agent"].span_id

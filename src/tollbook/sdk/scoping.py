@@ -114,8 +114,7 @@ class Scope:
         if self._parent is not None or self._is_root:
             context = set_value(SPAN_KEY, self._parent, context)
         if span is not None:
-            span.begin(context)
-            context = set_value(SPAN_KEY, span, context)
+            context = span.begin(context)
         attach(set_value(self._key, _Entered(outside, span), context))
         return now
 

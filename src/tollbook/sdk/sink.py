@@ -7,7 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tollbook.call import CallClosed, CallOpened, SpanSeen
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from tollbook.call import CallClosed, CallOpened, SpanKind, SpanSeen
 
 
 class Sink(Protocol):
@@ -31,6 +34,19 @@ class Sink(Protocol):
     @property
     def dropped(self) -> int:
         """How many calls were given up since the start."""
+
+
+class SpanMaker(Protocol):
+    """A sink whose spans are OpenTelemetry's own, begun and ended with the work they stand for.
+
+    So what other instrumentations make within a scope is within its span.
+    """
+
+    def begin_span(self, name: str, kind: SpanKind, outside: Context) -> Span | None:
+        """Begin a span within the one of a context; None: tell of it by ``span`` when it ended."""
+
+    def end_span(self, span: Span, frame: SpanSeen) -> None:
+        """End a span that was begun here."""
 
 
 class MemorySink:

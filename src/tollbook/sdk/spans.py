@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from opentelemetry.context import create_key, get_value
-from opentelemetry.trace import get_current_span
+from opentelemetry.context import create_key, get_value, set_value
+from opentelemetry.trace import get_current_span, set_span_in_context
 
 from tollbook import clock
 from tollbook.call import Observer, SpanKind, SpanSeen
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
     from tollbook.call import Identity
+    from tollbook.sdk.sink import SpanMaker
 
 SPAN_KEY: Final = create_key("tollbook-span")
 """Under which a context holds the :class:`LiveSpan` or :class:`RemoteSpan` that work is part of."""
@@ -61,20 +63,40 @@ class SpanPlan(NamedTuple):
 class LiveSpan:
     """A span that has begun in this process."""
 
-    __slots__ = ("_ids", "_parent", "_plan", "_started_at_ns", "otel_span")
+    __slots__ = ("_ids", "_maker", "_parent", "_plan", "_started_at_ns", "otel_span")
 
     def __init__(self, plan: SpanPlan) -> None:
         self._plan = plan
         self._started_at_ns = clock.unix_ns()
         self._ids: SpanIds | None = None
         self._parent: Context | None = None
-        self.otel_span: object = get_current_span()
+        self._maker: SpanMaker | None = None
+        self.otel_span: Span = get_current_span()
 
-    def begin(self, outside: Context) -> None:
-        """Take the context that the span began in, where its parent is found."""
+    def begin(self, outside: Context) -> Context:
+        """Take the context that the span began in, where its parent is found.
+
+        Returns:
+            The context with this span in it.
+        """
         self._parent = outside
-        if self._plan.is_told_unused:
+        context = set_value(SPAN_KEY, self, outside)
+        if not self._plan.is_told_unused:
+            return context
+        maker: Any = runtime().sink
+        if getattr(maker, "begin_span", None) is None or self._plan.links:
             self._make_ids()
+            return context
+        made: Span | None = None
+        with contextlib.suppress(Exception):  # somebody's tracer must not break the work
+            made = maker.begin_span(self._plan.name, self._plan.kind, outside)
+        if made is None:
+            self._make_ids()
+            return context
+        found = made.get_span_context()
+        self._ids = SpanIds(f"{found.trace_id:032x}", f"{found.span_id:016x}")
+        self._maker, self.otel_span = maker, made
+        return set_span_in_context(made, context)
 
     @property
     def ids(self) -> SpanIds:

@@ -2,7 +2,9 @@
 
 A span is made when its call has ended, with the times of the call, below the span that was active
 when it began. That takes the OpenTelemetry SDK longer than a call may be held up, so a thread of
-its own does it. Delivery is the business of the SDK that the application has configured.
+its own does it. The spans of runs (agents, steps, tools) are begun and ended with the work itself,
+so that what other instrumentations make is within them. Delivery is the business of the SDK that
+the application has configured.
 """
 
 from __future__ import annotations
@@ -29,14 +31,16 @@ from tollbook.call import Status
 from tollbook.sdk.sinks import lifetime
 from tollbook.sdk.sinks import otel_attributes as attributes_of
 from tollbook.sdk.sinks.otel_metrics import Instruments
+from tollbook.sdk.spans import current_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Tracer, TracerProvider
+    from opentelemetry.trace import Span, Tracer, TracerProvider
 
     from tollbook.call import CallClosed, CallOpened, SpanSeen
+    from tollbook.call import SpanKind as RunKind
     from tollbook.sdk.sinks.otel_attributes import Attributes
 
 SCOPE: Final = "tollbook.sdk"
@@ -122,6 +126,28 @@ class OtelSink:
     def span(self, frame: SpanSeen) -> None:
         """Make a span of a run."""
         self._put(lambda: self._tell_span(frame))
+
+    def begin_span(self, name: str, kind: RunKind, outside: Context) -> Span | None:
+        """Begin a span in the application's own tracer; None where there is none that records."""
+        if self._is_closed:
+            return None
+        within = current_span(outside)
+        context = outside
+        if within is not None:
+            parent = _context_of(within.trace_id, within.span_id)
+            if trace.get_current_span(outside).get_span_context().span_id != parent.span_id:
+                context = trace.set_span_in_context(NonRecordingSpan(parent), outside)
+        span = self._ready().start_span(
+            name, context, SpanKind.INTERNAL, attributes_of.kind_attributes(kind, name)
+        )
+        return span if span.is_recording() else None
+
+    def end_span(self, span: Span, frame: SpanSeen) -> None:
+        """End a span, with whose it turned out to be."""
+        span.set_attributes(attributes_of.run_attributes(frame))
+        if frame.is_error:
+            span.set_status(StatusCode.ERROR, "error")
+        span.end(frame.ended_at_ns)
 
     def _put(self, work: Callable[[], None]) -> None:
         try:

@@ -179,14 +179,20 @@ def usage_attributes(measured: Measured) -> Attributes:
 
 def run_attributes(span: SpanSeen) -> Attributes:
     """Return the attributes of a span of a run: an agent, a step, a tool."""
-    found: Attributes = {} if span.identity is None else identity_attributes(span.identity)
-    operation = RUN_OPERATIONS.get(span.kind)
+    owner: Attributes = {} if span.identity is None else identity_attributes(span.identity)
+    return owner | kind_attributes(span.kind, span.name)
+
+
+def kind_attributes(kind: SpanKind, name: str) -> Attributes:
+    """Return what says what a span of a run is."""
+    found: Attributes = {}
+    operation = RUN_OPERATIONS.get(kind)
     if operation is not None:
-        found["tollbook.operation" if span.kind is SpanKind.STEP else "gen_ai.operation.name"] = (
+        found["tollbook.operation" if kind is SpanKind.STEP else "gen_ai.operation.name"] = (
             operation
         )
-    if span.kind is SpanKind.TOOL:
-        found["gen_ai.tool.name"] = span.name
-    elif span.kind is SpanKind.AGENT:
-        found["gen_ai.agent.name"] = span.name
+    if kind is SpanKind.TOOL:
+        found["gen_ai.tool.name"] = name
+    elif kind is SpanKind.AGENT:
+        found["gen_ai.agent.name"] = name
     return found
