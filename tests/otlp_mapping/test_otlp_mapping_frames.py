@@ -249,6 +249,47 @@ def test_text_of_prompts_and_answers_is_not_kept() -> None:
     assert secret not in repr(frames_of(a_span(attributes), RECEIVED_NS))
 
 
+SECRET = "the launch code is 0000"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gen_ai.usage.note", SECRET),
+        (f"gen_ai.usage.{SECRET}", 5),
+        ("gen_ai.usage.raw", json.dumps({"prompt_tokens": 3, "note": SECRET})),
+        ("gen_ai.usage.raw", json.dumps({"prompt_tokens": 3, SECRET: 1})),
+        ("tollbook.usage.raw", [json.dumps({"note": [SECRET]})]),
+        ("gen_ai.usage.list", [SECRET]),
+        ("llm.usage.cut_off", '{"a": "' + SECRET),
+        ("langfuse.observation.usage_details", json.dumps({"input": 5, "note": SECRET})),
+        ("ai.response.providerMetadata", json.dumps({
+            "google": {"groundingMetadata": {"webSearchQueries": ["launchcode"]},
+                       "usageMetadata": {"promptTokenCount": 3, "trafficType": SECRET}},
+        })),
+        ("error.type", SECRET),
+    ],
+)  # fmt: skip
+def test_text_beside_usage_is_not_kept(name: str, value: object) -> None:
+    frames = repr(frames_of(a_span(a_chat() | USAGE | {name: value}), RECEIVED_NS))
+    assert "launch" not in frames
+    assert SECRET.split()[-1] not in frames
+
+
+def test_documents_of_usage_are_kept_as_they_came() -> None:
+    text = '{"prompt_tokens": 3,  "cost": 0.10, "service_tier": "flex", "inference_geo": null}'
+    kept = json.loads(usage_object({"gen_ai.usage.raw": text}, "s", "1"))["attributes"]
+    assert kept == {"gen_ai.usage.raw": text}
+
+
+def test_of_the_ai_sdks_metadata_the_usage_is_kept() -> None:
+    usage = {"cache_creation": {"ephemeral_1h_input_tokens": 7}, "service_tier": "standard"}
+    metadata = json.dumps({"anthropic": {"usage": usage, "container": {"id": "c"}}, "x": 1})
+    name = "ai.response.providerMetadata"
+    kept = json.loads(usage_object({name: metadata}, "s", "1"))["attributes"]
+    assert json.loads(kept[name]) == {"anthropic": {"usage": usage}}
+
+
 def test_usage_that_is_too_large_keeps_its_numbers() -> None:
     huge = {"gen_ai.usage.input_tokens": 3, "ai.response.providerMetadata": "{" + "x" * 10**6}
     raw = usage_object(huge, "s", "1")

@@ -26,10 +26,11 @@ from tollbook.dialects.openai import OpenAI
 from tollbook.dialects.otel_cost import cost_of
 from tollbook.dialects.otel_counts import Counts, counts_of
 from tollbook.dialects.otel_inclusive import cache_is_within
+from tollbook.dialects.otel_kept import usage_attributes
 from tollbook.dialects.otel_kinds import kinds_of
 from tollbook.dialects.otel_langfuse import langfuse_counts
 from tollbook.dialects.otel_litellm import litellm_counts
-from tollbook.dialects.otel_names import LANGFUSE_USAGE, LITELLM_USAGE, is_usage
+from tollbook.dialects.otel_names import LANGFUSE_USAGE, LITELLM_USAGE
 from tollbook.dialects.otel_raw import RawUsage, json_object, raw_usage
 from tollbook.dialects.usage_log import MAX_USAGE_BYTES
 
@@ -73,12 +74,12 @@ def usage_object(
     """Return what a span tells of usage as one JSON object, the same for the same span.
 
     Args:
-        attributes: all of the span; those of usage are kept.
+        attributes: all of the span; those of usage are kept, without texts.
         scope: name of the instrumentation scope.
         version: of the instrumentation.
         notes: what stands beside the numbers in words, for explain.
     """
-    kept = {name: attributes[name] for name in sorted(attributes) if is_usage(name)}
+    kept = usage_attributes(attributes)
     told: dict[str, Any] = {"scope": scope[:128], "version": version[:64], "attributes": kept}
     if notes:
         told["notes"] = list(notes)[:_MAX_NOTES]

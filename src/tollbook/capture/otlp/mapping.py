@@ -183,7 +183,7 @@ def _call(
     if answer.usage is not None:
         attributes = {**attributes, ANSWER_USAGE: answer.usage}
     has_usage = any(is_count(name) for name in attributes)
-    error_type = _word(text_of(attributes, "error.type") or _exception(span))
+    error_type = _kind(text_of(attributes, "error.type") or _exception(span))
     is_failed = span.is_error or error_type is not None
     ended_ns = max(span.ended_at_ns or started_ns, started_ns)
     host = host_of(attributes) if provider != UNKNOWN else None
@@ -272,6 +272,12 @@ def _word(text: str | None) -> str | None:
     if text is None or len(text) > _MAX_ID_CHARS or not text.isprintable():
         return None
     return text
+
+
+def _kind(text: str | None) -> str | None:
+    """Return the type of an error; some write its message there, which may quote a prompt."""
+    word = _word(text)
+    return "other" if word is not None and " " in word else word
 
 
 def _status(attributes: Mapping[str, Any]) -> int | None:
