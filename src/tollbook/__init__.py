@@ -7,12 +7,13 @@ from typing import Any
 
 _SDK = frozenset(
     [
-        "agent_run", "configure", "current", "current_span", "environment", "feature", "flush",
-        "origin", "request", "retrieval", "scope", "step", "tenant", "tool", "use", "user",
-        "workflow", "wrap", "wrap_litellm",
-        "unwrap_litellm",
+        "MissingTenantError", "agent_run", "configure", "current", "current_span", "environment",
+        "feature", "flush", "marking", "memory", "origin", "request", "retrieval", "retrieved",
+        "scope", "step", "tenant", "tool", "unwrap_litellm", "use", "user", "workflow", "wrap",
+        "wrap_litellm",
     ]
 )  # fmt: skip
+"""As ``tollbook.sdk`` has them; type checkers read ``__init__.pyi``."""
 
 
 def __getattr__(name: str) -> Any:
