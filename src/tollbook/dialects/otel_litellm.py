@@ -19,15 +19,21 @@ _MAX_CHARS: Final = 8192
 """A literal is parsed by the interpreter's own parser: no more than any usage ever was."""
 
 
-def litellm_counts(text: object) -> Counts | None:
-    """Return the quantities of a usage object, None where the text is none. Never raises."""
+def python_literal(text: object) -> dict[Any, Any] | None:
+    """Return the dict that a text is as Python writes it, None where it is none. Never raises."""
     if not isinstance(text, str) or len(text) > _MAX_CHARS or not text.startswith("{'"):
         return None
     try:
-        usage = ast.literal_eval(text)
+        found = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    if not isinstance(usage, dict) or "prompt_tokens" not in usage:
+    return found if isinstance(found, dict) else None
+
+
+def litellm_counts(text: object) -> Counts | None:
+    """Return the quantities of a usage object, None where the text is none. Never raises."""
+    usage = python_literal(text)
+    if usage is None or "prompt_tokens" not in usage:
         return None
     given = _below(usage, "prompt_tokens_details")
     out = _below(usage, "completion_tokens_details")
