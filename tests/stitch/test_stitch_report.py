@@ -74,6 +74,14 @@ def test_every_state_is_counted(world: W) -> None:
     assert len(report(world, ("show", "inherited,late"), ("limit", "1")).calls) == 1
 
 
+def test_two_instrumentations_of_one_call_are_counted_as_stitched(world: W) -> None:
+    world.write(world.seen(OTLP, "one", trace="t", span="one", response_id=R1))
+    world.write(world.seen(OTLP, "two", trace="u", span="two", response_id=R1))
+    assert counts(report(world)) == {"stitched": 1}
+    (listed,) = report(world, ("show", "stitched")).calls
+    assert listed["cost_usd"] == "0.002800000000"
+
+
 def test_wrong_options(world: W) -> None:
     for pairs in ([("show", "nonsense")], [("limit", "0")], [("where", "tenant=a")], [("by", "x")]):
         with pytest.raises(QueryError):

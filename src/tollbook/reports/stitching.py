@@ -67,6 +67,8 @@ _SQL: Final = f"""
     told AS (
         SELECT 'stitched' AS state, call_id, observed_by AS detail FROM charged
         WHERE contains(observed_by, ',')
+           -- two instrumentations are one observer
+           OR call_id IN (SELECT charged_as FROM observations WHERE state = 'stitched')
         UNION ALL SELECT CASE kind WHEN 'conflict' THEN 'conflicting' ELSE kind END, call_id, detail
         FROM stitch_notes WHERE {_IN_RANGE}
         UNION ALL SELECT CASE WHEN is_late THEN 'orphaned' ELSE 'waiting' END, call_id,
