@@ -56,7 +56,8 @@ def _research(job: Job, topic: str) -> str:
     """Be the sub-agent for a topic: looks up, thinks, and checks itself with a sub-agent."""
     # The tickets of tools end in what they are, so that the providers' record tells them apart.
     with tollbook.step(f"research {topic}"):
-        passages = retrieval.find(f"{topic} of {job.task} ticket:{job.ticket}.subfind-{topic}")
+        found = retrieval.find(f"{topic} of {job.task} ticket:{job.ticket}.subfind-{topic}")
+        passages = [tollbook.retrieved(passage) for passage in found]
         draft = _think(f"Summarise. ticket:{job.ticket}.sub-{topic} {' '.join(passages)}")
         return executor.submit(_check, job, topic, draft).result(timeout=60)
 

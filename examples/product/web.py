@@ -102,7 +102,7 @@ def _whole_answer(question: Question, passages: list[str]) -> str:
 def _messages(question: Question, passages: list[str]) -> Any:
     return [
         {"role": "system", "content": "Answer from the passages."},
-        {"role": "user", "content": "\n".join(passages)},
+        {"role": "user", "content": "\n".join(map(tollbook.retrieved, passages))},
         {"role": "user", "content": f"ticket:{question.ticket}.stream {question.text}"},
     ]
 
