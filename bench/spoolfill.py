@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tollbook.call import CallClosed, CallOpened, Identity, Metering, Status
 from tollbook.config.schema import Spool
 from tollbook.ids import new_id
+from tollbook.layers import Section
 from tollbook.spool import SpoolWriter
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def _call(draw: random.Random, at_ns: int) -> tuple[CallOpened, CallClosed]:
         request_bytes=draw.randrange(800, 60_000),
         input_chars=draw.randrange(400, 40_000),
         max_output_tokens=1024,
+        layers=_layers(draw),
+        prefix_hash=f"{draw.getrandbits(32):08x}",
+        prefix_chars=draw.randrange(200, 8_000),
     )
     closed = CallClosed(
         call_id=call_id,
@@ -114,6 +118,14 @@ def _identity(draw: random.Random) -> Identity:
         fields["workflow_step"] = str(draw.randrange(20))
     mechanism = draw.choice(("baggage", "tollbook_header", "virtual_key"))
     return Identity(**fields, sources=dict.fromkeys(fields, mechanism))  # type: ignore[arg-type]
+
+
+def _layers(draw: random.Random) -> tuple[int, ...]:
+    """Return the sections of a conversation with tools, as the gateway weighs them."""
+    runs = [Section.TOOL_DEFINITIONS, Section.SYSTEM, Section.HISTORY, Section.TOOL_RESULTS]
+    weights = [(section.value, draw.randrange(100, 20_000)) for section in runs]
+    weights.append((Section.USER_INPUT.value, draw.randrange(20, 2_000)))
+    return tuple(number for run in weights for number in run)
 
 
 def _usage(
