@@ -88,6 +88,23 @@ def test_a_bomb_is_not_unpacked(start: Start) -> None:
     assert Status.FromString(answer.body).code == 8
 
 
+@pytest.mark.parametrize(
+    ("settings", "content_type", "size_bytes", "status"),
+    [
+        ({}, PROTOBUF, 17_000_000, 413),
+        ({"require_key": True}, PROTOBUF, 16_000_000, 401),
+        ({}, "text/plain", 16_000_000, 415),
+    ],
+)
+def test_whoever_is_refused_can_send_all_and_read_why(
+    start: Start, settings: dict[str, bool], content_type: str, size_bytes: int, status: int
+) -> None:
+    """Else it sees a reset connection, and sends what is refused for good again and again."""
+    receiver = start(**settings)
+    answer = receiver.post("/v1/metrics", bytes(size_bytes), content_type=content_type)
+    assert answer.status == status
+
+
 def test_several_gzip_members_are_one_body(start: Start) -> None:
     body = packed(*call_frames())
     receiver = start()

@@ -8,6 +8,7 @@ which a part is refused for good is a success that says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -39,6 +40,7 @@ _MSGPACK: Final = ("application/msgpack", "application/x-msgpack", "application/
 LOST_HEADER: Final = "x-tollbook-calls-lost"
 """How many calls an SDK has given up since it last told of it."""
 _DIGITS_MAX: Final = 12
+_DISCARD_TIMEOUT_S: Final = 5.0
 _UNSUPPORTED_TYPE: Final = 415
 _NOT_ALLOWED: Final = 405
 _NOT_FOUND: Final = 404
@@ -54,6 +56,33 @@ class _Asked(NamedTuple):
     length: int
     key: KeyBinding | None
     lost: int
+
+
+class _Body:
+    """The body of a request, of which the rest is read before it is refused.
+
+    A connection that is closed while its sender writes is reset, and the sender never reads the
+    answer: it would send again what is refused for good (RFC 9112, section 9.6).
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_read = False
+
+    async def receive(self) -> Message:
+        """Return what comes next."""
+        message = await self._receive()
+        is_gone = message["type"] == "http.disconnect"
+        self._is_read = is_gone or not message.get("more_body", False)
+        return message
+
+    async def discard(self, limit_bytes: int) -> None:
+        """Read on to the end, for a while and up to a limit."""
+        left = limit_bytes
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_TIMEOUT_S):
+                while left > 0 and not self._is_read:
+                    left -= len((await self.receive()).get("body", b""))
 
 
 class HttpReceiver:
@@ -98,7 +127,9 @@ class HttpReceiver:
         if signal is Signal.FRAMES:
             encoding = "msgpack" if content_type in _MSGPACK else None
         coding = by_name.get("content-encoding", "").strip().lower()
+        body = _Body(receive)
         if encoding is None or coding not in {"", "identity", *CODINGS}:
+            await body.discard(self._settings.max_body_bytes)
             # A page in a browser cannot send these types to another origin unasked, either.
             expected = _MSGPACK[0] if signal is Signal.FRAMES else f"{_PROTOBUF} or {_JSON}"
             text = f"send content-type {expected}, content-encoding gzip, deflate or none"
@@ -107,13 +138,16 @@ class HttpReceiver:
         admitted = self._door.admit(headers)
         if isinstance(admitted, Refused):
             outcome = refused(Kind.UNAUTHENTICATED, admitted.message)
+            await body.discard(self._settings.max_body_bytes)
             await _tell(send, signal, encoding, self._desk.count(signal, outcome))
             return
         asked = _Asked(
             signal, encoding, coding, _number(by_name.get("content-length")), admitted,
             _number(by_name.get(LOST_HEADER)) if signal is Signal.FRAMES else 0,
         )  # fmt: skip
-        outcome = await self._take(asked, receive)
+        outcome = await self._take(asked, body.receive)
+        if outcome.kind is not Kind.TIMED_OUT:
+            await body.discard(2 * self._settings.max_body_bytes)
         await _tell(send, signal, encoding, outcome)
 
     async def _take(self, asked: _Asked, receive: Receive) -> Outcome:
