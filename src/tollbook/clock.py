@@ -18,6 +18,10 @@ monotonic_ns = time.monotonic_ns
 """For durations; its zero means nothing."""
 
 
+cpu_ns = time.process_time_ns
+"""Processor time of this process, all its threads."""
+
+
 def utc_now() -> datetime:
     """Return the wall clock as an aware UTC datetime."""
     return datetime.now(tz=UTC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.anthropic_layers import TOOL_PROMPT
-from tollbook.dialects.chat_layers import DEFINITIONS, add_turns, read_turns
+from tollbook.dialects.chat_layers import DEFINITIONS, add_messages
 from tollbook.dialects.openai_layers import add_definitions, add_prompt
 from tollbook.dialects.request_layers import Runs, raw_bytes
 
@@ -31,5 +31,5 @@ def conversation_layers(messages: Raw, system: Raw, tools: Raw, *, is_anthropic:
         add_definitions(runs, tools, _SCHEMA_SHARE)
     if system:
         add_prompt(runs, system)
-    add_turns(runs, read_turns(messages))
+    add_messages(runs, messages)
     return runs.done()

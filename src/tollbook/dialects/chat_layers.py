@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from tollbook.dialects.layer_allowance import allowance
 from tollbook.dialects.layer_media import IMAGE
 from tollbook.dialects.layer_shapes import (
     KIND_OF_ITEM,
@@ -22,7 +23,7 @@ from tollbook.dialects.layer_shapes import (
     decode_turn,
     decode_turns,
 )
-from tollbook.dialects.layer_weights import MESSAGE
+from tollbook.dialects.layer_weights import MESSAGE, weigh
 from tollbook.dialects.part_layers import (
     CALL,
     LIST,
@@ -33,10 +34,12 @@ from tollbook.dialects.part_layers import (
 )
 from tollbook.dialects.plain_chat import plain_sections
 from tollbook.dialects.request_body import DECODE_ERRORS, any_of
-from tollbook.dialects.request_layers import Runs, is_empty, raw_bytes
+from tollbook.dialects.request_layers import EMPTY, EMPTY_BYTES, Runs, raw_bytes, weigher
+from tollbook.dialects.sampled_layers import first_message, sample
 from tollbook.layers import Section
 
 # Members of an enum are looked up ten times as slowly as a module's names.
+_SYSTEM: Final = int(Kind.SYSTEM)
 _USER: Final = int(Kind.USER)
 _ASSISTANT: Final = int(Kind.ASSISTANT)
 _CALLS: Final = int(Kind.CALLS)
@@ -57,6 +60,8 @@ _ITEMS: Final[dict[str, int]] = {item: int(kind) for item, kind in KIND_OF_ITEM.
 
 _CALL_MARKS: Final = (b'tool_use"', b'"toolUse"', b'"functionCall"', b'"function_call"')
 """What a list of parts with a call of a tool has in it; quotes within texts are escaped."""
+_SHORT_BYTES: Final = 3072
+"""Reading so much costs no more than sampling it."""
 TURNS_MAX: Final = 512
 """Most messages that are all read."""
 _HEAD: Final = 32
@@ -66,16 +71,59 @@ _GROUPS: Final = 64
 
 
 def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
-    """Add a list of messages."""
+    """Add a list of messages, which may be a plain conversation."""
     text = bytes(messages)
     plain = plain_sections(text, has_tools=has_tools)
     if plain is None:
-        add_turns(runs, read_turns(messages))
+        add_messages(runs, messages)
         return
     sections, prefix = plain
     runs.extend(sections)
     if prefix:
         runs.prefix.append(prefix)
+
+
+def add_messages(runs: Runs, messages: Raw) -> None:
+    """Add a list of messages: all of it, or as much as there is an allowance for."""
+    granted = allowance.get()
+    if granted is None or weigher.get() is not weigh:
+        add_turns(runs, read_turns(messages))
+        return
+    began = granted.timer()
+    if granted.spare_ns > 0:
+        add_turns(runs, read_turns(messages))
+        granted.spare_ns -= granted.timer() - began
+        return
+    text = bytes(messages)
+    if granted.share_ns <= 0:
+        _add_unread(runs, text)
+    elif len(text) <= _SHORT_BYTES or not _add_sample(runs, text):
+        add_turns(runs, read_turns(messages))
+    granted.share_ns -= granted.timer() - began
+
+
+def _add_sample(runs: Runs, text: bytes) -> bool:
+    """Add a long conversation of which some messages stand for the others; False if it is none."""
+    found = sample(text)
+    if found is None:
+        return False
+    head, middle, tail, between_bytes, sampled_bytes = found
+    begins = _user_turn([*head, *middle, *tail])
+    _add(runs, head, 0, begins)
+    between = Runs()
+    _add(between, middle, len(head), begins)
+    runs.append(between, {}, scale=between_bytes, by=sampled_bytes)
+    _add(runs, tail, len(head) + len(middle), begins)
+    return True
+
+
+def _add_unread(runs: Runs, text: bytes) -> None:
+    """Add a conversation that nobody looks at, but for the prefix: that is the same each time."""
+    first = first_message(text)
+    if first is not None and _KINDS.get(first.role) == _SYSTEM:
+        _add(runs, [first], 0, 1)
+        text = text[len(bytes(first.content)) :]
+    runs.add(OTHER, text)
 
 
 def read_turns(messages: Raw) -> list[Turn]:
@@ -125,8 +173,11 @@ def _add(runs: Runs, turns: list[Turn], first: int, begins: int) -> None:
             kind = _kind_of(turn)
         section = USER_INPUT if kind == _USER and at >= begins else _SECTION_OF[kind]
         content = bytes(turn.content or turn.parts)
-        if is_empty(content):
-            _add_rare(runs, turn, kind, section)
+        if len(content) <= EMPTY_BYTES and content in EMPTY:
+            if turn.tool_calls:
+                add_calls(runs, turn.tool_calls)
+            if turn.type or turn.function_call or turn.message or _is_rare(turn):
+                _add_rare(runs, turn, kind, section)
             runs.frame(section, MESSAGE)
             continue
         if content[0] == LIST:
@@ -136,14 +187,15 @@ def _add(runs: Runs, turns: list[Turn], first: int, begins: int) -> None:
             runs.add(section, content, MESSAGE)
         if section == PROMPT and at == 0:
             runs.prefix.append(_prefix(content))
-        if (
-            turn.tool_calls
-            or turn.reasoning_content
-            or turn.images
-            or turn.function_call
-            or turn.tool_plan
-        ):
+        if turn.tool_calls:
+            add_calls(runs, turn.tool_calls)
+        if turn.function_call or _is_rare(turn):
             _add_rare(runs, turn, kind, section)
+
+
+def _is_rare(turn: Turn) -> bool:
+    """Whether a message has what few have."""
+    return bool(turn.reasoning_content or turn.images or turn.tool_plan or turn.tool_results)
 
 
 def _prefix(content: bytes) -> bytes:
@@ -183,8 +235,6 @@ def _calls(turn: Turn) -> bool:
 
 def _add_rare(runs: Runs, turn: Turn, kind: int, section: int) -> None:
     """Add what few messages have, and items of a Responses input, which have no content."""
-    if turn.tool_calls:
-        add_calls(runs, turn.tool_calls)
     if turn.function_call:
         runs.add(RESULTS, raw_bytes(turn.function_call), CALL)
     if turn.images:

@@ -12,8 +12,7 @@ from tollbook.dialects.chat_layers import (
     HISTORY,
     USER_INPUT,
     add_conversation,
-    add_turns,
-    read_turns,
+    add_messages,
 )
 from tollbook.dialects.openai_layers import add_definitions, add_prompt, add_text
 from tollbook.dialects.part_layers import RETRIEVED
@@ -49,7 +48,7 @@ def message_layers(
         add_definitions(runs, tools, _SCHEMA_SHARE)
     if raw_bytes(history)[:1] == b"[":
         before = Runs()
-        add_turns(before, read_turns(history))
+        add_messages(before, history)
         # The user's last turn is the message, so all of this is history.
         runs.append(before, instead={USER_INPUT: HISTORY})
     add_text(runs, USER_INPUT, message)

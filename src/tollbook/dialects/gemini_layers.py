@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
 
-from tollbook.dialects.chat_layers import PROMPT, USER_INPUT, add_turns, read_turns
+from tollbook.dialects.chat_layers import PROMPT, USER_INPUT, add_messages
 from tollbook.dialects.layer_shapes import Turn, decode_turn
 from tollbook.dialects.layer_weights import MESSAGE
 from tollbook.dialects.openai_layers import add_definitions, add_text
@@ -60,9 +60,9 @@ def _add_contents(runs: Runs, contents: Raw) -> None:
     if not text:
         return
     if text[0] == LIST:
-        add_turns(runs, read_turns(contents))
+        add_messages(runs, contents)
     elif text[:1] == b"{":
-        add_turns(runs, read_turns(Raw(b"[" + text + b"]")))
+        add_messages(runs, Raw(b"[" + text + b"]"))
     else:
         add_text(runs, USER_INPUT, contents)
 

@@ -176,7 +176,11 @@ def _first_text(above: list[tuple[Any, str | int]], here: list[Any]) -> Any:
     """Return what is left of a text of which a later piece has been laid out."""
     place: Any = here
     for step in (0, "content", 0, "text"):
-        if isinstance(place, list) if step == 0 else (isinstance(place, dict) and step in place):
+        if (
+            bool(place) and isinstance(place, list)
+            if step == 0
+            else isinstance(place, dict) and step in place
+        ):
             above.append((place, step))
             place = place[step]
     return place

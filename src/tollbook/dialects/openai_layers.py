@@ -13,8 +13,7 @@ from tollbook.dialects.chat_layers import (
     PROMPT,
     USER_INPUT,
     add_conversation,
-    add_turns,
-    read_turns,
+    add_messages,
 )
 from tollbook.dialects.layer_weights import MESSAGE, PER_TOKEN
 from tollbook.dialects.part_layers import RETRIEVED, add_content
@@ -101,7 +100,7 @@ def responses_layers(given: Raw, instructions: Raw, tools: Raw, text: Raw) -> La
     if instructions:
         add_prompt(runs, instructions)
     if raw_bytes(given)[:1] == b"[":
-        add_turns(runs, read_turns(given))
+        add_messages(runs, given)
     else:
         add_text(runs, USER_INPUT, given)
     return runs.done()

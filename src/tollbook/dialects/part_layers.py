@@ -18,6 +18,7 @@ from tollbook.dialects.layer_shapes import (
     MARKED_MEMORY,
     MARKED_RETRIEVED,
     Part,
+    ToolCall,
     decode_calls,
     decode_list,
     decode_part,
@@ -77,22 +78,34 @@ def add_calls(runs: Runs, tool_calls: Raw) -> None:
             runs.add(RESULTS, text)
         return
     for call in calls:
-        for called in (call.function, call.custom):
-            for raw in (called.name, called.arguments, called.input):
-                if raw:
-                    runs.add(RESULTS, bytes(raw))
-        for raw in (call.name, call.parameters):
-            if raw:
-                runs.add(RESULTS, bytes(raw))
-        runs.add_weight(RESULTS, CALL)
+        function = call.function
+        runs.add(RESULTS, function.name, CALL)
+        if function.arguments:
+            runs.add(RESULTS, function.arguments)
+        if not function.name or function.input:
+            _add_rare_call(runs, call)
+
+
+def _add_rare_call(runs: Runs, call: ToolCall) -> None:
+    """Add a call that names no function, or one of another API."""
+    called = (call.function.input, call.custom.name, call.custom.arguments, call.custom.input)
+    for raw in (*called, call.name, call.parameters):
+        if raw:
+            runs.add(RESULTS, raw)
 
 
 def add_parts(runs: Runs, section: int, content: bytes, depth: int = 0) -> None:
     """Add the parts of one message, whose text is of ``section``."""
     for part in read_parts(content):
-        if part.text and part.type in _TEXTS:
-            runs.add(section, bytes(part.text))
-        elif part.type:
+        kind = part.type
+        if part.text and kind in _TEXTS:
+            runs.add(section, part.text)
+        elif kind == "tool_use":
+            runs.add(RESULTS, part.name, CALL)
+            runs.add(RESULTS, part.input)
+        elif kind == "tool_result" and bytes(part.content)[:1] == b'"':
+            runs.add(RESULTS, part.content, CALL)
+        elif kind:
             _add_typed(runs, section, part, depth)
         else:
             _add_keyed(runs, section, part, depth)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 RUNS_MAX: Final = 64
 """More than this many changes of section are told in larger steps."""
 
-_EMPTY: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
-_EMPTY_BYTES: Final = 4
+EMPTY: Final = frozenset({b"", b"null", b'""', b"[]", b"{}"})
+EMPTY_BYTES: Final = 4
 
 
 weigher: Final[ContextVar[Callable[[bytes], int]]] = ContextVar("weigher", default=weigh)
@@ -48,13 +48,13 @@ class Runs:
     def __init__(self) -> None:
         self._runs: list[int] = []
         self._section = -1
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | Raw] = []
         self._extra = 0
         self._weigh = weigher.get()
         self.prefix: list[bytes] = []
         """Texts that stand at the start of every such request."""
 
-    def add(self, section: int, text: bytes, extra: int = 0) -> None:
+    def add(self, section: int, text: bytes | Raw, extra: int = 0) -> None:
         """Add JSON text, and weight of what it does not show."""
         if section != self._section:
             if self._pieces or self._extra:
@@ -95,9 +95,10 @@ class Runs:
         pieces = self._pieces
         weight = self._extra
         if pieces:
-            if self._weigh is weigh and len(pieces) > 1:
-                pieces = [b"".join(pieces)]
-            weight += sum([self._weigh(piece) for piece in pieces])
+            if self._weigh is weigh:
+                weight += weigh(b"".join(pieces))
+            else:
+                weight += sum([self._weigh(bytes(piece)) for piece in pieces])
         if weight > 0:
             self._runs += (self._section, weight)
         self._pieces = []
@@ -169,4 +170,4 @@ def raw_bytes(raw: Raw | None) -> bytes:
 
 def is_empty(text: bytes) -> bool:
     """Whether a JSON value is as good as missing."""
-    return len(text) <= _EMPTY_BYTES and text in _EMPTY
+    return len(text) <= EMPTY_BYTES and text in EMPTY

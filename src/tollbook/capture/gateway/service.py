@@ -12,6 +12,7 @@ from tollbook.capture.gateway.callers import Callers
 from tollbook.capture.gateway.client import ClientConnection
 from tollbook.capture.gateway.cost_report import NoCosts
 from tollbook.capture.gateway.known_heads import KnownHeads
+from tollbook.capture.gateway.layer_work import LayerWork
 from tollbook.capture.gateway.metrics import Metrics
 from tollbook.capture.gateway.notices import notice
 from tollbook.capture.gateway.provider import Upstream
@@ -67,6 +68,7 @@ class Service:
         self.turn = Turn(loop, spool)
         self.batches = Batches(config, self.turn)
         self.wheel = wheel or Wheel(loop)
+        self.layer_work = LayerWork(self.wheel)
         self.metrics = Metrics()
         self.costs = costs or NoCosts()
         self.guard = guard
@@ -111,6 +113,7 @@ class Service:
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
+        self.layer_work.grant()  # to the connections, which begin in this context
         self._server = await self._loop.create_server(
             lambda: ClientConnection(self), sock=sock, backlog=BACKLOG
         )

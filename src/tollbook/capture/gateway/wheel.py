@@ -40,6 +40,7 @@ class Wheel:
         self._next_bucket = 0
         self._handle: asyncio.TimerHandle | None = None
         self._on_turn: list[Callable[[], None]] = []
+        self._on_tick: list[Callable[[float], None]] = []
         self.now = loop.time()
         """Seconds of the loop's clock, of the last tick."""
 
@@ -57,6 +58,10 @@ class Wheel:
         """Call ``act`` once a turn of the wheel, for timeouts that no member holds."""
         self._on_turn.append(act)
 
+    def each_tick(self, act: Callable[[float], None]) -> None:
+        """Call ``act`` at each tick with the seconds since the last one."""
+        self._on_tick.append(act)
+
     def add(self, timed: Timed) -> None:
         """Watch a member until it is discarded."""
         timed.bucket = self._next_bucket
@@ -69,7 +74,10 @@ class Wheel:
 
     def _tick(self) -> None:
         self._handle = self._loop.call_later(self._tick_s, self._tick)
+        before = self.now
         self.now = self._loop.time()
+        for act in self._on_tick:
+            act(self.now - before)
         # A deadline was reckoned from a time up to a tick old: never fire early.
         due = self.now - self._tick_s
         late = [timed for timed in self._buckets[self._at] if 0 < timed.deadline < due]
@@ -78,5 +86,5 @@ class Wheel:
             timed.deadline = 0
             timed.on_deadline()
         if self._at == 0:
-            for act in self._on_turn:
-                act()
+            for act_now in self._on_turn:
+                act_now()

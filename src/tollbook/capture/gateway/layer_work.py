@@ -1,0 +1,50 @@
+"""What a worker may spend on telling the layers of requests, so that it carries as many as without.
+
+While the worker has time to spare, every conversation is read whole. A worker that uses more than
+half of a core may soon have none, so it reads no long conversation whole: a small share of its
+processor time is for short ones and for samples of long ones. The share is of the time that the
+process got, not of the time that passed: a host with too few cores gives it less.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook import clock
+from tollbook.dialects.layer_allowance import LayerAllowance, allowance
+
+if TYPE_CHECKING:
+    from tollbook.capture.gateway.wheel import Wheel
+
+BUSY_PERCENT: Final = 50
+"""Of a core; with more than this there is nothing to spare."""
+SHARE_PERCENT: Final = 7
+"""Of processor time. What is not reckoned (plain conversations, definitions, the checksum of the
+prefix) takes a few percent more, and the aim for all of it is ten."""
+
+
+class LayerWork:
+    """Fills up the allowance of one worker at each tick of its wheel."""
+
+    def __init__(self, wheel: Wheel) -> None:
+        self.allowance = LayerAllowance(clock.monotonic_ns)
+        self._cpu_ns = clock.cpu_ns()
+        wheel.each_tick(self.refill)
+        self._fill(0, 1_000_000_000)
+
+    def grant(self) -> None:
+        """Give the allowance to all that is begun in this context."""
+        allowance.set(self.allowance)
+
+    def refill(self, passed_s: float) -> None:
+        """Fill up for the next tick, by what was used in the last one; debts of it are kept."""
+        before, self._cpu_ns = self._cpu_ns, clock.cpu_ns()
+        self._fill(self._cpu_ns - before, int(passed_s * 1e9))
+
+    def _fill(self, used_ns: int, passed_ns: int) -> None:
+        granted = self.allowance
+        half_ns = passed_ns * BUSY_PERCENT // 100
+        granted.spare_ns = half_ns if used_ns < half_ns else 0
+        share_ns = max(used_ns, half_ns) * SHARE_PERCENT // 100
+        # What one request took too much is owed, but no more than one filling makes up for.
+        granted.share_ns = share_ns + max(-share_ns, min(0, granted.share_ns))
