@@ -19,6 +19,7 @@ from tollbook.cli.stitching import stitching
 from tollbook.cli.tables import write_rows
 from tollbook.cli.units import per
 from tollbook.console.client import open_source
+from tollbook.reports import dimensions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,10 +35,7 @@ _NARROW = (
 )  # fmt: skip
 """What a narrow terminal does without, the first first."""
 _QUESTION_HELP = {
-    "by": "Dimensions, comma-separated: tenant, user, team, cost_center, feature, workflow, "
-    "agent_run, step, environment, origin, provider, model, model_requested, operation, "
-    "service_tier, api_key, status, usage_source, price_state, price_card, kind, request, trace, "
-    "hour, day, week, month, tag:NAME.",
+    "by": f"Dimensions, comma-separated: {', '.join(dimensions.NAMES)}.",
     "measures": "Measures, comma-separated: calls, errors, input_tokens, output_tokens, "
     "cache_read_tokens, cache_write_tokens, cost_usd, any token kind, KIND_cost_usd, "
     "LAYER_layer_tokens, LAYER_layer_cost_usd.",
