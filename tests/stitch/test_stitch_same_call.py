@@ -58,6 +58,23 @@ def test_again_and_again(world: W) -> None:
     world.clean()
 
 
+@pytest.mark.parametrize("observer", [OTLP, IMPORT])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_telling_with_usage_takes_the_place_of_one_without(
+    world: W, observer: Observer, *, at_once: bool
+) -> None:
+    """A span or row that was written while the call went on, and once more when it had ended."""
+    early = world.seen(observer, "one", trace="t", span="one", tenant="acme", tokens=None)
+    late = world.seen(observer, "one", trace="t", span="one", tenant="acme")
+    for told in ((early, late),) if at_once else ((early,), (late,)):
+        world.write(*told)
+    assert world.sums() == [("acme", 1, 1000, 100, "0.0028")]
+    entries = world.rows("SELECT count(*) FROM entries")
+    world.write(early, late, early)
+    assert world.rows("SELECT count(*) FROM entries") == entries
+    world.clean()
+
+
 def test_the_gateway_booked_in_full_is_left_alone(world: W) -> None:
     world.write(world.seen(None, response_id=R1, tenant="acme"))
     world.write(world.seen(OTLP, response_id=R1, tenant="acme"))

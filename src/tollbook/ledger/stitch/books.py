@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tollbook.call import Status
 from tollbook.ledger.stitch.decide import decide
 from tollbook.ledger.stitch.rows import (
     CHARGED,
@@ -27,7 +26,7 @@ from tollbook.ledger.stitch.rows import (
 )
 from tollbook.ledger.stitch.scene import load_scene
 from tollbook.ledger.stitch.settle import Books, settle
-from tollbook.ledger.stitch.sight import GATEWAY, RANKS
+from tollbook.ledger.stitch.sight import GATEWAY, RANKS, is_whole
 from tollbook.ledger.stitch.touched import Touched
 
 if TYPE_CHECKING:
@@ -145,8 +144,8 @@ class StitchBooks:
             if kept is None or _worth(one) > _worth(kept):
                 by_id[one.opened.call_id] = one
         again: set[bytes] = set()
-        for call_id, (is_whole, rank) in known_ids(connection, by_id).items() if by_id else ():
-            if _worth(by_id[call_id]) > (is_whole, -rank):
+        for call_id, (was_whole, rank) in known_ids(connection, by_id).items() if by_id else ():
+            if _worth(by_id[call_id]) > (was_whole, -rank):
                 again.add(call_id)
             else:
                 del by_id[call_id]
@@ -169,8 +168,8 @@ class StitchBooks:
 
 
 def _worth(call: Call) -> tuple[bool, int]:
-    """Return whether a call was seen to its end, and how much its observer is trusted."""
-    return call.closed.status is not Status.INTERRUPTED, -RANKS[call.opened.observer or GATEWAY]
+    """Return whether a telling has all of its call, and how much its observer is trusted."""
+    return is_whole(call), -RANKS[call.opened.observer or GATEWAY]
 
 
 def _is_charged(state: State | None) -> bool:

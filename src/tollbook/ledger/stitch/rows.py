@@ -9,9 +9,9 @@ import msgspec
 import pyarrow as pa
 from msgspec.structs import replace
 
-from tollbook.call import Call, CallClosed, CallOpened, Evidence, Identity, Status, encode_frame
+from tollbook.call import Call, CallClosed, CallOpened, Evidence, Identity, encode_frame
 from tollbook.ledger.schema import TIME_ARROW, UUID_ARROW
-from tollbook.ledger.stitch.sight import GATEWAY, RANKS, Sight
+from tollbook.ledger.stitch.sight import GATEWAY, RANKS, Sight, is_whole
 from tollbook.ledger.stitch.trails import Span
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def known_ids(connection: Connection, calls: dict[bytes, Call]) -> dict[bytes, t
     """Return which of the calls are known already.
 
     Returns:
-        Whether each was seen to its end, and the rank of who told of it. One that bears the id of
+        Whether each was told of in whole, and the rank of who told of it. One that bears the id of
         a call of the gateway is that call: nothing can be added to it.
     """
     starts = [one.opened.started_at_ns // 1000 for one in calls.values()]
@@ -137,7 +137,7 @@ def known_ids(connection: Connection, calls: dict[bytes, Call]) -> dict[bytes, t
 def save_observations(
     connection: Connection, sights: Sequence[Sight], states: dict[bytes, State]
 ) -> None:
-    """Write sights that are new, or take the place of one that was not seen to its end."""
+    """Write sights that are new, or take the place of one that did not tell all."""
     if not sights:
         return
     opened = [one.call.opened for one in sights]
@@ -155,7 +155,7 @@ def save_observations(
         "parent_span_id": texts(one.parent_span_id for one in opened),
         "called_at": times(one.start_us for one in sights),
         "seen_at": times(one.seen_us for one in sights),
-        "is_whole": pa.array([one.status is not Status.INTERRUPTED for one in closed]),
+        "is_whole": pa.array([is_whole(one.call) for one in sights]),
         "writer": texts(one.writer for one in evidence),
         "segment": pa.array([one.segment for one in evidence], pa.int32()),
         "offset": pa.array([one.offset for one in evidence], pa.int64()),

@@ -109,6 +109,18 @@ class Sight(NamedTuple):
         return max(self.call.closed.closed_at_ns, self.call.opened.started_at_ns) // 1000
 
 
+def is_whole(call: Call) -> bool:
+    """Whether a telling says all that its observer ever will: one that says more takes its place.
+
+    A span, or a row of a log, that was written while the call went on has no usage yet; the same
+    one, written again at the end, has.
+    """
+    closed = call.closed
+    if closed.status is Status.INTERRUPTED:
+        return False
+    return closed.usage_complete or RANKS[call.opened.observer or GATEWAY] < OTLP_RANK
+
+
 def is_strong(provider_id: str) -> bool:
     """Whether a provider's id is long enough to be unique; mocks have ``chatcmpl-123``."""
     return len(_NOT_OF_ID.sub("", _PREFIX.sub("", provider_id))) >= _STRONG_CHARS

@@ -37,8 +37,8 @@ STITCH_TABLES: Final = (
 """``observations.state``: charged (it is an entry of its own), aggregate (so is a total over calls
 none of which was seen), stitched (``charged_as`` is the call that it is), wrapper (the
 calls within it are charged, ``charged_as`` is one of them), covered (it told of no usage,
-``charged_as`` is the call around it that did). ``is_whole``: it was seen to its end. ``detail`` is
-JSON: ``{"by": how it was matched}``.
+``charged_as`` is the call around it that did). ``is_whole``: nothing is missing of it
+(:func:`tollbook.ledger.stitch.sight.is_whole`). ``detail`` is JSON: ``{"by": how it was matched}``.
 
 ``spans`` has every span that is known of a trace, calls included (``call_id`` is then a call of
 ``observations``; what it was charged as is ``charged_as`` there). ``identity`` is a JSON object of
