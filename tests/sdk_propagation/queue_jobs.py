@@ -11,6 +11,7 @@ from typing import Any
 from redis import Redis
 
 import tollbook
+from tollbook.sdk.sink import MemorySink
 
 
 def who() -> list[str | None]:
@@ -56,3 +57,23 @@ def noted(url: str, key: str, count: int) -> list[list[Any]]:
                 return [json.loads(one) for one in found]
             time.sleep(0.05)
     raise AssertionError(f"{len(found)} of {count} notes in {key}")
+
+
+class FlushNoting(MemorySink):
+    """Notes in Redis which process had it deliver."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__()
+        self.place = url, key
+
+    def flush(self, timeout_s: float) -> bool:
+        url, key = self.place
+        with Redis.from_url(url) as client:
+            client.rpush(key, json.dumps([os.getpid(), timeout_s]))
+        return True
+
+
+def holds_calls(url: str, key: str) -> int:
+    """Have a sink that delivers later."""
+    tollbook.configure(sink=FlushNoting(url, key))
+    return os.getpid()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,22 @@ def test_rq_jobs_of_tenants(redis_url: str, connection: Redis, key: str, worker_
 
 
 @pytest.mark.usefixtures("_rq")
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_what_a_forked_rq_worker_has_counted_is_delivered(
+    redis_url: str, connection: Redis, key: str, worker_class: Any
+) -> None:
+    queue = rq.Queue(key, connection=connection)
+    job = queue.enqueue(queue_jobs.holds_calls, redis_url, key)
+    worker_class([queue], connection=connection).work(burst=True)
+    pid = job.return_value()
+    found = [json.loads(one) for one in connection.lrange(key, 0, -1)]
+    if pid == os.getpid():
+        assert found == [], "a process that goes on needs not wait"
+    else:
+        assert found == [[pid, 5.0]], "else it is lost: RQ ends its children by os._exit"
+
+
+@pytest.mark.usefixtures("_rq")
 def test_rq_jobs_that_run_at_once_and_jobs_with_a_damaged_payload(
     redis_url: str, connection: Redis, key: str
 ) -> None:
@@ -103,10 +120,14 @@ def test_rq_jobs_that_run_at_once_and_jobs_with_a_damaged_payload(
 
 
 def test_rq_is_left_as_it_was() -> None:
-    before = (Job.create.__func__, Job.perform)  # type: ignore[attr-defined]
+    def parts() -> tuple[Any, ...]:
+        return Job.create.__func__, Job.perform, Worker.perform_job  # type: ignore[attr-defined]
+
+    before = parts()
     carries_rq.instrument()
+    assert not set(parts()) & set(before)
     carries_rq.uninstrument()
-    assert (Job.create.__func__, Job.perform) == before  # type: ignore[attr-defined]
+    assert parts() == before
 
 
 @pytest.fixture

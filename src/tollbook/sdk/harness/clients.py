@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.errors import TollbookError
 from tollbook.sdk.harness.boto import LookingSession
+from tollbook.sdk.harness.early import tell_early
 from tollbook.sdk.harness.targets import MAKERS, Maker, Targets
 from tollbook.sdk.harness.transport import Settings, async_transport, sync_transport
 
@@ -38,10 +39,15 @@ def instrument(client: Any, options: Options) -> None:
     adapter = _ADAPTERS.get(package)
     if adapter is None:
         raise UnknownClientError(client)
-    adapter(client, options)
+    try:
+        adapter(client, options)
+    except AttributeError:  # of a package that has clients, but not one of them
+        raise UnknownClientError(client) from None
 
 
 def _package_of(client: object) -> str:
+    if any(kind.__module__.partition(".")[0] in _HTTP for kind in type(client).__mro__):
+        return "httpx"  # one that a provider's package has made its own of, too
     for kind in type(client).__mro__:  # an application may have a subclass of its own
         parts = kind.__module__.split(".")
         name = ".".join(parts[:2]) if parts[0] == "google" else parts[0]
@@ -74,7 +80,7 @@ def _around(transport: Any, kind: Any, settings: Settings) -> Any:
 def _http_module(http_client: object) -> Any:
     for kind in type(http_client).__mro__:
         name = kind.__module__.partition(".")[0]
-        if name in {"httpx", "httpx2"}:
+        if name in _HTTP:
             return sys.modules[name]
     raise UnknownClientError(http_client)
 
@@ -83,14 +89,20 @@ def _stainless(maker: str) -> Callable[[Any, Options], None]:
     """Return what instruments clients that Stainless generates."""
 
     def adapter(client: Any, options: Options) -> None:
-        name = type(client).__name__
-        # AzureOpenAI, AnthropicBedrock, AsyncAnthropicVertex, ...
-        kind = next((known for mark, known in _CLOUDS if mark in name), maker)
+        # AzureOpenAI, AsyncAnthropicVertex, ..., and an application's own of those
+        names = [kind.__name__ for kind in type(client).__mro__ if _is_of(kind, maker)]
+        kind = next((known for mark, known in _CLOUDS for name in names if mark in name), maker)
         look_on(client._client, MAKERS[kind], options)  # noqa: SLF001 -- it has no public name
+        tell_early(client._client)  # noqa: SLF001 -- as above
 
     return adapter
 
 
+def _is_of(kind: type, package: str) -> bool:
+    return kind.__module__.partition(".")[0] == package
+
+
+_HTTP: Final = frozenset({"httpx", "httpx2"})
 _CLOUDS: Final = (
     ("Azure", "azure"),
     ("Foundry", "azure"),

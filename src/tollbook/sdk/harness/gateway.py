@@ -32,6 +32,8 @@ class Rerouted(NamedTuple):
     drops: frozenset[str]
     """Headers (lower case) that do not go along."""
     sets: list[tuple[str, str]]
+    keys: tuple[str, ...] = ()
+    """Which of these hold the gateway's key."""
 
 
 def goes_through(targets: Targets, options: Options, host: str, port: int | None) -> bool:
@@ -40,6 +42,12 @@ def goes_through(targets: Targets, options: Options, host: str, port: int | None
     if gateway is None:
         return False
     own = urlsplit(gateway)
+    if own.hostname is None or own.scheme not in {"http", "https"}:
+        faults.tell_once(
+            "gateway",
+            "the gateway's address is none, so calls do not go through it; expected http://HOST:PORT",
+        )
+        return False
     if targets.is_known(host) or (own.hostname, own.port) == (host, port):
         return True
     faults.tell_once(
@@ -83,14 +91,16 @@ def rerouted(
         sets.append((LAYERS_HEADER, marks))
     drops = {"host", "baggage"}
     key = options.gateway_key or settings.gateway_key
+    keys: tuple[str, ...] = ()
     if key:
         dialect = target.dialect
         for name, _ in headers:
             if dialect.is_credential(name.encode("latin-1")):
                 drops.add(name)
-        for header, secret in dialect.credential_headers(key):
-            sets.append((header.decode("latin-1"), secret.decode("latin-1")))
-    return Rerouted(url, frozenset(drops), sets)
+        secrets = dialect.credential_headers(key)
+        sets += [(name.decode("latin-1"), value.decode("latin-1")) for name, value in secrets]
+        keys = tuple(name.decode("latin-1") for name, _ in secrets)
+    return Rerouted(url, frozenset(drops), sets, keys)
 
 
 def _identity_headers(

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tollbook import clock
 
 if TYPE_CHECKING:
-    from tollbook.call import CallOpened
+    from tollbook.call import CallOpened, Identity
 
 _KEPT_MAX: Final = 256
 _KEPT_NS: Final = 120 * clock.NS_PER_S
 
-_Key = tuple[int, int, str, str, int]
+_Key = tuple[int, int, str, str, int, str | None, str | None, str | None]
 
 
 class Earlier(NamedTuple):
@@ -38,23 +38,25 @@ failed: OrderedDict[_Key, Earlier] = OrderedDict()
 def remember(opened: CallOpened, body: bytes) -> None:
     """Note that a request failed in a way that its client may try again."""
     operation_id = opened.operation_id or opened.call_id
-    key = _key(opened.provider, opened.path, body)
+    key = _key(opened.provider, opened.path, body, opened.identity)
     failed[key] = Earlier(opened.call_id, operation_id, opened.attempt, clock.monotonic_ns())
     while len(failed) > _KEPT_MAX:
         failed.popitem(last=False)
 
 
-def earlier(provider: str, path: str, body: bytes) -> Earlier | None:
-    """Return the failed attempt that this request repeats, once."""
-    found = failed.pop(_key(provider, path, body), None)
+def earlier(provider: str, path: str, body: bytes, owner: Identity) -> Earlier | None:
+    """Return the failed attempt that this request of an owner repeats, once."""
+    found = failed.pop(_key(provider, path, body, owner), None)
     if found is None or clock.monotonic_ns() - found.failed_at_ns > _KEPT_NS:
         return None
     return found
 
 
-def _key(provider: str, path: str, body: bytes) -> _Key:
+def _key(provider: str, path: str, body: bytes, owner: Identity) -> _Key:
     try:
         task = id(asyncio.current_task())
     except RuntimeError:
         task = 0
-    return threading.get_ident(), task, provider, path, hash(body)
+    # A thread of a pool may have the same text for the next tenant: that is no retry.
+    whose = owner.tenant_id, owner.agent_run_id, owner.request_id
+    return threading.get_ident(), task, provider, path, hash(body), *whose

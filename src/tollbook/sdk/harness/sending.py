@@ -82,8 +82,7 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     names_owner = _BAGGAGE in names or _OWN_PREFIX in b" ".join(names)
     if names_owner:
         claims = (*claims_from_headers(headers), *claims)
-    known = current()
-    owner = owner_of(known, claims, runtime.environment)
+    owner = owner_of(current(), claims, runtime.environment)
     call_site = check(owner) if owner.tenant_id is None else None
     sink = options.sink or runtime.sink
     if sink is None:
@@ -91,7 +90,7 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     if options.tags and facts is not _NO_FACTS:
         facts = _tagged(facts, target, route, owner)
     attempt = dialect.attempt(headers)
-    before = retries.earlier(target.provider, path, facts.body) if retries.failed else None
+    before = retries.earlier(target.provider, path, facts.body, owner) if retries.failed else None
     if before is not None:
         attempt = max(attempt, before.attempt + 1)
     parent = current_span()
@@ -135,6 +134,23 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     except Exception as error:  # noqa: BLE001 -- as above
         faults.note("opened", error)
     return watched
+
+
+def refuse(sending: Sending, target: Target, options: Options, runtime: Runtime) -> None:
+    """Raise what :func:`begin` would, and do nothing else.
+
+    Raises:
+        MissingTenantError: see :func:`begin`.
+    """
+    method, path, query, headers, body = sending
+    route = target.route(method, path)
+    if query:
+        route = target.dialect.with_query(route, query)
+    if route.metering is _FREE:
+        return
+    facts = _read(body, route, target, options) if body and route.inspects_body else _NO_FACTS
+    claims = (*claims_from_headers(headers), *facts.claims)
+    check(owner_of(current(), claims, runtime.environment))
 
 
 def _layered(

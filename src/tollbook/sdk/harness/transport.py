@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tollbook.call import Metering
+from tollbook.sdk.context import current
 from tollbook.sdk.harness import dropped, faults
 from tollbook.sdk.harness.gateway import goes_through, rerouted
-from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin
-from tollbook.sdk.missing import MissingTenantError
+from tollbook.sdk.harness.sending import MAX_BODY_BYTES, Sending, begin, refuse
+from tollbook.sdk.missing import MissingTenantError, check
 from tollbook.sdk.propagation.carrier import strip
 from tollbook.sdk.propagation.hosts import is_loopback, may_receive
 from tollbook.sdk.runtime import runtime
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = (b"Accept-Encoding", b"accept-encoding", b"identity")
 _METERED: Final = Metering.METERED
+_KEYS: Final = "tollbook_keys"
+"""Extension of a request, kept over redirects: the headers that hold the gateway's key."""
 
 
 class Settings:
@@ -66,16 +69,34 @@ class Looking:
         host = request.url.host
         try:
             target = settings.targets.of(host)
-            if target is None or (target.is_guess and not _is_call(target, request)):
-                return self._inner, None
-            if goes_through(settings.targets, options, host, request.url.port):
-                return self._reroute(request, target), None
-            return self._inner, _watched(request, target, options)
+            if target is not None and not (target.is_guess and not _is_call(target, request)):
+                if goes_through(settings.targets, options, host, request.url.port):
+                    return self._reroute(request, target), None
+                watched = _watched(request, target, options)
+                if watched is not None:
+                    return self._inner, watched
+            _withhold(request)
         except MissingTenantError:
             raise
         except Exception as error:  # noqa: BLE001 -- the caller's request goes on as it is
             faults.note("prepare", error)
-            return self._inner, None
+        return self._inner, None
+
+    def refuse(self, request: Any) -> None:
+        """Raise what sending a request would raise for want of a tenant.
+
+        Raises:
+            MissingTenantError: see :func:`begin`.
+        """
+        settings = self.settings
+        host = request.url.host
+        target = settings.targets.of(host)
+        if target is None or not _is_call(target, request):
+            return
+        if goes_through(settings.targets, settings.options, host, request.url.port):
+            check(current())
+        else:
+            refuse(_sending(request, target), target, settings.options, runtime())
 
     def _reroute(self, request: Any, target: Target) -> Any:
         settings = self.settings
@@ -92,6 +113,8 @@ class Looking:
         for name, value in changed.sets:
             headers[name] = value
         request.url = address
+        if changed.keys:
+            request.extensions[_KEYS] = changed.keys
         client = settings.client
         if client is None:
             return self._inner
@@ -105,21 +128,47 @@ def _is_call(target: Target, request: Any) -> bool:
     return target.route(request.method, path).metering is _METERED
 
 
+def _withhold(request: Any) -> None:
+    """Take out whose work it is, where the host may not know it.
+
+    A redirect has taken it there, or somebody else has written it.
+    """
+    _forget_keys(request)
+    names = [name for name, _ in _pairs(request.headers)]
+    names_owner = b"baggage" in names or b"x-tollbook-" in b" ".join(names)
+    if names_owner and not may_receive(request.url.host):
+        strip(request.headers)
+
+
+def _forget_keys(request: Any) -> None:
+    """Take the gateway's key out of a request that it has redirected to somebody else.
+
+    Clients follow redirects with all headers, and leave none but ``authorization`` out.
+    """
+    for name in request.extensions.pop(_KEYS, ()):
+        request.headers.pop(name, None)
+
+
 def _watched(request: Any, target: Target, options: Options) -> Watched | None:
-    headers = _pairs(request.headers)
-    path, _, query = request.url.raw_path.partition(b"?")
-    body = _body_of(request, target, path.decode("ascii"))
-    sending = Sending(request.method, path.decode("ascii"), query, headers, body)
+    _forget_keys(request)
+    sending = _sending(request, target)
     watched = begin(sending, target, options, runtime())
     if watched is None:
         return None
     _ask_for_plain(request.headers)
     if watched.names_owner and not _is_told(request.url.host):
         strip(request.headers)
-    sent = watched.facts.body
+    sent, body = watched.facts.body, sending.body
     if sent and body is not None and sent is not body and sent != body:
         _replace_body(request, sent)
     return watched
+
+
+def _sending(request: Any, target: Target) -> Sending:
+    raw_path, _, query = request.url.raw_path.partition(b"?")
+    path = raw_path.decode("ascii")
+    body = _body_of(request, target, path)
+    return Sending(request.method, path, query, _pairs(request.headers), body)
 
 
 def _body_of(request: Any, target: Target, path: str) -> bytes | None:
