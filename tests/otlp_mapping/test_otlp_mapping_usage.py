@@ -226,6 +226,19 @@ def test_searches_without_tokens() -> None:
     assert told(measured_of(attributes)) == {"search_units": 2}
 
 
+@pytest.mark.parametrize("provider", ["cohere", "aws.bedrock"])
+def test_reranking_by_search_units_does_not_charge_its_tokens(provider: str) -> None:
+    attributes = {
+        "gen_ai.operation.name": "rerank", "gen_ai.provider.name": provider,
+        "gen_ai.request.model": "rerank-v3.5", U + "search_units": 2,
+        U + "input_tokens": 1000, U + "output_tokens": 0,
+    }  # fmt: skip
+    measured = measured_of(attributes)
+    assert told(measured) == {"search_units": 2}
+    assert measured.source is UsageSource.REPORTED
+    assert any("tokens beside them are not charged" in one for one in measured.problems)
+
+
 def test_a_missing_side_is_said_and_is_not_reported() -> None:
     measured = measured_of(a_chat() | {U + "output_tokens": 5})
     assert measured.source is UsageSource.ESTIMATED

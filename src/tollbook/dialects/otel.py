@@ -167,6 +167,10 @@ def _kinds(call: Call, told: _Told, problems: list[str]) -> tuple[Kinds | None, 
     if of_litellm is not None:
         return kinds_of(of_litellm, None, has_lifetimes=has_lifetimes, problems=problems)
     counts = counts_of(told.attributes, problems)
+    if call.opened.operation == "rerank" and counts.search_units:
+        if (counts.input or counts.output or counts.total) is not None:
+            problems.append("billed by search units: the tokens beside them are not charged")
+        counts = Counts(search_units=counts.search_units)
     if provider == "cohere":
         _as_billed(counts, told.attributes)
     if "ai.usage.promptTokens" in told.attributes and counts.cache_read is None:
