@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +102,36 @@ def request_body(size_bytes: int, *, is_stream: bool) -> bytes:
             return json.dumps(request).encode()
         role = "user" if len(messages) % 2 else "assistant"
         messages.append({"role": role, "content": turn[: max(1, missing - 40)]})
+
+
+def agent_body(dialect: str, size_bytes: int) -> bytes:
+    """Return an agent's request: tools, a question, calls and results of a kilobyte each."""
+    schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "Which invoices are overdue?"}]
+    described = "Search the invoices of one customer by state and month. " * 3
+    tools: list[dict[str, Any]] = []
+    for at in range(10):
+        tool = {"name": f"search_{at}", "description": described}
+        if dialect == "openai":
+            tools.append({"type": "function", "function": {**tool, "parameters": schema}})
+        else:
+            tools.append({**tool, "input_schema": schema})
+    body = {"model": "m", "tools": tools, "messages": messages, "max_tokens": 100}
+    found = '{"id": "inv_7f3a", "state": "overdue", "total": 120.5}\n' * 18
+    at = 0
+    while len(json.dumps(body)) < size_bytes:
+        at += 1
+        if dialect == "openai":
+            call = {"name": "search_1", "arguments": '{"query": "overdue"}'}
+            calls = [{"id": f"call_{at}", "type": "function", "function": call}]
+            messages.append({"role": "assistant", "content": None, "tool_calls": calls})
+            messages.append({"role": "tool", "tool_call_id": f"call_{at}", "content": found})
+        else:
+            use = {"type": "tool_use", "id": f"t{at}", "name": "search_1", "input": {"query": "x"}}
+            messages.append({"role": "assistant", "content": [use]})
+            result = {"type": "tool_result", "tool_use_id": f"t{at}", "content": found}
+            messages.append({"role": "user", "content": [result]})
+    return json.dumps(body).encode()
 
 
 def request_headers(at: int) -> dict[str, str]:

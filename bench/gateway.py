@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_CASES = (("plain", 1), ("plain", 50), ("stream", 1), ("stream", 50))
+_CASES = (("plain", 1), ("plain", 50), ("stream", 1), ("stream", 50), ("agent", 50))
 _LATENCY_CASES = (("plain", 1), ("stream", 1))
 _CONNECTIONS = 64
 _ROUNDS = 3
@@ -55,9 +55,11 @@ def run() -> list[Figure]:
     for kind, kilobytes in _CASES:
         with running() as bench:
             requests = bench.work / "requests"
+            is_agent = kind == "agent"
             write_requests(
-                requests, URL_PATH.format(kind=kind), kilobytes * 1024, is_stream=kind == "stream"
-            )
+                requests, URL_PATH.format(kind="plain" if is_agent else kind), kilobytes * 1024,
+                is_stream=kind == "stream", is_agent=is_agent,
+            )  # fmt: skip
             loads = _take_turns(bench, partial(_load, bench, requests))
             most[kind, kilobytes] = median(load.run.per_s for load in loads["gateway"])
             figures += _throughput(f"gateway.{kind}.{kilobytes}KB", loads)

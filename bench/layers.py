@@ -2,7 +2,8 @@
 
 The whole of reading a request is measured with and without, in turns. A tenth of what the gateway
 takes for a call (``gateway.plain.*.cpu_per_request`` of its own results) is the aim for plain
-conversations; agents' requests, of which every message is read, are shown beside them.
+conversations; agents' requests, of which every message is read while there is time, are shown
+beside them, and so is what a busy worker does with them.
 """
 
 from __future__ import annotations
@@ -10,25 +11,28 @@ from __future__ import annotations
 import json
 import timeit
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
 from bench import machine
-from bench.answers import request_body
+from bench.answers import agent_body, request_body
 from bench.figures import Aim, Figure, figure
+from tollbook import clock
 from tollbook.call import CallOpened, Identity, Metering, encode_frame
 from tollbook.dialects import anthropic_request, openai_request
+from tollbook.dialects.layer_allowance import LayerAllowance, allowance
 from tollbook.dialects.registry import dialect_named
 from tollbook.dialects.request_layers import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _ROUNDS: Final = 9
 _TIMES: Final = 200
 _REPEATS: Final = 60
 """The fastest of many short runs, for others use the machine too."""
 _SHARE: Final = 0.1
+_ENDLESS_NS: Final = 1 << 60
 _GATEWAY_US: Final = {1: 43.98, 50: 71.5}
 """Used where there are no results of the gateway's own part."""
 
@@ -42,6 +46,8 @@ def run() -> list[Figure]:
         _agent("openai", "/v1/chat/completions", 10),
         _agent("openai", "/v1/chat/completions", 50),
         _agent("anthropic", "/v1/messages", 50),
+        *_limited("openai", "/v1/chat/completions", 50),
+        *_limited("anthropic", "/v1/messages", 50),
     ]
 
 
@@ -68,34 +74,18 @@ def _agent(dialect: str, path: str, kilobytes: int) -> Figure:
                   note=note)  # fmt: skip
 
 
-def agent_body(dialect: str, size_bytes: int) -> bytes:
-    """Return an agent's request: tools, a question, calls and results of a kilobyte each."""
-    schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
-    messages: list[dict[str, Any]] = [{"role": "user", "content": "Which invoices are overdue?"}]
-    described = "Search the invoices of one customer by state and month. " * 3
-    tools: list[dict[str, Any]] = []
-    for at in range(10):
-        tool = {"name": f"search_{at}", "description": described}
-        if dialect == "openai":
-            tools.append({"type": "function", "function": {**tool, "parameters": schema}})
-        else:
-            tools.append({**tool, "input_schema": schema})
-    body = {"model": "m", "tools": tools, "messages": messages, "max_tokens": 100}
-    found = '{"id": "inv_7f3a", "state": "overdue", "total": 120.5}\n' * 18
-    at = 0
-    while len(json.dumps(body)) < size_bytes:
-        at += 1
-        if dialect == "openai":
-            call = {"name": "search_1", "arguments": '{"query": "overdue"}'}
-            calls = [{"id": f"call_{at}", "type": "function", "function": call}]
-            messages.append({"role": "assistant", "content": None, "tool_calls": calls})
-            messages.append({"role": "tool", "tool_call_id": f"call_{at}", "content": found})
-        else:
-            use = {"type": "tool_use", "id": f"t{at}", "name": "search_1", "input": {"query": "x"}}
-            messages.append({"role": "assistant", "content": [use]})
-            result = {"type": "tool_result", "tool_use_id": f"t{at}", "content": found}
-            messages.append({"role": "user", "content": [result]})
-    return json.dumps(body).encode()
+def _limited(dialect: str, path: str, kilobytes: int) -> Iterator[Figure]:
+    """Measure what a busy worker does instead: sample the messages, or leave them unread."""
+    body = agent_body(dialect, kilobytes * 1024)
+    for name, share_ns in (("sampled", _ENDLESS_NS), ("unread", -_ENDLESS_NS)):
+        token = allowance.set(LayerAllowance(clock.monotonic_ns, share_ns=share_ns))
+        try:
+            added_us, samples, _ = _added_us(dialect, path, body)
+        finally:
+            allowance.reset(token)
+        note = "of a worker with nothing to spare" + (" and its share used" * (name == "unread"))
+        yield figure(f"layers.{dialect}.agent.{kilobytes}KB.{name}", added_us, "us",
+                     samples=samples, note=note)  # fmt: skip
 
 
 def _added_us(dialect: str, path: str, body: bytes) -> tuple[float, list[float], float]:

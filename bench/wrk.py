@@ -36,9 +36,15 @@ class WrkRun(Struct, frozen=True):
         return self.requests / self.duration_us * 1e6
 
 
-def write_requests(path: Path, url_path: str, size_bytes: int, *, is_stream: bool) -> None:
-    """Write the requests of 64 callers for wrk.lua."""
-    body = answers.request_body(size_bytes, is_stream=is_stream)
+def write_requests(
+    path: Path, url_path: str, size_bytes: int, *, is_stream: bool, is_agent: bool = False
+) -> None:
+    """Write the requests of 64 callers for wrk.lua: a plain conversation's, or an agent's."""
+    body = (
+        answers.agent_body("openai", size_bytes)
+        if is_agent
+        else answers.request_body(size_bytes, is_stream=is_stream)
+    )
     with path.open("wb") as file:
         for caller in range(_CALLERS):
             headers = answers.request_headers(caller)

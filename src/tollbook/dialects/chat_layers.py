@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from tollbook.dialects.layer_allowance import allowance
+from tollbook.dialects.layer_allowance import may_read_whole
 from tollbook.dialects.layer_media import IMAGE
 from tollbook.dialects.layer_shapes import (
     KIND_OF_ITEM,
@@ -23,7 +23,7 @@ from tollbook.dialects.layer_shapes import (
     decode_turn,
     decode_turns,
 )
-from tollbook.dialects.layer_weights import MESSAGE, weigh
+from tollbook.dialects.layer_weights import MESSAGE, weigh, weigh_within
 from tollbook.dialects.part_layers import (
     CALL,
     LIST,
@@ -73,9 +73,11 @@ _GROUPS: Final = 64
 def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
     """Add a list of messages, which may be a plain conversation."""
     text = bytes(messages)
-    plain = plain_sections(text, has_tools=has_tools)
+    plain = None
+    if len(text) <= _SHORT_BYTES or may_read_whole():
+        plain = plain_sections(text, has_tools=has_tools)
     if plain is None:
-        add_messages(runs, messages)
+        add_messages(runs, text)
         return
     sections, prefix = plain
     runs.extend(sections)
@@ -83,23 +85,17 @@ def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
         runs.prefix.append(prefix)
 
 
-def add_messages(runs: Runs, messages: Raw) -> None:
-    """Add a list of messages: all of it, or as much as there is an allowance for."""
-    granted = allowance.get()
-    if granted is None or weigher.get() is not weigh:
+def add_messages(runs: Runs, messages: bytes | Raw) -> None:
+    """Add a JSON list of messages: all of it, or as much as there is an allowance for."""
+    granted = runs.granted
+    if granted is None or granted.spare_ns > 0 or weigher.get() is not weigh:
         add_turns(runs, read_turns(messages))
-        return
-    began = granted.timer()
-    if granted.spare_ns > 0:
-        add_turns(runs, read_turns(messages))
-        granted.spare_ns -= granted.timer() - began
         return
     text = bytes(messages)
     if granted.share_ns <= 0:
         _add_unread(runs, text)
     elif len(text) <= _SHORT_BYTES or not _add_sample(runs, text):
         add_turns(runs, read_turns(messages))
-    granted.share_ns -= granted.timer() - began
 
 
 def _add_sample(runs: Runs, text: bytes) -> bool:
@@ -120,13 +116,17 @@ def _add_sample(runs: Runs, text: bytes) -> bool:
 def _add_unread(runs: Runs, text: bytes) -> None:
     """Add a conversation that nobody looks at, but for the prefix: that is the same each time."""
     first = first_message(text)
+    start = 0
     if first is not None and _KINDS.get(first.role) == _SYSTEM:
         _add(runs, [first], 0, 1)
-        text = text[len(bytes(first.content)) :]
-    runs.add(OTHER, text)
+        start = len(bytes(first.content))
+    if len(text) - start > _SHORT_BYTES:
+        runs.add_weight(OTHER, max(1, weigh_within(text, start, len(text))))
+    else:
+        runs.add(OTHER, text[start:])
 
 
-def read_turns(messages: Raw) -> list[Turn]:
+def read_turns(messages: bytes | Raw) -> list[Turn]:
     """Return the messages of a conversation; those that are none of the known shape as nothing."""
     try:
         return decode_turns(messages)
@@ -230,7 +230,8 @@ def _calls(turn: Turn) -> bool:
     content = bytes(turn.content or turn.parts)
     if not content or content[0] != LIST:
         return False
-    return any(mark in content for mark in _CALL_MARKS)
+    one, two, three, four = _CALL_MARKS
+    return one in content or two in content or three in content or four in content
 
 
 def _add_rare(runs: Runs, turn: Turn, kind: int, section: int) -> None:

@@ -22,7 +22,7 @@ class LayerAllowance:
     Attributes:
         spare_ns: for reading whole conversations; nanoseconds that nobody else wants.
         share_ns: for sampling them, and for short ones, when there is nothing to spare. Both may
-            fall below zero by what the last request took.
+            fall below zero by what the last request took, and the second by all that follow.
         timer: a clock that counts nanoseconds.
     """
 
@@ -36,3 +36,9 @@ class LayerAllowance:
 
 allowance: Final[ContextVar[LayerAllowance | None]] = ContextVar("layer_allowance", default=None)
 """That of this process; None: whatever it costs."""
+
+
+def may_read_whole() -> bool:
+    """Whether there is anything left for reading a long conversation whole."""
+    granted = allowance.get()
+    return granted is None or granted.spare_ns > 0

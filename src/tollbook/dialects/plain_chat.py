@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from tollbook.dialects.layer_allowance import may_read_whole
 from tollbook.dialects.layer_weights import MESSAGE, weigh, weigh_within
 from tollbook.dialects.request_body import DECODE_ERRORS
 from tollbook.dialects.request_layers import weigher
@@ -94,6 +95,11 @@ def _short(found: Sequence[PlainMessage]) -> Plain | None:
     return runs, prefix
 
 
+def _whole(messages: bytes) -> Plain | None:
+    """Read a long conversation message by message, if there is an allowance for it."""
+    return _short(_decode(messages)) if may_read_whole() else None
+
+
 def _ends_of(shape: tuple[str, ...]) -> tuple[int, int]:
     """Return where the system's messages end and where the user's last ones begin.
 
@@ -121,19 +127,19 @@ def _long(messages: bytes) -> Plain | None:
     before = messages.rfind(_ROLE, 0, last)
     start = messages.rfind(b"{", 0, before)
     if not 0 < end <= start:
-        return _short(_decode(messages))
+        return _whole(messages)
     head = _decode(messages[:end] + b"]")
     tail = _decode(b"[" + messages[start:])
     if len(head) != 1 or [one.role for one in tail] != _TURN:
-        return _short(_decode(messages))
+        return _whole(messages)
     step = (start - end) // (_LOOKS + 1)
     if step == 0:
-        return _short(_decode(messages))
+        return _whole(messages)
     per_message = 0.0
     for at in range(end + step, start - step + 1, step):
         role = messages.find(_ROLE, at)
         if not messages.startswith(_PLAIN_ROLES, role + len(_ROLE)):
-            return _short(_decode(messages))
+            return _whole(messages)
         per_message += 1 / (messages.find(_ROLE, role + 7) - role)
     count = int((start - end) * per_message / _LOOKS)
     prefix = head[0].content.encode()

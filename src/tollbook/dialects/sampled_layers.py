@@ -1,9 +1,9 @@
 """Sections of a long conversation from a few of its messages, for when there is no time for all.
 
-Read are the first two messages, the last four, and pairs of neighbours (a call and its result) at
-evenly spaced places, which stand for all between by their bytes. Messages are cut out of the JSON
-text where one object ends and the next begins; a piece that does not decode, or is no message, was
-the inside of one. Nothing is decoded that is not used.
+Read are the first two messages, the last two, and three pairs of neighbours (a call and its
+result) at evenly spaced places, which stand for all between by their bytes. Messages are cut out of
+the JSON text where one object ends and the next begins; a piece that does not decode, or is no
+message, was the inside of one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TIGHT: Final = b'},{"'
 _SPACED: Final = b'}, {"'
 _COLON: Final = b'": '
 _HEAD: Final = 2
-_TAIL: Final = 4
+_TAIL: Final = 2
 _LOOKS: Final = 3
 _TRIES: Final = 6
 """Ends (or beginnings) of objects that are tried for one message."""

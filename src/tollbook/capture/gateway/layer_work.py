@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 BUSY_PERCENT: Final = 50
 """Of a core; with more than this there is nothing to spare."""
-SHARE_PERCENT: Final = 7
-"""Of processor time. What is not reckoned (plain conversations, definitions, the checksum of the
-prefix) takes a few percent more, and the aim for all of it is ten."""
+SHARE_PERCENT: Final = 10
+"""Of processor time. Plain conversations are not reckoned: they cost about as much at the most."""
 
 
 class LayerWork:
