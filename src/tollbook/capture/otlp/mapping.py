@@ -210,6 +210,7 @@ def _call(
         layers=own.layers or layered.layers,
         prefix_hash=own.prefix_hash or layered.prefix_hash,
         prefix_chars=own.prefix_chars or layered.prefix_chars,
+        input_chars=own.input_chars,
     )
     closed = CallClosed(
         call_id=call_id,
@@ -225,7 +226,9 @@ def _call(
         service_tier=_word(text_of(attributes, *SERVICE_TIERS)),
         usage=(usage_object(attributes, span.scope_name, span.scope_version, notes),),
         usage_complete=has_usage if own.is_complete is None else own.is_complete,
-        is_billable=has_usage or not is_failed,
+        output_chars=own.output_chars,
+        output_events=own.output_events,
+        is_billable=(has_usage or not is_failed) if own.is_billable is None else own.is_billable,
     )
     return opened, closed
 

@@ -32,6 +32,11 @@ class Own(Struct, frozen=True):
     """The id that the SDK gave the call, under which it may have been sent by another way too."""
     status: Status | None = None
     is_complete: bool | None = None
+    is_billable: bool | None = None
+    """Whether the provider bills it; told where the usage is not complete."""
+    input_chars: int = 0
+    output_chars: int = 0
+    output_events: int = 0
     call_site: str | None = None
     layers: tuple[int, ...] | None = None
     prefix_hash: str | None = None
@@ -46,8 +51,8 @@ def own_of(attributes: Mapping[str, Any]) -> Own:
     if MARK not in attributes:
         return NOT_OWN
     complete = attributes.get("tollbook.usage.complete")
+    billable = attributes.get("tollbook.is_billable")
     site = text_of(attributes, "tollbook.call_site")
-    prefix_chars = attributes.get("tollbook.prefix.chars")
     prefix_hash = text_of(attributes, "tollbook.prefix.hash")
     return Own(
         call_id=_call_id(text_of(attributes, "tollbook.call.id")),
@@ -56,7 +61,11 @@ def own_of(attributes: Mapping[str, Any]) -> Own:
         call_site=site if site and site.isprintable() and len(site) <= _MAX_SITE_CHARS else None,
         layers=_layers(attributes.get("tollbook.layers")),
         prefix_hash=prefix_hash if prefix_hash and len(prefix_hash) <= 64 else None,  # noqa: PLR2004 -- hex digits
-        prefix_chars=prefix_chars if _is_weight(prefix_chars) else 0,
+        prefix_chars=_count(attributes, "tollbook.prefix.chars"),
+        is_billable=billable if isinstance(billable, bool) else None,
+        input_chars=_count(attributes, "tollbook.input.chars"),
+        output_chars=_count(attributes, "tollbook.output.chars"),
+        output_events=_count(attributes, "tollbook.output.events"),
     )
 
 
@@ -76,6 +85,11 @@ def _layers(value: object) -> tuple[int, ...] | None:
     if not all(_is_weight(one) for one in value) or not _SECTIONS.issuperset(value[::2]):
         return None
     return tuple(value)
+
+
+def _count(attributes: Mapping[str, Any], name: str) -> int:
+    value = attributes.get(name)
+    return value if _is_weight(value) else 0
 
 
 def _is_weight(value: object) -> TypeGuard[int]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from tollbook.sdk.middleware.request import Edge, RequestScope, TenantOf, asked, is_async
+from tollbook.sdk.runtime import flush
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -66,6 +67,20 @@ class _State:
             raise AttributeError(name) from None
 
 
+def _delivering(send: Send) -> Send:
+    """Have what waits delivered before a server hears that the application has shut down.
+
+    Servers may end by the signal that stopped them (uvicorn does), so without Python's own exit.
+    """
+
+    async def told(message: Message) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            flush()
+        await send(message)
+
+    return told
+
+
 class TollbookMiddleware:
     """Gives every call made for a request the identity of who made the request.
 
@@ -89,7 +104,7 @@ class TollbookMiddleware:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] not in _TYPES:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, _delivering(send))
             return
         with await self._begin(scope):
             await self.app(scope, receive, send)

@@ -143,6 +143,13 @@ def call_attributes(
         "tollbook.prefix.hash": opened.prefix_hash,
         "tollbook.prefix.chars": opened.prefix_chars or None,
     }
+    if not closed.usage_complete:  # it was hung up on, or broke off: what an estimate goes by
+        further |= {
+            "tollbook.is_billable": closed.is_billable,
+            "tollbook.input.chars": opened.input_chars or None,
+            "tollbook.output.chars": closed.output_chars or None,
+            "tollbook.output.events": closed.output_events or None,
+        }
     if opened.dialect == "openai" and closed.service_tier is not None:
         further["openai.response.service_tier"] = closed.service_tier
     if closed.time_to_first_token_ns is not None:
