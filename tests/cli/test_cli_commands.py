@@ -83,6 +83,15 @@ def test_csv_does_not_run_in_a_spreadsheet(run: Run, closed_ledger: Path) -> Non
     assert "Complete until" in result.stderr
 
 
+@pytest.mark.parametrize("report", ["spend --by tenant", "layers --by tenant", "rollup"])
+def test_csv_without_rows_has_the_same_header(run: Run, closed_ledger: Path, report: str) -> None:
+    asked = ("report", *report.split(), "--format", "csv", "--data", closed_ledger)
+    full = run(*asked).stdout.splitlines()
+    empty = run(*asked, "--until", "2026-11-02", "--since", "2026-11-01").stdout.splitlines()
+    assert len(full) > len(empty) == 1
+    assert empty[0] == full[0]
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_formula_text_is_defused_and_numbers_are_not(start: str) -> None:
     text = csv_text(

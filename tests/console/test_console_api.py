@@ -105,6 +105,16 @@ def test_csv_by_format_and_by_accept(ledger: Running) -> None:
         assert rows[0]["cost_usd"] == "0.000630000000"
 
 
+def test_csv_without_rows_has_the_same_header(ledger: Running) -> None:
+    target = "/api/v1/spend?by=tenant,model&format=csv"
+    headers = [
+        _authorized(ledger, target + more)[2].decode().splitlines()[0]
+        for more in ("", "&where=tenant%3Dnobody")
+    ]
+    assert headers[0] == headers[1]
+    assert headers[0].startswith("tenant,model,calls,")
+
+
 def test_rollup_columns_are_unknown_until_reconciled(ledger: Running) -> None:
     report = ledger.api.ask("rollup", [])
     assert [row["tenant"] for row in report["rows"]] == ["acme", "globex", "unknown"]

@@ -20,6 +20,7 @@ from tollbook.cli.tables import write_rows
 from tollbook.cli.units import per
 from tollbook.console.client import open_source
 from tollbook.reports import dimensions
+from tollbook.reports.layers import LINE_NAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,6 +149,9 @@ def _answer(
     columns = _ROLLUP_COLUMNS if name == "rollup" else None
     # Without groups the one row is the total.
     has_totals = name in ("rollup", "layers") or bool(answer["query"]["by"])
-    write_rows(answer, chosen, columns=columns, has_totals=has_totals, optional=_NARROW)
+    write_rows(
+        answer, chosen, columns=columns, has_totals=has_totals, optional=_NARROW,
+        measures=LINE_NAMES if name == "layers" else None,
+    )  # fmt: skip
     if name == "rollup" and chosen == "table":
         click.echo("Reconciled dollars and invoice difference: unknown, no statement imported.")

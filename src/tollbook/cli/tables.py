@@ -166,10 +166,12 @@ def write_rows(
     columns: Sequence[str] | None = None,
     has_totals: bool = True,
     optional: Sequence[str] = (),
+    measures: Sequence[str] | None = None,
 ) -> None:
     """Write an answer with ``rows``, ``totals`` and ``completeness`` in the wanted format."""
     rows = answer["rows"]
-    names = list(columns or column_names(rows))
+    asked = (*answer["query"].get("by", ()), *(measures or answer.get("totals") or ()))
+    names = list(columns or column_names(rows, asked))
     if output_format == "json":
         write_json(answer)
     elif output_format == "csv":

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery
 
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
 from tollbook.console.negotiate import read_pairs, table
-from tollbook.reports.layers import LayersReport  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.layers import LINE_NAMES, LayersReport
 from tollbook.reports.runs import RunReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.runs_list import RunsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.units import UnitsReport  # noqa: TC001 -- in handlers, read at run time
@@ -32,7 +32,7 @@ def analyses(answers: Answers) -> Router:
     ) -> Response[LayersReport]:  # fmt: skip
         """Return tokens and cost by layer: prompt, tool, context, user, response, unsplit."""
         del since, until, period, tz, by, where, order, limit, booked_before, format
-        return table(request, answers.layers(read_pairs(request)))
+        return table(request, answers.layers(read_pairs(request)), measures=LINE_NAMES)
 
     @get("/per/{unit:str}", sync_to_thread=True)
     def per(

@@ -11,6 +11,8 @@ from tollbook.reports.errors import QueryError
 from tollbook.reports.tabular import column_names, csv_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from litestar import Request
 
     from tollbook.reports.params import Pairs
@@ -52,14 +54,18 @@ def wanted_format(request: Request[Any, Any, Any]) -> str:
     return str(given)
 
 
-def table(request: Request[Any, Any, Any], report: Any, *, is_csv: bool = False) -> Response[Any]:
+def table(
+    request: Request[Any, Any, Any], report: Any, *, is_csv: bool = False,
+    measures: Sequence[str] | None = None,
+) -> Response[Any]:  # fmt: skip
     """Return a report with ``rows`` and ``completeness`` in the wanted format."""
     headers = {"cache-control": "no-store"}
     if not is_csv and wanted_format(request) == "json":
         return Response(report, headers=headers)
     until = report.completeness.complete_until
+    asked = (*getattr(report.query, "by", ()), *(measures or getattr(report, "totals", None) or ()))
     return Response(
-        csv_text(report.rows, column_names(report.rows)),
+        csv_text(report.rows, column_names(report.rows, asked)),
         media_type="text/csv",
         headers=headers
         | {

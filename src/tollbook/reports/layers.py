@@ -81,6 +81,10 @@ def run_layers(reader: Reader, query: SpendQuery) -> LayersReport:
     )
 
 
+LINE_NAMES: Final = ("layer", "tokens", "tokens_percent", "cost_usd", "cost_percent")
+"""Of each row, behind those of its group."""
+
+
 def _sum(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None

@@ -15,9 +15,14 @@ PERCENT: Final = "_percent"
 _OTHER_MARKS: Final = frozenset(["is_other", "groups"])
 
 
-def column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of a list of rows in order, without the marks of an "other" row."""
-    names = dict.fromkeys(name for row in rows for name in row)
+def column_names(rows: Sequence[Mapping[str, Any]], of_none: Iterable[str] = ()) -> list[str]:
+    """Return the columns of a list of rows in order, without the marks of an "other" row.
+
+    Args:
+        rows: of an answer.
+        of_none: the columns where there are no rows: a file without a header is no table.
+    """
+    names = dict.fromkeys(name for row in rows for name in row) or of_none
     return [name for name in names if name not in _OTHER_MARKS]
 
 
