@@ -64,6 +64,10 @@ def test_one_object_over_several_lines_is_one_row() -> None:
     assert read(b'{\n "id": 1,\n "x": [1, 2]\n}\n{"id": 2}') == [{"id": 1, "x": [1, 2]}, {"id": 2}]
 
 
+def test_a_line_that_is_cut_off_is_told_in_a_whole_sentence() -> None:
+    assert read(b'{"a": 1}\n{"b": "x') == [{"a": 1}, "is not JSON: unterminated string"]
+
+
 def test_damaged_lines_are_told_and_passed_over() -> None:
     found = read(b'{"a": 1}\nnonsense\n[1]\n{"b": "' + b"x" * 2000 + b'"}\n{"c": 3}\n{"d": ')
     assert found[0] == {"a": 1}

@@ -201,4 +201,6 @@ def _row(number: int, line: int, value: Any) -> JsonRow:
 
 
 def _words(error: Exception) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    if not isinstance(error, json.JSONDecodeError):
+        return "nested too deeply"
+    return error.msg.removesuffix(" at").removesuffix(" starting").lower()
