@@ -22,6 +22,7 @@ def test_a_call_counts_in_its_quarter_of_an_hour() -> None:
     kinds = ", ".join(f"{name} BIGINT" for name in TOKEN_KINDS)
     connection.execute(
         f"CREATE TABLE entries (entry_id BIGINT, called_at TIMESTAMP, replaces BIGINT, {texts},"
+        " observer VARCHAR,"
         f" {kinds}, calls BIGINT, cost_usd DECIMAL(38, 12))"
     )
     # Midnight in Kolkata is 18:30 UTC.

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi.testclient import TestClient
 from tests.e2e.conftest import make_house, wait_until
+
+from tollbook.sdk import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,13 +62,27 @@ class Reader:
         return dict(line.strip().split(": ", 1) for line in done.stdout.splitlines())
 
 
+@pytest.fixture(autouse=True)
+def sdk_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_current", None)
+
+
+def _ask(names: dict[str, Any]) -> None:
+    """Be a customer of the application that the README shows."""
+    with TestClient(names["app"]) as web:
+        answer = web.post("/ask", params={"question": "?"}, headers={"x-customer": "initech"})
+        assert web.portal is not None
+        web.portal.call(names["client"].close)
+    assert answer.status_code == 200
+
+
 @pytest.fixture
 def reader(make_house: Callable[..., Any]) -> Reader:
     return Reader(make_house(settings=settings()))
 
 
 def test_every_block_is_run_here() -> None:
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     assert len(blocks("bash")) == 2
     assert {"[routes.small]", "[response_cache]", "[[budgets]]", "[[prices]]"} <= set(
         settings().split("\n")
@@ -77,6 +94,7 @@ def test_what_the_readme_shows_works_and_is_booked(reader: Reader) -> None:
         pass
     with reader.python('model="small"')["client"]:
         pass
+    _ask(reader.python("TollbookMiddleware"))
     told = reader.bash("x-tollbook-report")
     first, again = (reader.bash("x-tollbook-cache") for _ in range(2))
     names = reader.python("batches.create")
@@ -88,7 +106,9 @@ def test_what_the_readme_shows_works_and_is_booked(reader: Reader) -> None:
 
     assert (first["x-tollbook-cache"], again["x-tollbook-cache"]) == ("miss", "hit")
     booked = reader.house.records("SELECT * FROM entries WHERE metering = 'metered'")
-    assert {(one["tenant_id"], one["feature"]) for one in booked} >= {("acme", "support-chat")}
+    assert {(one["tenant_id"], one["feature"]) for one in booked} >= {
+        ("acme", "support-chat"), ("initech", "search"),
+    }  # fmt: skip
     assert [one["model_actual"] for one in booked if one["route"] == "small"] == [
         "gpt-4o-mini-2024-07-18"
     ]

@@ -292,7 +292,7 @@ class Ingester:
 
     def _settle_batches(self, connection: duckdb.DuckDBPyConnection, now_ns: int) -> None:
         after_ns = self._settle_batches_ns
-        if after_ns is not None and now_ns - self._settled_ns > _SETTLE_EVERY_NS:
+        if after_ns is not None and now_ns - self._settled_ns > min(_SETTLE_EVERY_NS, after_ns):
             self._batches.settle(connection, now_ns, after_ns)
             self._settled_ns = now_ns
 
