@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +17,12 @@ from tests.layers.test_layers_properties import plain
 from tools import layer_error
 from tools.layer_requests import requests
 
-from tollbook.capture.gateway.layer_work import BUSY_PERCENT, SHARE_PERCENT, LayerWork
+from tollbook.capture.gateway.layer_work import (
+    BUSY_PERCENT,
+    SHARE_PERCENT,
+    SPARE_PERCENT,
+    LayerWork,
+)
 from tollbook.capture.gateway.wheel import Wheel
 from tollbook.dialects import chat_layers, sampled_layers
 from tollbook.dialects.layer_allowance import LayerAllowance, allowance
@@ -232,7 +239,7 @@ def test_layers_work_is_a_share_of_what_was_used(monkeypatch: pytest.MonkeyPatch
         work = LayerWork(Wheel(asyncio.get_running_loop()))
         granted = work.allowance
         work.refill(0.1)  # 20 of 100 ms: idle
-        assert granted.spare_ns == BUSY_PERCENT * 1_000_000
+        assert granted.spare_ns == SPARE_PERCENT * 1_000_000
         work.refill(0.1)  # 100 of 100 ms
         assert granted.spare_ns == 0
         assert granted.share_ns == SHARE_PERCENT * 1_000_000
@@ -245,6 +252,29 @@ def test_layers_work_is_a_share_of_what_was_used(monkeypatch: pytest.MonkeyPatch
         assert granted.share_ns == BUSY_PERCENT * SHARE_PERCENT * 10_000
 
     run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is of Linux")
+def test_layers_freed_memory_is_kept() -> None:
+    """Blocks as large as bodies come and go without the kernel's clearing pages each time."""
+    script = (
+        "import resource, sys\n"
+        "from tollbook.capture.gateway.allocator import keep_freed_memory\n"
+        "if sys.argv[1] == 'keep': assert keep_freed_memory()\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "def work(): return [bytes(100_000) for _ in range(8)]\n"
+        "work(); before = faults()\n"
+        "for _ in range(100): work()\n"
+        "print(faults() - before)\n"
+    )
+    counted = [
+        int(subprocess.run(
+            [sys.executable, "-c", script, mode], capture_output=True, check=True, timeout=30
+        ).stdout)
+        for mode in ("keep", "default")
+    ]  # fmt: skip
+    assert counted[0] < 200
+    assert counted[1] > 5 * counted[0]
 
 
 def test_layers_of_a_busy_gateway_are_sampled_and_then_exact_again() -> None:

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 BUSY_PERCENT: Final = 50
 """Of a core; with more than this there is nothing to spare."""
-SHARE_PERCENT: Final = 10
-"""Of processor time. Plain conversations are not reckoned: they cost about as much at the most."""
+SPARE_PERCENT: Final = 25
+"""Of the time that passes, while the worker is not busy. All of it is given for a while when a load
+begins, before the next tick shows it."""
+SHARE_PERCENT: Final = 6
+"""Of processor time. The aim is ten: what the work costs beside its own time (caches that it
+empties) cannot be told by a clock around it."""
 
 
 class LayerWork:
@@ -29,7 +33,7 @@ class LayerWork:
         self.allowance = LayerAllowance(clock.monotonic_ns)
         self._cpu_ns = clock.cpu_ns()
         wheel.each_tick(self.refill)
-        self._fill(0, 1_000_000_000)
+        self._fill(0, 100_000_000)
 
     def grant(self) -> None:
         """Give the allowance to all that is begun in this context."""
@@ -42,8 +46,9 @@ class LayerWork:
 
     def _fill(self, used_ns: int, passed_ns: int) -> None:
         granted = self.allowance
-        half_ns = passed_ns * BUSY_PERCENT // 100
-        granted.spare_ns = half_ns if used_ns < half_ns else 0
-        share_ns = max(used_ns, half_ns) * SHARE_PERCENT // 100
+        busy_ns = passed_ns * BUSY_PERCENT // 100
+        spare_ns = passed_ns * SPARE_PERCENT // 100
+        granted.spare_ns = spare_ns if used_ns < busy_ns else 0
+        share_ns = max(used_ns, busy_ns) * SHARE_PERCENT // 100
         # What one request took too much is owed, but no more than one filling makes up for.
         granted.share_ns = share_ns + max(-share_ns, min(0, granted.share_ns))

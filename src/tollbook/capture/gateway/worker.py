@@ -21,6 +21,7 @@ from tollbook.books.directory import KeyDirectory
 from tollbook.budgets.guard import Guard
 from tollbook.budgets.rules import read_rules
 from tollbook.budgets.seed import TABLE_FILE
+from tollbook.capture.gateway.allocator import keep_freed_memory
 from tollbook.capture.gateway.cost_report import NoCosts
 from tollbook.capture.gateway.service import BACKLOG, Service
 from tollbook.config import Config, load_config
@@ -130,6 +131,7 @@ def run_worker(
         await stopping.wait()
         await service.stop()
 
+    keep_freed_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
     keys.close()
