@@ -133,6 +133,8 @@ def test_runs_are_listed_with_their_conflicts(data_dir: Path) -> None:
     where = ("--where", "origin=system", "--format", "csv")
     (row,) = csv.DictReader(io.StringIO(_run("report", "runs", *period, *where).stdout))
     assert row["run"] == SLASHED
+    assert (row["failed_calls"], row["failed_cost_usd"]) == ("0", "0.000000000000")
+    assert (row["retry_calls"], row["retry_cost_usd"]) == ("0", "0.000000000000")
     assert "No runs" in _run("report", "runs", "--data", data_dir, "--format", "table").output
 
 

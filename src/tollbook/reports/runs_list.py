@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from tollbook.money import usd_text
 from tollbook.reports.batches import Known
 from tollbook.reports.calls import plain
 from tollbook.reports.dimensions import UNKNOWN
@@ -138,4 +139,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     shown |= {name: int(row[name] or 0) for name in _COUNTS}
     if not row["known_calls"]:
         shown["cost_usd"] = None
+    for name in ("failed", "retry"):
+        if not shown[f"{name}_calls"]:
+            shown[f"{name}_cost_usd"] = usd_text(0)
     return shown
