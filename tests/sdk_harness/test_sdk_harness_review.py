@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import groq
@@ -12,12 +13,15 @@ import httpx2
 import openai
 import pytest
 from tests.sdk_harness.harness_kit import CLAUDE, MESSAGES, MODEL, Seen
-from tests.sdk_harness.test_sdk_harness_faults import ANSWER
+from tests.sdk_harness.test_sdk_harness_faults import ANSWER, Body
 
 import tollbook
 from tollbook.sdk.harness import faults, wrap
 from tollbook.sdk.harness.clients import UnknownClientError
 from tollbook.sdk.missing import MissingTenantError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ELSEWHERE = "https://storage.example.com/object"
 GATEWAY = "http://gateway.internal:8080"
@@ -174,3 +178,33 @@ def test_a_gateway_address_without_a_scheme_is_said_and_left_aside(seen: Seen) -
     assert client.chat.completions.create(model=MODEL, messages=MESSAGES).usage
     assert faults.counts == {"gateway": 1}
     assert len(seen.settled()) == 1
+
+
+def test_an_answer_that_the_collector_closes_is_ended_elsewhere() -> None:
+    """Not where it may find the sink with its lock held, by the very thread that it stopped."""
+    ended_by: list[int] = []
+
+    class Noting(Seen):
+        def closed(self, opened: Any, frame: Any) -> None:
+            ended_by.append(threading.get_ident())
+            super().closed(opened, frame)
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        head = {"content-type": "audio/mpeg", "transfer-encoding": "chunked"}
+        return httpx2.Response(200, headers=head, stream=Body([b"a", b"b", b"c"]))
+
+    seen = Noting()
+    http_client = httpx2.Client(transport=httpx2.MockTransport(answer))
+    client = wrap(openai.OpenAI(api_key="k", http_client=http_client), sink=seen)
+
+    def audio() -> Iterator[bytes]:
+        speech = client.audio.speech.with_streaming_response
+        with speech.create(model="tts-1", voice="alloy", input="hello") as response:
+            yield from response.iter_bytes(chunk_size=1)
+
+    pieces = audio()
+    assert next(pieces) == b"a"
+    del pieces
+    assert len(seen.settled()) == 1
+    assert ended_by
+    assert threading.get_ident() not in ended_by

@@ -230,10 +230,9 @@ def _shown(watched: Watched, response: Any, stream_type: Any) -> Any:
         head = dict(_pairs(response.headers))
         watched.is_http_1 = response.extensions.get("http_version", b"HTTP/1.1") != b"HTTP/2"
         watched.response(response.status_code, head)
-        if watched.is_event_stream:
-            dropped.start()
         content = getattr(response, "_content", None)
         if content is None:
+            dropped.start()
             response.stream = stream_type(response.stream, watched)
         else:  # a transport that gives whole answers, as those of tests do
             watched.feed(content)

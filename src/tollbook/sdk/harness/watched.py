@@ -184,9 +184,9 @@ class Watched:
         May be called by the garbage collector, at any moment: what is left of a stream that nobody
         reads closes it. So the sink, which may just hold its lock, is told of it elsewhere.
         """
-        if self.is_event_stream:
+        if self._status is not None and self._status < _BAD_REQUEST:
             self.leave()
-        else:
+        else:  # a client that tries again closes the failed answer first, and is asked for here
             self.end_early()
 
     def leave(self) -> None:
