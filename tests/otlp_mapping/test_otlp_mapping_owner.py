@@ -108,3 +108,16 @@ def test_spans_that_are_no_calls_tell_owners_too() -> None:
     seen = frames_of(a_span({}), RECEIVED_NS)[0]
     assert isinstance(seen, SpanSeen)
     assert seen.identity is None
+
+
+def test_what_was_said_to_a_model_becomes_no_tag() -> None:
+    said = "my secret diagnosis"
+    attributes = {
+        "tenant.id": "acme",
+        "traceloop.association.properties.Question": said,
+        "metadata": json.dumps({"prompt": said, "messages": said, "plan": "gold"}),
+    }
+    identity = call_of(a_chat() | attributes).opened.identity
+
+    assert identity.tags == {"plan": "gold"}
+    assert identity.tenant_id == "acme"

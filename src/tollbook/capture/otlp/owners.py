@@ -71,6 +71,14 @@ _OWN_NAMES: Final = frozenset(
     {"tags", "spend_logs_metadata", "usage_object", "applied_guardrails", "user_agent",
      "cold_storage_object_key", "routing_decision", "finish_reason"}
 )  # fmt: skip
+_CONTENT_NAMES: Final = frozenset(
+    [
+        "answer", "completion", "completions", "content", "input", "inputs", "instructions",
+        "message", "messages", "output", "outputs", "prompt", "prompts", "query", "question",
+        "response", "system_prompt", "text",
+    ]
+)  # fmt: skip
+"""What applications call what was said to a model, which is not kept."""
 
 
 def owner_of(span: Span) -> Identity | None:
@@ -146,7 +154,7 @@ def _put(builder: ClaimsBuilder, attributes: Mapping[str, Any], name: str, field
 
 def _put_free(builder: ClaimsBuilder, name: str, value: object, where: str) -> None:
     """Take a name that the application chose; what the tool writes of itself is left out."""
-    if name.startswith(_OWN_KEYS) or name in _OWN_NAMES:
+    if name.startswith(_OWN_KEYS) or name in _OWN_NAMES or name.lower() in _CONTENT_NAMES:
         return
     if isinstance(value, (str, int)) and value != "":
         put_mapping(builder, {name: _unquoted(value)}, where.removesuffix("." + name))
@@ -163,5 +171,8 @@ def _public(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in document.items()
-        if not name.startswith(_OWN_KEYS) and name not in _OWN_NAMES and value != ""
+        if not name.startswith(_OWN_KEYS)
+        and name not in _OWN_NAMES
+        and name.lower() not in _CONTENT_NAMES
+        and value != ""
     }
