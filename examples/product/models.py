@@ -10,7 +10,6 @@ import openai
 
 import tollbook
 from examples.product.telemetry import telemetry
-from tollbook import sdk
 
 if TYPE_CHECKING:
     from examples.product.surroundings import Surroundings
@@ -33,7 +32,7 @@ def _at(provider: str, around: Surroundings) -> str | None:
 
 def chat_client(around: Surroundings) -> openai.OpenAI:
     """Return a client of OpenAI for use in threads."""
-    return sdk.wrap(
+    return tollbook.wrap(
         openai.OpenAI(
             base_url=_at("openai/v1", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
@@ -43,7 +42,7 @@ def chat_client(around: Surroundings) -> openai.OpenAI:
 
 def async_chat_client(around: Surroundings) -> openai.AsyncOpenAI:
     """Return a client of OpenAI for use in coroutines."""
-    return sdk.wrap(
+    return tollbook.wrap(
         openai.AsyncOpenAI(
             base_url=_at("openai/v1", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
@@ -53,7 +52,7 @@ def async_chat_client(around: Surroundings) -> openai.AsyncOpenAI:
 
 def agent_client(around: Surroundings) -> anthropic.Anthropic:
     """Return a client of Anthropic."""
-    return sdk.wrap(
+    return tollbook.wrap(
         anthropic.Anthropic(
             base_url=_at("anthropic", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
@@ -63,7 +62,7 @@ def agent_client(around: Surroundings) -> anthropic.Anthropic:
 
 def rerank_client(around: Surroundings) -> cohere.ClientV2:
     """Return a client of Cohere."""
-    return sdk.wrap(
+    return tollbook.wrap(
         cohere.ClientV2(
             base_url=_at("cohere", around), api_key=around.provider_key,
             timeout=TIMEOUT_S,
