@@ -221,5 +221,5 @@ def _unknown(call: Call, problems: list[str]) -> Measured:
     return Measured(None, UsageSource.NONE, tuple(problems))
 
 
-def _nothing_read(objects: tuple[bytes, ...]) -> Any:  # pragma: no cover -- never called
+def _nothing_read(objects: tuple[bytes, ...]) -> Any:
     raise AssertionError(objects)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from tollbook import clock
 from tollbook.call import CallClosed, Status
 from tollbook.dialects.base import Metered
+from tollbook.dialects.inflated_copy import ENCODINGS, InflatedCopy
 from tollbook.sdk.harness import dropped, faults, retries
-from tollbook.sdk.harness.inflate import ENCODINGS, Inflating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,7 @@ class Watched:
         self._status: int | None = None
         self._head: Mapping[bytes, bytes] = {}
         self._meter: ResponseMeter | None = None
-        self._copy: Inflating | None = None
+        self._copy: InflatedCopy | None = None
         self._left = _MAX_PLAIN_BYTES
         self._response_bytes = 0
         self._is_left = False
@@ -104,7 +104,7 @@ class Watched:
             meter = self._dialect.meter(self._route, self._facts, status, head)
             encoding = head.get(b"content-encoding", b"identity")
             if encoding in ENCODINGS:
-                self._copy = Inflating(_MAX_PLAIN_BYTES)
+                self._copy = InflatedCopy(_MAX_PLAIN_BYTES)
             elif encoding not in {b"identity", b""}:
                 return  # nothing can be read of it: it is estimated
             self._meter = meter
