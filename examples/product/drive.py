@@ -47,12 +47,12 @@ def drive(running: Running, rounds: int) -> Iterator[str]:
 
 
 def _await_jobs(running: Running, jobs: list[str], indexed: int) -> None:
-    store = redis.Redis.from_url(running.redis_url)
     deadline = time.monotonic() + JOBS_TIMEOUT_S
-    while True:
-        done = sum(bool(store.exists(f"celery-task-meta-{job}")) for job in jobs)
-        if done == len(jobs) and store.llen(DONE) == indexed:
-            return
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{done} of {len(jobs)} summaries after {JOBS_TIMEOUT_S:.0f} s")
-        time.sleep(0.1)
+    with redis.Redis.from_url(running.redis_url) as store:
+        while True:
+            done = sum(bool(store.exists(f"celery-task-meta-{job}")) for job in jobs)
+            if done == len(jobs) and store.llen(DONE) == indexed:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{done} of {len(jobs)} summaries after {JOBS_TIMEOUT_S:.0f} s")
+            time.sleep(0.1)

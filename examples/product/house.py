@@ -67,7 +67,8 @@ def running(home: Path, mode: str, fault: str | None) -> Iterator[Running]:
                         "--appendonly", "no", "--dir", str(home)])  # fmt: skip
         start("tollbook", [sys.executable, "-m", "tollbook", "up", "--config",
                            str(home / "tollbook.toml")], {"SIM_KEY": SIM_KEY})  # fmt: skip
-        start.wait_for("redis", lambda: redis.Redis.from_url(redis_url).ping())
+        store = stack.enter_context(redis.Redis.from_url(redis_url))
+        start.wait_for("redis", store.ping)
         ready = f"http://127.0.0.1:{gateway}/readyz"
         start.wait_for("tollbook", lambda: httpx.get(ready).raise_for_status())
         with open_books(home / "data") as books:
