@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.e2e.conftest import make_house
 from tests.sdk_harness.harness_kit import Providers, Seen
 
-from tollbook.sdk.harness import faults, retries
+from tollbook.sdk.harness import dropped, faults, retries
 from tollbook.sdk.runtime import Runtime, configure
 from tollbook.simulator.process import start_in_subprocess
 
@@ -16,6 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["make_house"]
+
+
+@pytest.fixture(autouse=True)
+def _left_streams() -> Iterator[None]:
+    """Collect the streams that a test left to the garbage collector, and their sockets, here.
+
+    Leaving them is what such a test is about. Collected later, they would be the failure of
+    whichever test runs then.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+        dropped.settle()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
