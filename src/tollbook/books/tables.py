@@ -52,3 +52,19 @@ events: Final = Table(
     Column("action", Text, nullable=False),
     Column("detail", Text, nullable=False),  # JSON object
 )
+
+documents: Final = Table(
+    "documents",
+    metadata,
+    Column("document_id", Text, primary_key=True),  # subject/name/version
+    Column("subject", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("effective_from_ns", BigInteger, nullable=False),
+    Column("effective_until_ns", BigInteger),
+    Column("body", Text, nullable=False),  # JSON, opaque here
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at_ns", BigInteger, nullable=False),
+)
+"""Append-only; a later version takes the place of an earlier one from its own start on."""

@@ -40,6 +40,41 @@ commands: Final = [
     Registered("import", "tollbook.cli.imports", "import_", "Import calls from other tools' logs."),
     Registered("verify", "tollbook.cli.verify", "verify", "Recompute the ledger and compare."),
     Registered("prices", "tollbook.cli.prices", "prices", "Show, check and re-apply price cards."),
+    Registered(
+        "statements",
+        "tollbook.cli.statements",
+        "statements",
+        "Providers' statements: import, fetch, list.",
+    ),
+    Registered(
+        "reconcile",
+        "tollbook.cli.reconcile",
+        "reconcile",
+        "Ledger against usage and invoice, with causes.",
+    ),
+    Registered("allocate", "tollbook.cli.allocate", "allocate", "Spread shared cost by policy."),
+    Registered(
+        "backtest",
+        "tollbook.cli.backtest",
+        "backtest",
+        "Attribution models against direct attribution.",
+    ),
+    Registered(
+        "close",
+        "tollbook.cli.close",
+        "close",
+        "Periods: steps, approvals, the seal, the trial balance.",
+    ),
+    Registered("export", "tollbook.cli.export", "export", "FOCUS, journals, tenant statements."),
+    Registered(
+        "billing",
+        "tollbook.cli.billing",
+        "billing",
+        "What tenants are charged; Stripe, Lago, OpenMeter.",
+    ),
+    Registered(
+        "margin", "tollbook.cli.margin", "margin", "Revenue, gross margin and cost-to-revenue."
+    ),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
     Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),

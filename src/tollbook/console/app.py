@@ -61,14 +61,23 @@ class Services(NamedTuple):
     answers: Answers
     operations: Operations
     token: str
+    finance: Router | None = None
 
 
 def create_app(services: Services) -> Litestar:
     """Return the application; everything but ``/healthz`` needs the bearer token."""
     digest = sha256(services.token.encode()).digest()
     reads, operations = _reads(services.answers), _operations(services.operations)
+    finance = [] if services.finance is None else [services.finance]
     return Litestar(
-        route_handlers=[_healthz, _openapi, reads, analyses(services.answers), operations],
+        route_handlers=[
+            _healthz,
+            _openapi,
+            reads,
+            analyses(services.answers),
+            operations,
+            *finance,
+        ],
         middleware=[DefineMiddleware(Gate, token_digest=digest)],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,

@@ -124,9 +124,18 @@ class ApiSource:
         """Have ``ingest``, ``verify`` or ``rerate`` done; raises as :meth:`ask`."""
         return self.request("POST", f"/api/v1/{name}", pairs, OPERATION_TIMEOUT_S)
 
+    def finance(self, method: str, path: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Have an operation of finance carried out; raises as :meth:`ask`."""
+        if method == "GET":
+            pairs = [(name, str(value)) for name, value in given.items()]
+            return self.request("GET", f"/api/v1{path}", pairs, OPERATION_TIMEOUT_S)
+        body = msgspec.json.encode(given)
+        return self.request("POST", f"/api/v1{path}", [], OPERATION_TIMEOUT_S, body)
+
     def request(
-        self, method: str, path: str, pairs: Pairs, timeout_s: float = ANSWER_TIMEOUT_S
-    ) -> dict[str, Any]:
+        self, method: str, path: str, pairs: Pairs, timeout_s: float = ANSWER_TIMEOUT_S,
+        body: bytes | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Send one request and return the JSON of its answer; raises as :meth:`ask`."""
         target = f"{path}?{urlencode(pairs)}" if pairs else path
         connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_S)
@@ -134,15 +143,17 @@ class ApiSource:
             connection.connect()
             connection.sock.settimeout(timeout_s)
             headers = {"authorization": f"Bearer {self._token}", "accept": "application/json"}
-            connection.request(method, target, headers=headers)
+            if body is not None:
+                headers["content-type"] = "application/json"
+            connection.request(method, target, body, headers)
             response = connection.getresponse()
-            body = response.read(_ANSWER_MAX_BYTES)
+            answer = response.read(_ANSWER_MAX_BYTES)
         except (OSError, http.client.HTTPException) as error:
             problem = str(error) or type(error).__name__
             raise LedgerSilentError(self.where, problem) from error
         finally:
             connection.close()
-        return self._answer(response.status, body)
+        return self._answer(response.status, answer)
 
     def is_answering(self) -> bool:
         """Whether something accepts connections there."""

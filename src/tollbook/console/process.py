@@ -22,6 +22,8 @@ from tollbook.console.answers import Answers
 from tollbook.console.app import Services, create_app
 from tollbook.console.auth import Address, announce, new_token, withdraw
 from tollbook.console.budgetkeeper import BudgetKeeper
+from tollbook.console.finance import READ_TIMEOUT_S, finance_router
+from tollbook.console.finance import Settings as FinanceSettings
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
 from tollbook.console.operations import LedgerOperations, Settings
 from tollbook.console.pump import Pump
@@ -103,7 +105,11 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     answers = Answers(
         reader, files.shelf, late_identity_h=config.ledger.late_identity_window_h
     )  # fmt: skip
-    app = create_app(Services(answers, operations, token))
+    finance = finance_router(
+        files, DuckdbReader(connection, READ_TIMEOUT_S),
+        FinanceSettings(config, directory, settings.environ, settings.config_path),
+    )  # fmt: skip
+    app = create_app(Services(answers, operations, token, finance))
     listener = listen(config.console.host, config.console.port)
     mounted = None
     if config.receiver.enabled is not False:

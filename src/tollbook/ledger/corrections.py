@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NEGATED: Final = (
     "calls", *KINDS, "reported_cost_usd", "saved_cost_usd", "cost_usd", *COST_COLUMNS,
-    *LAYER_TOKENS, *LAYER_COSTS,
+    *LAYER_TOKENS, *LAYER_COSTS, "billable_usd",
 )  # fmt: skip
 """What a reversal takes back; everything else it repeats."""
 

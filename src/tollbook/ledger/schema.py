@@ -43,6 +43,7 @@ class CostSource(StrEnum):
 
     CARD = "card"  # usage times the rates of its price card
     PROVIDER = "provider"  # what the provider itself said that the call cost
+    ADJUSTMENT = "adjustment"  # no call's: a true-up, a commitment, a credit, an allocation
 
 
 class Column(NamedTuple):
@@ -121,11 +122,21 @@ _COLUMNS_2: Final = (
     *_columns("BIGINT", "prefix_chars", *LAYER_TOKENS),
     *_columns(MONEY_SQL, *LAYER_COSTS),
 )
-ENTRY_COLUMNS: Final = (*_COLUMNS_1, *_COLUMNS_2)
+_COLUMNS_3: Final = (
+    # what an adjustment is, the run that booked it, and what it rests on; NULL for calls
+    *_columns(
+        "VARCHAR", "adjustment", "adjustment_id", "billing_period", "statement_id", "corrects"
+    ),
+    # the second price of a call: what its tenant is charged, by which version of which rule
+    *_columns("VARCHAR", "billing_rule_id", "billing_flags"),
+    *_columns(MONEY_SQL, "billable_usd"),
+)
+ENTRY_COLUMNS: Final = (*_COLUMNS_1, *_COLUMNS_2, *_COLUMNS_3)
 ENTRY_NAMES: Final = tuple(column.name for column in ENTRY_COLUMNS)
 NAMES_BY_VERSION: Final = (
     (),
     tuple(column.name for column in _COLUMNS_1),
+    tuple(column.name for column in (*_COLUMNS_1, *_COLUMNS_2)),
     ENTRY_NAMES,
 )
 """The columns that the hash of a batch covers, by the schema version it was booked under."""
@@ -170,7 +181,11 @@ _VERSION_2: Final = (
     *STITCH_TABLES,
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = tuple(
+    f"ALTER TABLE entries ADD COLUMN {column.name} {column.sql}" for column in _COLUMNS_3
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Statements that lead from version n (its index) to n + 1; never changed once released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -75,7 +75,8 @@ def _rows(query: SpendQuery, table: Any) -> Any:
     return matching(in_range(table, query.since, query.until, query.booked_before), query.where)
 
 
-def _sums(query: SpendQuery, rows: Any) -> dict[str, Any]:
+def sums_of(query: SpendQuery, rows: Any) -> dict[str, Any]:
+    """Return the sums that the measures of a query need, by the names of the answer's columns."""
     sums = {name: _column(rows, name).sum() for name in measures.base_columns(query.measures)}
     sums[measures.KNOWN_CALLS] = rows.calls.sum(where=rows.cost_usd.notnull())
     if measures.ERRORS in query.measures:
@@ -107,7 +108,7 @@ def _states(query: SpendQuery, rows: Any) -> Any:
         usage_source=rows.usage_source,
         status=rows.status,
     ).aggregate(
-        **_sums(query, rows),
+        **sums_of(query, rows),
         **{measures.UNPRICED_PARTS: sign.sum(where=(rows.part > 0) & rows.cost_usd.isnull())},
     )
     return _shaped(query, STATE, grouped)
@@ -120,7 +121,7 @@ def _ranked(query: SpendQuery, rows: Any) -> Any:
     """
     import ibis  # noqa: PLC0415 -- as above
 
-    groups = rows.group_by(**group_keys(query, rows)).aggregate(**_sums(query, rows))
+    groups = rows.group_by(**group_keys(query, rows)).aggregate(**sums_of(query, rows))
     groups = groups.filter(
         reduce(or_, (groups[name].fill_null(0) != 0 for name in measure_columns(query)))
     )

@@ -42,12 +42,20 @@ COLUMNS: Final = MappingProxyType(
         "kind": "kind",
         "call_site": "call_site",
         "observer": "observer",
+        "adjustment": "adjustment",
+        "adjustment_id": "adjustment_id",
+        "billing_rule": "billing_rule_id",
+        "statement": "statement_id",
     }
 )
 """Dimension to column of ``entries``."""
 
 IS_BATCH: Final = "is_batch"
 """Whether a call was a line of a batch: ``true`` or ``false``."""
+
+CONTEXT: Final = "context_window"
+"""Input tokens of the call in the steps that providers price and report by: ``0-200k`` and
+``200k-1M`` (Anthropic's and Google's names for them)."""
 
 OPERATION_ID: Final = "operation_id"
 """The call that the user made; retries and fallbacks of it bear the same."""
@@ -61,10 +69,10 @@ MODEL: Final = "model"
 TAG_PREFIX: Final = "tag:"
 TAG_NAME_MAX: Final = 128
 
-_MADE: Final = frozenset([MODEL, IS_BATCH, OPERATION_ID])
+_MADE: Final = frozenset([MODEL, IS_BATCH, OPERATION_ID, CONTEXT])
 """Dimensions that are made of several columns."""
 
-NAMES: Final = (*COLUMNS, MODEL, IS_BATCH, OPERATION_ID, *TIMES, "tag:NAME")
+NAMES: Final = (*COLUMNS, MODEL, IS_BATCH, OPERATION_ID, CONTEXT, *TIMES, "tag:NAME")
 
 
 def is_tag(name: str) -> bool:

@@ -21,8 +21,9 @@ OPERATIONS: Final = "operations"
 UNPRICED_PARTS: Final = "unpriced_parts"
 """Parts of calls whose cost is unknown; fetched with the states, so that none is overlooked."""
 
-FIGURES: Final = ("reported_cost_usd", "saved_cost_usd")
-"""What providers say that calls cost; what answers from the response cache would have cost."""
+FIGURES: Final = ("reported_cost_usd", "saved_cost_usd", "billable_usd")
+"""What providers say that calls cost; what answers from the response cache would have cost; what
+tenants are charged. None where no entry says it."""
 
 TOKEN_SUMS: Final = MappingProxyType(
     {

@@ -6,12 +6,14 @@ imported on first use, because a command that asks a running ledger does not nee
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from tollbook.ledger.schema import ENTRY_COLUMNS, MONEY_SQL
 from tollbook.reports import dimensions
 from tollbook.reports.zone import pieces, zone_of
+from tollbook.usage import INPUT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,7 @@ _TYPES = {
     "UUID": "uuid",
     MONEY_SQL: "decimal(38, 12)",
 }
+_STEP_TOKENS = 200_000
 _TRUNCATE = {"hour": "h", "day": "D", "week": "W", "month": "M"}
 
 
@@ -92,10 +95,17 @@ def dimension(table: Any, name: str) -> Any:
         return table.provider_batch_id.notnull().ifelse("true", "false")
     if name == dimensions.OPERATION_ID:
         return table.operation_id.fill_null(table.call_id).cast("string")
+    if name == dimensions.CONTEXT:
+        return (_input_tokens(table).abs() > _STEP_TOKENS).ifelse("200k-1M", "0-200k")
     if name.startswith(dimensions.TAG_PREFIX):
         tag = name.removeprefix(dimensions.TAG_PREFIX)
         return table.tags.cast("json")[f'$."{tag}"'].unwrap_as("string")
     return table[dimensions.COLUMNS[name]]
+
+
+def _input_tokens(table: Any) -> Any:
+    # Of a reversal they are negative, and it belongs where its charge was.
+    return reduce(add, (table[kind].fill_null(0) for kind in INPUT_KINDS))
 
 
 def bucket(table: Any, name: str, tz: str, since: datetime, until: datetime) -> Any:

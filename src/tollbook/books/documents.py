@@ -1,0 +1,184 @@
+"""Versioned, dated documents: what people decided, from when on, who, and why.
+
+Price cards, billing rules, allocation policies, account mappings, exchange rates: whatever is kept
+as text that some room reads. A document is never changed; a new version takes the place of the one
+before from ``effective_from_ns`` on, and both stay readable.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from tollbook import clock
+from tollbook.books.events import add_event, current_user
+from tollbook.books.tables import documents
+from tollbook.errors import TollbookError
+
+if TYPE_CHECKING:
+    from tollbook.books.store import Books
+
+BODY_CHARS_MAX: Final = 4_000_000
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@*? -]{0,199}")
+
+
+class Subject(StrEnum):
+    """What a document is about; each has its own room that reads the body."""
+
+    PRICE_CARD = "price_card"
+    PRICE_TERMS = "price_terms"  # volume tiers, minimums, free quotas, commitments
+    FX_RATES = "fx_rates"
+    BILLING_RULE = "billing_rule"
+    ALLOCATION_POLICY = "allocation_policy"
+    METRIC = "metric"  # seats and the like, by tenant
+    ATTRIBUTION_MODEL = "attribution_model"
+    ACCOUNT_MAPPING = "account_mapping"
+    STATEMENT_MAPPING = "statement_mapping"
+    TRUE_UP_POLICY = "true_up_policy"
+    BILLING_SYSTEM = "billing_system"
+    MARGIN_TARGET = "margin_target"
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """One version of one document."""
+
+    subject: Subject
+    name: str
+    version: int
+    effective_from_ns: int  # epoch, UTC
+    effective_until_ns: int | None = None
+    body: str  # JSON
+    author: str
+    reason: str
+    created_at_ns: int
+
+    @property
+    def document_id(self) -> str:
+        """``subject/name/version``: how entries and reports name it."""
+        return f"{self.subject}/{self.name}/{self.version}"
+
+
+class DocumentError(TollbookError):
+    """A document that cannot be kept."""
+
+    def __init__(self, subject: Subject, name: str, problem: str) -> None:
+        super().__init__(f"{subject.replace('_', ' ')} {name!r}: {problem}")
+
+
+def put_document(
+    books: Books,
+    subject: Subject,
+    name: str,
+    body: str,
+    *,
+    effective_from_ns: int,
+    effective_until_ns: int | None = None,
+    author: str | None = None,
+    reason: str,
+) -> tuple[Document, bool]:
+    """Keep a new version; the same content again is the version that is there.
+
+    Args:
+        books: where it is kept.
+        subject: what it is about.
+        name: which of its subject.
+        body: JSON text, checked by its room before.
+        effective_from_ns: from when on it holds (epoch, UTC).
+        effective_until_ns: the first moment it no longer holds; None is until further notice.
+        author: who decided; None for this process's user.
+        reason: why; not empty.
+
+    Returns:
+        The version, and whether it is new.
+
+    Raises:
+        DocumentError: the name, reason or size is not allowed.
+        BooksError: the books cannot be written.
+    """
+    if not _NAME.fullmatch(name):
+        raise DocumentError(subject, name[:64], "expected a name of letters, digits, . _ : @ * -")
+    if not reason.strip():
+        raise DocumentError(subject, name, "expected a reason; give one with --reason")
+    if len(body) > BODY_CHARS_MAX:
+        raise DocumentError(subject, name, f"is longer than {BODY_CHARS_MAX:,} characters")
+    if effective_until_ns is not None and effective_until_ns <= effective_from_ns:
+        raise DocumentError(subject, name, "ends before it begins")
+    with books.write() as connection:
+        last = connection.execute(
+            sa.select(documents)
+            .where(documents.c.subject == subject.value, documents.c.name == name)
+            .order_by(documents.c.version.desc())
+            .limit(1)
+        ).first()
+        found = None if last is None else _document(last)
+        dates = (effective_from_ns, effective_until_ns)
+        if (
+            found is not None
+            and found.body == body
+            and (found.effective_from_ns, found.effective_until_ns) == dates
+        ):
+            return found, False
+        new = Document(
+            subject=subject, name=name, version=1 if found is None else found.version + 1,
+            effective_from_ns=effective_from_ns, effective_until_ns=effective_until_ns, body=body,
+            author=author or current_user(), reason=reason.strip(), created_at_ns=clock.unix_ns(),
+        )  # fmt: skip
+        connection.execute(documents.insert().values(_row(new)))
+        add_event(
+            connection, actor=new.author, action="document.added",
+            detail={"document": new.document_id, "reason": new.reason},
+        )  # fmt: skip
+    return new, True
+
+
+def document_history(books: Books, subject: Subject, name: str | None = None) -> list[Document]:
+    """Return every version of a document, or of all of a subject, oldest first.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    query = sa.select(documents).where(documents.c.subject == subject.value)
+    if name is not None:
+        query = query.where(documents.c.name == name)
+    query = query.order_by(documents.c.created_at_ns, documents.c.name, documents.c.version)
+    with books.read() as connection:
+        return [_document(row) for row in connection.execute(query)]
+
+
+def documents_at(
+    books: Books, subject: Subject, at_ns: int, *, known_before_ns: int | None = None
+) -> dict[str, Document]:
+    """Return what holds at a time, by name: of each the newest version whose dates cover it.
+
+    Args:
+        books: where they are kept.
+        subject: what they are about.
+        at_ns: the time that is asked for (epoch, UTC).
+        known_before_ns: only what had been decided before; None is all that is known now.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    held: dict[str, Document] = {}
+    for one in document_history(books, subject):
+        is_known = known_before_ns is None or one.created_at_ns < known_before_ns
+        is_over = one.effective_until_ns is not None and one.effective_until_ns <= at_ns
+        if is_known and one.effective_from_ns <= at_ns and not is_over:
+            kept = held.get(one.name)
+            if kept is None or kept.version < one.version:
+                held[one.name] = one
+    return held
+
+
+def _row(one: Document) -> dict[str, Any]:
+    fields = {name: getattr(one, name) for name in Document.__struct_fields__}
+    return fields | {"subject": one.subject.value, "document_id": one.document_id}
+
+
+def _document(row: Any) -> Document:
+    fields = {name: getattr(row, name) for name in Document.__struct_fields__}
+    return Document(**(fields | {"subject": Subject(row.subject)}))

@@ -1,0 +1,1 @@
+"""Who bears what is nobody's alone: policies, and models where calls name no owner."""

@@ -1,0 +1,1 @@
+"""What tenants are charged: rules, allowances, explained."""

@@ -1,0 +1,1 @@
+"""Usage and charges to Stripe, Lago and OpenMeter."""

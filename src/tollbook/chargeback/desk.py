@@ -1,0 +1,94 @@
+"""What finance operations work on, and how they are told apart from one another.
+
+An operation is a name, a request Struct and a function. The API makes a route of each, the command
+line sends the same request to the running ledger or carries it out itself when none runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from tollbook.errors import TollbookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from msgspec import Struct
+
+    from tollbook.books.store import Books
+    from tollbook.config import Config
+    from tollbook.ledger.store import Store
+    from tollbook.prices.book import PriceBook
+    from tollbook.reports.reader import Reader
+
+BODY_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of a request to an operation over the API."""
+
+
+class ReadOnlyError(TollbookError):
+    """An operation that books was asked of a ledger that is open for reading."""
+
+    def __init__(self) -> None:
+        super().__init__("the ledger is open for reading only; this is a defect of Tollbook")
+
+
+def _silent(done: int, total: int | None) -> None:
+    del done, total
+
+
+class Desk(NamedTuple):
+    """The open ledger and books of one data directory."""
+
+    reader: Reader
+    books: Books
+    config: Config
+    data_dir: Path
+    environ: Mapping[str, str]
+    config_path: Path | None = None
+    writer: Store | None = None
+    """None where the operation only reads."""
+    progress: Callable[[int, int | None], None] = _silent
+    """Called with how much is done and of how much; None is not known."""
+    author: str | None = None
+    """Who asks; None for this process's user."""
+
+    @property
+    def store(self) -> Store:
+        """The ledger, open for writing.
+
+        Raises:
+            ReadOnlyError: the operation did not say that it writes.
+        """
+        if self.writer is None:
+            raise ReadOnlyError
+        return self.writer
+
+    def price_book(self) -> PriceBook:
+        """Return a price book of the settings and the books, for this operation alone.
+
+        Raises:
+            ConfigError: a card that cannot be used.
+        """
+        from tollbook.config.load import DEFAULT_FILE  # noqa: PLC0415 -- loads the price list
+        from tollbook.prices.book import PriceBook  # noqa: PLC0415 -- as above
+
+        return PriceBook.of_config(self.config, str(self.config_path or DEFAULT_FILE))
+
+
+class Operation(NamedTuple):
+    """One thing that can be asked of finance."""
+
+    name: str
+    """``noun.verb``, such as ``reconcile.run``."""
+    method: Literal["GET", "POST"]
+    path: str
+    """Below ``/api/v1``, such as ``/reconciliations``; without variables."""
+    request: type[Struct]
+    """What it takes (``forbid_unknown_fields``): a GET the query's pairs, a POST a JSON object."""
+    run: Callable[[Desk, Any], Struct | dict[str, Any]]
+    """Return what is answered as JSON. Where that has ``rows``, the API also offers CSV."""
+    summary: str
+    """For the API's document and the audit trail."""
+    writes: bool = False
+    """Whether it books entries, so that it needs the ledger's one writer."""

@@ -1,0 +1,1 @@
+"""Journal entries: CSV with an account mapping, and beancount."""

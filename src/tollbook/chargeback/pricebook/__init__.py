@@ -1,0 +1,1 @@
+"""Price cards kept in the books: imported, compared, restated."""

@@ -1,0 +1,1 @@
+"""Ledger, provider's usage and invoice held against each other; every difference has a cause."""

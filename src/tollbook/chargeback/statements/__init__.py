@@ -1,0 +1,1 @@
+"""What providers say that was used and costs: imported, fetched, kept as received."""

@@ -1,0 +1,1 @@
+"""Prices of a month or an hour, not of a call: volume, minimums, quotas, commitments."""
