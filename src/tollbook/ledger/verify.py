@@ -175,12 +175,23 @@ class _Verifier:
             following = entry_id + 1
             if row["batch_id"] != head.batch_id:
                 self._add("batch", f"says it is of batch {row['batch_id']}", **where)
-            if sum(part or 0 for part in parts) != (told["cost_usd"] or 0):
+            if row["kind"] == "adjustment":
+                self._check_adjustment(row, told, parts, where)
+            elif sum(part or 0 for part in parts) != (told["cost_usd"] or 0):
                 self._add("components", "the components do not add up to the cost", **where)
             if row["kind"] == "charge":
                 self._check_charge(row, told, parts, where)
                 if has_layers and layers != _layers_again(row, told, parts):
                     self._add("layers", "the layers are not what the weights say", **where)
+
+    def _check_adjustment(
+        self, row: dict[str, Any], told: dict[str, int | None], parts: tuple[int | None, ...],
+        where: dict[str, Any],
+    ) -> None:  # fmt: skip
+        if row["calls"]:
+            self._add("components", f"an adjustment counts no call, not {row['calls']}", **where)
+        if sum(part or 0 for part in parts) not in (0, told["cost_usd"]):
+            self._add("components", "the component of an adjustment is not its cost", **where)
 
     def _check_charge(
         self, row: dict[str, Any], told: dict[str, int | None], parts: tuple[int | None, ...],

@@ -15,7 +15,9 @@ _IS_TAKEN_BACK: Final = (
     "sum(calls) = 0 AND regexp_matches(coalesce(arg_max(reason, entry_id)"
     f" FILTER (kind = 'reversal'), ''), '^({STITCHED}|{WRAPPER})')"
 )
-NOT_ONCE: Final = f"GROUP BY call_id HAVING sum(calls) <> 1 AND NOT ({_IS_TAKEN_BACK})"
+NOT_ONCE: Final = (
+    f"WHERE kind <> 'adjustment' GROUP BY call_id HAVING sum(calls) <> 1 AND NOT ({_IS_TAKEN_BACK})"
+)
 """Calls whose entries do not count them once, but for those that turned out to be another."""
 _TAKEN_BACK: Final = f"SELECT call_id FROM entries GROUP BY call_id HAVING {_IS_TAKEN_BACK}"  # noqa: S608 -- constants
 _IN_FORCE: Final = "SELECT call_id FROM entries GROUP BY call_id HAVING sum(calls) = 1"
