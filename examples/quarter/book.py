@@ -39,7 +39,7 @@ _TOOK_NS: Final = 800_000_000
 def write_spool(
     records: Iterator[Record], truth: Truth, root: Path, progress: Callable[[int], None]
 ) -> int:
-    """Write the calls that Tollbook saw, count all in the truth, and return how many were written."""
+    """Write the calls that Tollbook saw, count all in the truth; return how many were written."""
     written = 0
     writer = SpoolWriter(root, "quarter", Spool(), version="0.1.0")
     for record in records:
