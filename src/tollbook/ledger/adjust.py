@@ -17,6 +17,7 @@ from msgspec import Struct
 from tollbook.call import IDENTITY_FIELDS
 from tollbook.errors import TollbookError
 from tollbook.layers import LAYER_COSTS
+from tollbook.ledger.columns import said, words_array
 from tollbook.ledger.exact import money_array
 from tollbook.ledger.schema import (
     COST_COLUMNS,
@@ -31,11 +32,16 @@ from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from tollbook.ledger.store import Store
 
 BATCH_ENTRIES: Final = 20_480
 _UNSPLIT_COST: Final = "unsplit_layer_cost_usd"
+_AS_GIVEN: Final = (
+    "provider", "price_tier", "region", "billing_period", "statement_id", "corrects",
+    "billing_rule_id",
+)  # fmt: skip
 
 
 class AdjustmentType(StrEnum):
@@ -79,6 +85,10 @@ class Adjustment(Struct, frozen=True, kw_only=True):
     statement_id: str | None = None
     corrects: str | None = None
     """The id of the run, or the period, that it corrects."""
+    billing_rule_id: str | None = None
+    """The document that says what the tenant is charged."""
+    billing_flags: tuple[str, ...] = ()
+    """Words that go with ``billable``."""
     reason: str
     """For people: what, and from what."""
 
@@ -108,12 +118,14 @@ def book_adjustments(store: Store, adjustment_id: str, given: Sequence[Adjustmen
         return 0
     with store.transaction() as connection:
         booked = connection.execute(
-            "SELECT cost_usd FROM entries WHERE kind = 'adjustment' AND adjustment_id = ?"
+            "SELECT cost_usd, billable_usd FROM entries"
+            " WHERE kind = 'adjustment' AND adjustment_id = ?"
             " ORDER BY entry_id",
             [adjustment_id],
         ).fetchall()
         if booked:
-            if [pico_from_usd(cost) for (cost,) in booked] != [one.cost for one in given]:
+            amounts = [(pico_from_usd(cost), _pico(billable)) for cost, billable in booked]
+            if amounts != [(one.cost, one.billable) for one in given]:
                 raise AdjustmentConflictError(adjustment_id, len(booked), len(given))
             return 0
         for at in range(0, len(given), BATCH_ENTRIES):
@@ -144,8 +156,9 @@ def _columns(adjustment_id: str, given: Sequence[Adjustment], first: int) -> dic
         "billable_usd": money_array([one.billable for one in given]),
         "model_actual": _text([one.model for one in given]),
     }
-    for name in ("provider", "price_tier", "region", "billing_period", "statement_id", "corrects"):
+    for name in _AS_GIVEN:
         columns[name] = _text([getattr(one, name) for one in given])
+    columns["billing_flags"] = words_array([one.billing_flags for one in given])
     for name in IDENTITY_FIELDS:
         columns[name] = _text([one.identity.get(name) for one in given])
     for kind, cost_column in zip(KINDS, COST_COLUMNS, strict=True):
@@ -154,7 +167,11 @@ def _columns(adjustment_id: str, given: Sequence[Adjustment], first: int) -> dic
             columns[cost_column] = money_array([
                 one.cost if one.kind == kind else 0 for one in given
             ])  # fmt: skip
-    return columns
+    return said(columns)
+
+
+def _pico(billable: Decimal | None) -> int | None:
+    return None if billable is None else pico_from_usd(billable)
 
 
 def _id(adjustment_id: str, at: int) -> bytes:
