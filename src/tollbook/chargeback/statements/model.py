@@ -45,6 +45,9 @@ class Statement(Struct, frozen=True, kw_only=True):
     basis: Basis
     source: str
     """``openai.usage``, ``anthropic.cost_report``, ``aws.cur2``, ``csv:NAME``, ``typed``."""
+    scope: str | None = None
+    """The part of the source that it is, where a source has several that add up: an endpoint
+    (``completions``, ``embeddings``), an export. None: the whole of it."""
     start_ns: int
     """What it covers, ``[start, end)``: days without a line are days without usage."""
     end_ns: int
@@ -52,6 +55,10 @@ class Statement(Struct, frozen=True, kw_only=True):
     finality: Finality = Finality.PROVISIONAL
     invoice_id: str | None = None
     fetched_at_ns: int
+    """When the provider said it; of the same bucket the newest word counts. Of a file, when it was
+    last written."""
+    received_at_ns: int | None = None
+    """When Tollbook first had it; None: now."""
     received_by: str
     file_name: str | None = None
     raw_sha256: str
