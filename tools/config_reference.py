@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tollbook.config import batch, budgets, credentials, receiver, routes, schema, tagging
+from tollbook.config import batch, budgets, credentials, finance, receiver, routes, schema, tagging
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
@@ -42,6 +42,7 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[console]", schema.Console),
     ("[receiver]", receiver.Receiver),
     ("[batch]", batch.Batch),
+    ("[finance]", finance.Finance),
     ("[[prices]]", schema.PriceCard),
     ("[[budgets]]", budgets.Budget),
 ]

@@ -48,6 +48,7 @@ def queries(draw: st.DrawFn) -> SpendQuery:
         order=tuple(f"-{name}" if draw(st.booleans()) else name for name in order),
         limit=draw(st.integers(1, ROWS_MAX)),
         booked_before=draw(st.none() | MOMENTS),
+        billing_period=draw(st.none() | st.sampled_from(["2026-10", "1999-12"])),
     )
 
 

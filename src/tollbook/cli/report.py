@@ -42,7 +42,9 @@ _QUESTION_HELP = {
     "LAYER_layer_tokens, LAYER_layer_cost_usd.",
     "order": "Dimensions or measures, -NAME for descending.  [default: time, then -cost_usd]",
     "limit": "Groups shown; the rest is one row.  [default: 50 in a table, else 10000]",
-    "booked": "The ledger as it was at this moment (as billed).",
+    "booked": "The ledger as it was at this moment.",
+    "billing": "What belongs to this billing period (2026-10) as billed, late entries of earlier "
+    "ones included.",
     "wait": "Have the running ledger read the spool up to now first.",
 }
 
@@ -59,6 +61,7 @@ def report() -> None:
 @click.option("--order", metavar="NAMES", help=_QUESTION_HELP["order"])
 @click.option("--limit", metavar="N", help=_QUESTION_HELP["limit"])
 @click.option("--booked-before", metavar="TIME", help=_QUESTION_HELP["booked"])
+@click.option("--billing-period", metavar="MONTH", help=_QUESTION_HELP["billing"])
 @click.option("--wait", is_flag=True, help=_QUESTION_HELP["wait"])
 @format_option
 @place_options
@@ -81,6 +84,7 @@ def spend(
 @click.option("--order", metavar="NAMES", help="As in report spend.  [default: tenant,month,model]")
 @click.option("--limit", metavar="N", help=_QUESTION_HELP["limit"])
 @click.option("--booked-before", metavar="TIME", help=_QUESTION_HELP["booked"])
+@click.option("--billing-period", metavar="MONTH", help=_QUESTION_HELP["billing"])
 @click.option("--wait", is_flag=True, help=_QUESTION_HELP["wait"])
 @format_option
 @place_options
@@ -111,6 +115,7 @@ report.add_command(stitching)
 @click.option("--order", metavar="NAMES", help="As in report spend, with LAYER_layer_cost_usd.")
 @click.option("--limit", metavar="N", help=_QUESTION_HELP["limit"])
 @click.option("--booked-before", metavar="TIME", help=_QUESTION_HELP["booked"])
+@click.option("--billing-period", metavar="MONTH", help=_QUESTION_HELP["billing"])
 @click.option("--wait", is_flag=True, help=_QUESTION_HELP["wait"])
 @format_option
 @place_options

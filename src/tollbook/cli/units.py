@@ -35,6 +35,7 @@ _WAIT: Final = "Have the running ledger read the spool up to now first."
 @range_options
 @click.option("--limit", metavar="N", help="Groups shown.  [default: 50 in a table, else 10000]")
 @click.option("--booked-before", metavar="TIME", help="The ledger as it was at this moment.")
+@click.option("--billing-period", metavar="MONTH", help="What belongs to it as billed (2026-10).")
 @click.option("--wait", is_flag=True, help=_WAIT)
 @format_option
 @place_options

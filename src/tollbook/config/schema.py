@@ -18,6 +18,7 @@ from tollbook.config.credentials import (
     KeySource,
     check_provider,
 )
+from tollbook.config.finance import Finance
 from tollbook.config.known_providers import KNOWN_PROVIDERS
 from tollbook.config.receiver import Receiver
 from tollbook.config.routes import ModelRoute, Retries
@@ -171,6 +172,8 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     report_cost: Literal["on_request", "always", "never"] = "on_request"
     """Whether answers say what they cost: to callers that send ``x-tollbook-report: cost``, to all,
     to none."""
+    layers: bool = True
+    """Whether the structure of requests is read, for reports by layer; false saves its time."""
     strict: bool = False
     """Refuse requests while the spool cannot be written, instead of metering in memory."""
 
@@ -391,5 +394,6 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     console: Console = field(default_factory=Console)
     receiver: Receiver = field(default_factory=Receiver)
     batch: Batch = field(default_factory=Batch)
+    finance: Finance = field(default_factory=Finance)
     prices: list[PriceCard] = []
     budgets: list[Budget] = []

@@ -28,10 +28,11 @@ def analyses(answers: Answers) -> Router:
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, by: _Text = None,
         where: _Texts = None, order: _Text = None, limit: _Text = None,
-        booked_before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+        booked_before: _Text = None, billing_period: _Text = None,
+        format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[LayersReport]:  # fmt: skip
         """Return tokens and cost by layer: prompt, tool, context, user, response, unsplit."""
-        del since, until, period, tz, by, where, order, limit, booked_before, format
+        del since, until, period, tz, by, where, order, limit, booked_before, billing_period, format
         return table(request, answers.layers(read_pairs(request)), measures=LINE_NAMES)
 
     @get("/per/{unit:str}", sync_to_thread=True)
@@ -39,10 +40,11 @@ def analyses(answers: Answers) -> Router:
         request: _Asked, unit: FromPath[str], since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, by: _Text = None,
         where: _Texts = None, limit: _Text = None,
-        booked_before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+        booked_before: _Text = None, billing_period: _Text = None,
+        format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[UnitsReport]:  # fmt: skip
         """Return what one request, run, trace or operation costs, by any dimensions."""
-        del since, until, period, tz, by, where, limit, booked_before, format
+        del since, until, period, tz, by, where, limit, booked_before, billing_period, format
         return table(request, answers.per(unit, read_pairs(request)))
 
     @get("/runs", sync_to_thread=True)

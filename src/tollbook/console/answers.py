@@ -29,9 +29,12 @@ from tollbook.reports.stitching import StitchingReport, run_stitching, stitching
 from tollbook.reports.units import UnitsReport, run_units, units_query
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tollbook.ledger.cards import CardShelf
     from tollbook.prices.card import RateCard
     from tollbook.reports.params import Pairs
+    from tollbook.reports.query import SpendQuery
     from tollbook.reports.reader import Reader
 
 LATE_IDENTITY_H: Final = 168.0
@@ -40,13 +43,18 @@ READS: Final = ("spend", "rollup", "calls", "tail", "batches", "stitching", "run
 
 
 class Answers:
-    """Answers questions from one open ledger; safe to use from several threads."""
+    """Answers questions from one open ledger; safe to use from several threads.
+
+    ``as_billed`` looks up the billing period that a query names.
+    """
 
     def __init__(
-        self, reader: Reader, shelf: CardShelf, *, late_identity_h: float = LATE_IDENTITY_H
-    ) -> None:
+        self, reader: Reader, shelf: CardShelf, *, as_billed: Callable[[SpendQuery], SpendQuery],
+        late_identity_h: float = LATE_IDENTITY_H,
+    ) -> None:  # fmt: skip
         self.reader = reader
         self._shelf = shelf
+        self._as_billed = as_billed
         self._late_identity = timedelta(hours=late_identity_h)
 
     def spend(self, pairs: Pairs) -> SpendReport:
@@ -56,19 +64,20 @@ class Answers:
             QueryError: a wrong option.
             QueryTimeoutError: it took too long.
         """
-        return run_spend(self.reader, from_pairs(pairs, clock.utc_now()))
+        return run_spend(self.reader, self._as_billed(from_pairs(pairs, clock.utc_now())))
 
     def rollup(self, pairs: Pairs) -> RollupReport:
         """Answer the monthly billing rollup; raises as :meth:`spend`."""
-        return run_rollup(self.reader, rollup_query(pairs, clock.utc_now()))
+        return run_rollup(self.reader, self._as_billed(rollup_query(pairs, clock.utc_now())))
 
     def layers(self, pairs: Pairs) -> LayersReport:
         """Answer what the layers of requests cost; raises as :meth:`spend`."""
-        return run_layers(self.reader, layers_query(pairs, clock.utc_now()))
+        return run_layers(self.reader, self._as_billed(layers_query(pairs, clock.utc_now())))
 
     def per(self, unit: str, pairs: Pairs) -> UnitsReport:
         """Answer what a request, run, trace or operation costs; raises as :meth:`spend`."""
-        return run_units(self.reader, unit, units_query(unit, pairs, clock.utc_now()))
+        query = self._as_billed(units_query(unit, pairs, clock.utc_now()))
+        return run_units(self.reader, unit, query)
 
     def calls(self, pairs: Pairs) -> CallsReport:
         """Answer with a page of calls; raises as :meth:`spend`."""

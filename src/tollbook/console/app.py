@@ -122,10 +122,12 @@ def _reads(answers: Answers) -> Router:
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, by: _Text = None,
         where: _Texts = None, measures: _Text = None, order: _Text = None,
-        limit: _Text = None, booked_before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+        limit: _Text = None, booked_before: _Text = None, billing_period: _Text = None,
+        format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[SpendReport]:  # fmt: skip
         """Sum the ledger's entries by any dimensions, with totals and completeness."""
-        del since, until, period, tz, by, where, measures, order, limit, booked_before, format
+        del since, until, period, tz, by, where, measures, order, limit
+        del booked_before, billing_period, format
         return table(request, answers.spend(read_pairs(request)))
 
     @get("/rollup", sync_to_thread=True)
@@ -133,10 +135,11 @@ def _reads(answers: Answers) -> Router:
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, where: _Texts = None,
         order: _Text = None, limit: _Text = None, booked_before: _Text = None,
+        billing_period: _Text = None,
         format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[RollupReport]:  # fmt: skip
         """Return the monthly billing rollup by tenant, month and model."""
-        del since, until, period, tz, where, order, limit, booked_before, format
+        del since, until, period, tz, where, order, limit, booked_before, billing_period, format
         return table(request, answers.rollup(read_pairs(request)))
 
     @get("/calls", sync_to_thread=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tollbook.books.store import open_books
+from tollbook.chargeback.periods.cutoffs import as_billed
 from tollbook.console.answers import READS, Answers
 from tollbook.console.client import LedgerSilentError, NotRunningError
 from tollbook.console.status import read_status
@@ -97,6 +99,7 @@ def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
         with open_books(data_dir) as books:
             answers = Answers(
                 DuckdbReader(connection), BooksShelf(books),
+                as_billed=partial(as_billed, books, config),
                 late_identity_h=config.ledger.late_identity_window_h,
             )  # fmt: skip
             yield LocalSource(answers)

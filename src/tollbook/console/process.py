@@ -13,9 +13,11 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tollbook.chargeback.periods.cutoffs import as_billed
 from tollbook.config import Config, load_config
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.answers import Answers
@@ -103,7 +105,8 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     token = new_token()
     operations = LedgerOperations(files, reader, pump, settings)
     answers = Answers(
-        reader, files.shelf, late_identity_h=config.ledger.late_identity_window_h
+        reader, files.shelf, as_billed=partial(as_billed, files.books, config),
+        late_identity_h=config.ledger.late_identity_window_h
     )  # fmt: skip
     finance = finance_router(
         files, DuckdbReader(connection, READ_TIMEOUT_S),

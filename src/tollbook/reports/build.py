@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.reports import dimensions, measures
 from tollbook.reports.dimensions import TIMES
-from tollbook.reports.table import bucket, dimension, entries, in_range, matching
+from tollbook.reports.table import bucket, dimension, entries, selected
 from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def spend_expression(query: SpendQuery) -> Any:
     """Return the expression that answers a query; see :func:`columns` for its shape."""
     import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
 
-    parts = [_states(query, _rows(query, entries()))]
+    parts = [_states(query, selected(entries(), query))]
     if query.by:
         # A view of its own: of a part that two others share, DuckDB would make a copy first,
         # here of every entry in the range.
-        ranked = _ranked(query, _rows(query, entries().view()))
+        ranked = _ranked(query, selected(entries().view(), query))
         kept = ranked.filter(ranked.place < query.limit)
         rest = ranked.filter(ranked.place >= query.limit)
         other = rest.aggregate(
@@ -69,10 +69,6 @@ def spend_expression(query: SpendQuery) -> Any:
         other = other.filter(other.place > 0)
         parts += [_shaped(query, GROUP, kept), _shaped(query, OTHER, other)]
     return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
-
-
-def _rows(query: SpendQuery, table: Any) -> Any:
-    return matching(in_range(table, query.since, query.until, query.booked_before), query.where)
 
 
 def sums_of(query: SpendQuery, rows: Any) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 from tollbook.reports import measures
 from tollbook.reports.errors import QueryError, UnknownNameError
-from tollbook.reports.query import ROWS_MAX, Filter, SpendQuery
+from tollbook.reports.query import LATEST, ROWS_MAX, Filter, SpendQuery
 from tollbook.reports.times import Period, parse_period
-from tollbook.reports.zone import zone_of
+from tollbook.reports.zone import EPOCH, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +24,7 @@ Pairs = list[tuple[str, str]]
 
 NAMES: Final = (
     "since", "until", "period", "tz", "by", "where", "measures", "order", "limit", "booked_before",
+    "billing_period",
 )  # fmt: skip
 _FILTER = re.compile(r"(?P<dimension>tag:[^=]*?|[a-z_]+)(?P<negate>!?)=(?P<values>.*)", re.DOTALL)
 _PIECE = re.compile(r"\\.|.", re.DOTALL)
@@ -63,6 +64,8 @@ def format_filter(item: Filter) -> str:
 def parse_range(given: dict[str, str], now: datetime) -> Period:
     """Read ``period``, or ``since`` (this month's start) and ``until`` (now), in zone ``tz``.
 
+    With ``billing_period``, which may hold calls of any time, the two are without bounds.
+
     Raises:
         QueryError: a time that is not understood, or ``period`` together with the others.
     """
@@ -74,8 +77,11 @@ def parse_range(given: dict[str, str], now: datetime) -> Period:
         if period.start == period.end:
             raise QueryError("--period", f"{given['period'][:64]!r} is a moment; use --since")
         return period
-    since = parse_period(given.get("since", "month"), zone, now, "--since").start
-    until = parse_period(given.get("until", "now"), zone, now, "--until").start
+    since, until = EPOCH, LATEST
+    if "since" in given or "billing_period" not in given:
+        since = parse_period(given.get("since", "month"), zone, now, "--since").start
+    if "until" in given or "billing_period" not in given:
+        until = parse_period(given.get("until", "now"), zone, now, "--until").start
     return Period(since, until)
 
 
@@ -99,6 +105,7 @@ def from_pairs(pairs: Iterable[tuple[str, str]], now: datetime) -> SpendQuery:
         order=split_names(given.get("order", "")),
         limit=parse_limit(given.get("limit"), ROWS_MAX),
         booked_before=parse_period(booked, zone, now, "--booked-before").start if booked else None,
+        billing_period=given.get("billing_period"),
     )
 
 
@@ -143,7 +150,10 @@ def parse_limit(text: str | None, default: int) -> int:
 
 
 def to_pairs(query: SpendQuery) -> Pairs:
-    """Write a query as named texts; :func:`from_pairs` gives it back, whatever the time is."""
+    """Write a query as named texts; :func:`from_pairs` gives it back, whatever the time is.
+
+    What a billing period was looked up to be is left out: it is looked up again.
+    """
     pairs = [("since", _moment(query.since)), ("until", _moment(query.until)), ("tz", query.tz)]
     if query.by:
         pairs.append(("by", ",".join(query.by)))
@@ -156,6 +166,8 @@ def to_pairs(query: SpendQuery) -> Pairs:
         pairs.append(("limit", str(query.limit)))
     if query.booked_before:
         pairs.append(("booked_before", _moment(query.booked_before)))
+    if query.billing_period:
+        pairs.append(("billing_period", query.billing_period))
     return pairs
 
 

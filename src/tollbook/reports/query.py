@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -19,6 +20,7 @@ VALUES_MAX: Final = 1_000
 VALUE_CHARS_MAX: Final = 1_024
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 RANGE_MAX: Final = timedelta(days=366 * 100)
+BILLING_PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -33,6 +35,24 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True):
     dimension: str
     values: tuple[str | None, ...]
     negate: bool = False
+
+
+class EntryWindow(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which entries are those of a billing period *as billed*.
+
+    The home of an entry is the period that it names, or else the month of its call. It belongs to
+    its home if it was booked before that was closed, and otherwise to the first period that was
+    open when it was booked. So every entry belongs to one period, and to that for ever.
+    """
+
+    period: str
+    start: Moment
+    """First moment of the month, and the first that is no longer in it."""
+    end: Moment
+    after_entry: int | None = None
+    """Last entry when the month before was closed; None: it is open, so nothing comes from it."""
+    upto_entry: int | None = None
+    """Last entry when this period was closed; None: it is open."""
 
 
 class SpendQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,7 +77,11 @@ class SpendQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limit: int = ROWS_MAX
     """Groups shown; the rest is one further row, so that the rows add up to the total."""
     booked_before: Moment | None = None
-    """The ledger as it was at that moment ("as billed"); None is as known now."""
+    """The ledger as it was at that moment; None is as known now."""
+    billing_period: str | None = None
+    """``YYYY-MM``: only what belongs to that billing period *as billed*, see ``EntryWindow``."""
+    entry_window: EntryWindow | None = None
+    """What ``billing_period`` means in the books; filled in by who knows them, before it is run."""
 
     def __post_init__(self) -> None:
         zone_of(self.tz)
@@ -70,9 +94,17 @@ class SpendQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 "--until", f"{self.until.isoformat()} is not after {self.since.isoformat()}"
             )
         self._check_names()
+        self._check_period()
         if not 1 <= self.limit <= ROWS_MAX:
             raise QueryError("--limit", f"{self.limit} is not between 1 and {ROWS_MAX}")
         force_setattr(self, "where", _merged(self.where))
+
+    def _check_period(self) -> None:
+        period, window = self.billing_period, self.entry_window
+        if period is not None and not BILLING_PERIOD.fullmatch(period):
+            raise QueryError("--billing-period", f"{period[:64]!r} is not a month such as 2026-10")
+        if window is not None and window.period != period:
+            raise QueryError("--billing-period", f"{window.period} was looked up, not {period}")
 
     def _check_names(self) -> None:
         for name in self.by:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tollbook.reports.query import Filter
+    from tollbook.reports.query import EntryWindow, Filter, SpendQuery
 
 _TYPES = {
     "BIGINT": "int64",
@@ -63,6 +63,30 @@ def in_range(table: Any, since: datetime, until: datetime, booked_before: dateti
     if booked_before is not None:
         rows = rows.filter(rows.booked_at < moment(booked_before))
     return rows
+
+
+def selected(table: Any, query: SpendQuery) -> Any:
+    """Return the rows that a query is about: its range, its billing period, its filters."""
+    rows = in_range(table, query.since, query.until, query.booked_before)
+    if query.billing_period is not None:
+        assert query.entry_window is not None, "a billing period is looked up before it is asked"
+        rows = in_window(rows, query.entry_window)
+    return matching(rows, query.where)
+
+
+def in_window(rows: Any, window: EntryWindow) -> Any:
+    """Return the rows that belong to a billing period as billed."""
+    named, at = rows.billing_period, rows.called_at
+    start, end = moment(window.start), moment(window.end)
+    is_own = (named.isnull() & (at >= start) & (at < end)) | (named == window.period).fill_null(
+        False
+    )
+    if window.upto_entry is not None:
+        rows = rows.filter(rows.entry_id <= window.upto_entry)
+    if window.after_entry is None:
+        return rows.filter(is_own)
+    is_earlier = (named.isnull() & (at < start)) | (named < window.period).fill_null(False)
+    return rows.filter(is_own | (is_earlier & (rows.entry_id > window.after_entry)))
 
 
 def matching(table: Any, where: Sequence[Filter]) -> Any:

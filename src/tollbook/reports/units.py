@@ -18,7 +18,7 @@ from tollbook.reports.exact_ratio import usd_each
 from tollbook.reports.params import from_pairs
 from tollbook.reports.query import SpendQuery
 from tollbook.reports.spend import CURRENCY, Completeness, label, run_spend
-from tollbook.reports.table import dimension, entries, in_range, matching, to_sql
+from tollbook.reports.table import dimension, entries, selected, to_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +82,8 @@ def run_units(reader: Reader, unit: str, query: SpendQuery) -> UnitsReport:
     kept = found[: query.limit]
     whole = SpendQuery(
         since=query.since, until=query.until, tz=query.tz, where=query.where,
-        booked_before=query.booked_before,
+        booked_before=query.booked_before, billing_period=query.billing_period,
+        entry_window=query.entry_window,
     )  # fmt: skip
     ((*total,),) = reader.fetch(to_sql(_expression(unit, whole)))
     totals = _measured(dict(zip(_SUMS, total, strict=True)))
@@ -103,8 +104,7 @@ def run_units(reader: Reader, unit: str, query: SpendQuery) -> UnitsReport:
 
 
 def _expression(unit: str, query: SpendQuery) -> Any:
-    table = in_range(entries(), query.since, query.until, query.booked_before)
-    rows = matching(table, query.where)
+    rows = selected(entries(), query)
     keys = group_keys(query, rows)
     by_unit = rows.group_by(unit=dimension(rows, UNITS[unit]), **keys).aggregate(
         calls=rows.calls.sum(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tollbook.money import pico_from_usd
 from tollbook.reports import measures
 from tollbook.reports.build import group_keys, sums_of
-from tollbook.reports.table import entries, in_range, matching, to_sql
+from tollbook.reports.table import entries, selected, to_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
     Raises:
         QueryTimeoutError: it took too long.
     """
-    rows = matching(in_range(entries(), query.since, query.until, query.booked_before), query.where)
+    rows = selected(entries(), query)
     sums = sums_of(query, rows)
     if query.by:
         expression = rows.group_by(**group_keys(query, rows)).aggregate(**sums)
