@@ -76,6 +76,13 @@ class Desk(NamedTuple):
         return PriceBook.of_config(self.config, str(self.config_path or DEFAULT_FILE))
 
 
+class FileAnswer(NamedTuple):
+    """A file in the data directory that an operation answers with."""
+
+    path: Path
+    media_type: str
+
+
 class Operation(NamedTuple):
     """One thing that can be asked of finance."""
 
@@ -92,3 +99,5 @@ class Operation(NamedTuple):
     """For the API's document and the audit trail."""
     writes: bool = False
     """Whether it books entries, so that it needs the ledger's one writer."""
+    file: Callable[[Desk, Any], FileAnswer] | None = None
+    """Of a GET: finds the file that the API sends instead of JSON; ``run`` describes it."""

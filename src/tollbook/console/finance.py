@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.response import File
 
 from tollbook.books.events import record_event
 from tollbook.books.store import open_books
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from litestar.handlers import HTTPRouteHandler
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.chargeback.desk import FileAnswer, Operation
     from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
 
@@ -55,17 +56,20 @@ def carry_out(operation: Operation, desk: Desk, given: Mapping[str, Any]) -> dic
         QueryError: the request has an unknown name or a value of the wrong kind.
         TollbookError: of the operation.
     """
-    try:
-        request = msgspec.convert(given, operation.request, strict=False)
-    except msgspec.ValidationError as error:
-        raise QueryError(operation.name, _plain(error)) from error
-    answer = operation.run(desk, request)
+    answer = operation.run(desk, _request(operation, given))
     if operation.method == "POST":
         record_event(
             desk.books, actor=desk.author, action=operation.name,
             detail=msgspec.json.decode(msgspec.json.encode(_short(given)), type=dict[str, Any]),
         )  # fmt: skip
     return msgspec.json.decode(msgspec.json.encode(answer), type=dict[str, Any])
+
+
+def _request(operation: Operation, given: Mapping[str, Any]) -> Any:
+    try:
+        return msgspec.convert(given, operation.request, strict=False)
+    except msgspec.ValidationError as error:
+        raise QueryError(operation.name, _plain(error)) from error
 
 
 def _plain(error: msgspec.ValidationError) -> str:
@@ -110,6 +114,8 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
         given = dict(pairs)
         if len(given) != len(pairs):
             raise QueryError(operation.name, "a name is given twice")
+        if operation.file is not None:
+            return _sent(operation.file(own, _request(operation, given)))
         return _answer(request, carry_out(operation, own, given))
 
     def doing(request: _Asked, data: dict[str, Any]) -> Response[Any]:
@@ -124,6 +130,13 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
         operation.path, name=name, operation_id=name, status_code=HTTPStatus.OK,
         sync_to_thread=True, request_max_body_size=BODY_MAX_BYTES,
     )(doing)  # fmt: skip
+
+
+def _sent(found: FileAnswer) -> Response[Any]:
+    return File(
+        found.path, filename=found.path.name, media_type=found.media_type,
+        headers=_NO_STORE | {"x-content-type-options": "nosniff"},
+    )  # fmt: skip
 
 
 def _answer(request: _Asked, answer: dict[str, Any]) -> Response[Any]:
