@@ -109,9 +109,9 @@ def flush(timeout_s: float = 5.0) -> bool:
     """
     sink = runtime().sink
     try:
-        dropped = sys.modules.get("tollbook.sdk.harness.dropped")
-        if dropped is not None:
-            dropped.settle()  # streams that were left half-read
+        lifetime = sys.modules.get("tollbook.sdk.sinks.lifetime")
+        if lifetime is not None:
+            lifetime.settle()  # streams that were left half-read, calls that are to be read
         return sink is None or sink.flush(timeout_s)
     except Exception:  # noqa: BLE001 -- metering never fails the application
         return False

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from tollbook.sdk.harness import faults
+from tollbook.sdk.sinks import lifetime
 
 if TYPE_CHECKING:
     from tollbook.sdk.harness.watched import Watched
@@ -70,3 +71,4 @@ def _after_fork() -> None:
 
 os.register_at_fork(after_in_child=_after_fork)
 atexit.register(settle)
+lifetime.settle_first(settle)

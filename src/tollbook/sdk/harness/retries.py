@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tollbook import clock
 
 if TYPE_CHECKING:
-    from tollbook.call import CallOpened, Identity
+    from tollbook.call import Identity
+    from tollbook.sdk.harness.begun import Begun
 
 _KEPT_MAX: Final = 256
 _KEPT_NS: Final = 120 * clock.NS_PER_S
@@ -35,10 +36,11 @@ failed: OrderedDict[_Key, Earlier] = OrderedDict()
 """Looked at before anything is asked, so that calls cost nothing while none has failed."""
 
 
-def remember(opened: CallOpened, body: bytes) -> None:
+def remember(begun: Begun) -> None:
     """Note that a request failed in a way that its client may try again."""
+    opened = begun.opened()
     operation_id = opened.operation_id or opened.call_id
-    key = _key(opened.provider, opened.path, body, opened.identity)
+    key = _key(opened.provider, opened.path, begun.sent, begun.whose)
     failed[key] = Earlier(opened.call_id, operation_id, opened.attempt, clock.monotonic_ns())
     while len(failed) > _KEPT_MAX:
         failed.popitem(last=False)

@@ -158,7 +158,7 @@ def _watched(request: Any, target: Target, options: Options) -> Watched | None:
     _ask_for_plain(request.headers)
     if watched.names_owner and not _is_told(request.url.host):
         strip(request.headers)
-    sent, body = watched.facts.body, sending.body
+    sent, body = watched.sent, sending.body
     if sent and body is not None and sent is not body and sent != body:
         _replace_body(request, sent)
     return watched

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook import clock
 from tollbook.call import CallClosed, Status
 from tollbook.dialects.base import Metered
 from tollbook.dialects.inflated_copy import ENCODINGS, InflatedCopy
-from tollbook.sdk.harness import dropped, faults, retries
+from tollbook.sdk.harness import dropped, faults, reading, retries
+from tollbook.sdk.harness.begun import LATER_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tollbook.call import CallOpened
-    from tollbook.dialects.base import Dialect, RequestFacts, ResponseMeter, Route
+    from tollbook.dialects.base import ResponseMeter
+    from tollbook.sdk.harness.begun import Begun
     from tollbook.sdk.sink import Sink
 
 # An enum's member is looked up ten times as slowly as a module's name.
@@ -25,6 +26,9 @@ _MAX_PLAIN_BYTES: Final = 64 * 1024 * 1024
 """Of an answer that is no stream; a larger one passes and is estimated."""
 _BAD_REQUEST: Final = 400
 _NOTHING: Final = Metered()
+_NO_HEAD: Final[Mapping[bytes, bytes]] = {}
+_ERROR_BYTES_MAX: Final = 2048
+"""Some say with status 200 that they failed, in few words, and are asked again at once."""
 _UNSENT: Final = frozenset(
     {
         "ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol",
@@ -37,20 +41,27 @@ _UNSENT: Final = frozenset(
 
 
 class Watched:
-    """One call from its open frame to its close frame."""
+    """One call from its open frame to its close frame.
+
+    A whole answer in JSON to a request that is still unread is kept until both are read, by another
+    thread (:mod:`tollbook.sdk.harness.reading`), unless it is large or may be an error.
+    """
 
     __slots__ = (
+        "_begun",
+        "_closed_at_ns",
         "_copy",
-        "_dialect",
-        "_facts",
+        "_duration_ns",
         "_first_token_ns",
         "_head",
+        "_hides_usage",
+        "_is_late",
         "_is_left",
+        "_kept",
         "_left",
         "_meter",
-        "_opened",
+        "_outcome",
         "_response_bytes",
-        "_route",
         "_sink",
         "_started_ns",
         "_status",
@@ -60,48 +71,53 @@ class Watched:
         "names_owner",
     )  # fmt: skip
 
-    def __init__(
-        self, opened: CallOpened, facts: RequestFacts, route: Route, dialect: Dialect, sink: Sink
-    ) -> None:
-        self._opened = opened
-        self._facts = facts
-        self._route = route
-        self._dialect = dialect
+    def __init__(self, begun: Begun, sink: Sink, *, is_late: bool = False) -> None:
+        self._begun = begun
         self._sink = sink
+        self._is_late = is_late
         self._started_ns = clock.monotonic_ns()
         self._first_token_ns: int | None = None
         self._status: int | None = None
-        self._head: Mapping[bytes, bytes] = {}
+        self._head: Mapping[bytes, bytes] = _NO_HEAD
         self._meter: ResponseMeter | None = None
         self._copy: InflatedCopy | None = None
+        self._kept: list[bytes] | None = None
         self._left = _MAX_PLAIN_BYTES
         self._response_bytes = 0
-        self._is_left = False
-        self.is_closed = False
-        self.is_event_stream = False
-        self.names_owner = False
-        """Whether the request has headers that say whose it is, and are not for a provider."""
+        self._is_left = self._hides_usage = False
+        self._outcome: _Outcome | None = None
+        self.is_closed = self.is_event_stream = self.names_owner = False
+        # names_owner: the request has headers that say whose it is, and are not for a provider
         self.is_http_1 = True
         """Whether the answer's end is told by its framing, or else by the connection's end."""
 
     @property
-    def facts(self) -> RequestFacts:
-        """What the request says, and the body to send."""
-        return self._facts
-
-    @property
-    def opened(self) -> CallOpened:
-        """The open frame."""
-        return self._opened
+    def sent(self) -> bytes:
+        """The body that the provider gets."""
+        return self._begun.sent
 
     def response(self, status: int, head: Mapping[bytes, bytes]) -> None:
         """Take the head of the answer; names are in lower case."""
         self._status = status
         self._head = head
+        if (
+            self._begun.read_facts is None
+            and status < _BAD_REQUEST
+            and head.get(b"content-type", b"").startswith(b"application/json")
+        ):
+            self._kept = []
+        else:
+            self._look(status, head)
+
+    def _look(self, status: int, head: Mapping[bytes, bytes]) -> None:
+        """Have a meter look on from here."""
+        begun = self._begun
         try:
+            facts, dialect = begun.facts, begun.target.dialect
+            self._hides_usage = facts.hides_usage
             content_type = head.get(b"content-type", b"")
-            self.is_event_stream = content_type.lower().startswith(self._dialect.stream_types)
-            meter = self._dialect.meter(self._route, self._facts, status, head)
+            self.is_event_stream = content_type.lower().startswith(dialect.stream_types)
+            meter = dialect.meter(begun.route, facts, status, head)
             encoding = head.get(b"content-encoding", b"identity")
             if encoding in ENCODINGS:
                 self._copy = InflatedCopy(_MAX_PLAIN_BYTES)
@@ -114,9 +130,18 @@ class Watched:
     def feed(self, chunk: bytes) -> bytes:
         """Take body bytes as received; return what the caller gets of them now."""
         self._response_bytes += len(chunk)
+        kept = self._kept
+        if kept is not None:
+            if chunk and self._first_token_ns is None:
+                self._first_token_ns = clock.monotonic_ns() - self._started_ns
+            if self._response_bytes <= LATER_BYTES_MAX:
+                kept.append(chunk)
+                return chunk
+            self._read_kept()
         meter = self._meter
-        if meter is None:
-            return chunk
+        return chunk if meter is None else self._shown(chunk, meter)
+
+    def _shown(self, chunk: bytes, meter: ResponseMeter) -> bytes:
         if not self.is_event_stream:
             self._left -= len(chunk)
             if self._left < 0:
@@ -129,7 +154,7 @@ class Watched:
                     meter.feed(plain)
                 shown = chunk
             else:
-                if self._facts.hides_usage:
+                if self._hides_usage:
                     held = _held_by(meter)
                 shown = meter.feed(chunk)
             if self._first_token_ns is None and meter.has_content:
@@ -143,18 +168,33 @@ class Watched:
             return held + chunk
         return shown
 
+    def _read_kept(self) -> None:
+        """Have a meter look at what was kept of the answer."""
+        kept, self._kept = self._kept or [], None
+        self._look(self._status or 0, self._head)
+        for chunk in kept:
+            if self._meter is not None:
+                self._shown(chunk, self._meter)
+
     def finish(self) -> bytes:
         """End the call: the answer came to its end. Return bytes that were held back."""
+        kept = self._kept
+        if kept is not None:
+            if self._response_bytes > _ERROR_BYTES_MAX or b'"error"' not in b"".join(kept):
+                self._close()
+                return b""
+            self._read_kept()
         rest = b""
         meter = self._meter
         metered = _NOTHING
         if meter is not None:
             held = b""
             try:
-                if self._facts.hides_usage:
+                if self._hides_usage:
                     held = _held_by(meter)
                 rest = meter.flush()
-                metered = meter.result()
+                if not self.is_closed:
+                    metered = meter.result()
             except Exception as error:  # noqa: BLE001 -- as above
                 rest = held
                 self._meter = None
@@ -164,19 +204,14 @@ class Watched:
         if self.is_closed:
             return rest
         if self._is_cut(metered):
-            self._end(_ERROR, "upstream_broken")
+            self._end(_ERROR, "upstream_broken", metered)
         else:
             self._end_whole(metered)
         return rest
 
     def _end_whole(self, metered: Metered) -> None:
-        status = self._status or 0
-        is_error = status >= _BAD_REQUEST or metered.error_type is not None
-        self._end(
-            _ERROR if is_error else _OK,
-            metered.error_type or (f"http_{status}" if is_error else None),
-            is_billable=_is_billable(status, metered),
-        )
+        outcome = _whole(self._status or 0, metered)
+        self._end(outcome.status, outcome.error_type, metered, is_billable=outcome.is_billable)
 
     def close(self) -> None:
         """Have the call ended soon: the caller wants no more of it.
@@ -205,9 +240,10 @@ class Watched:
         elif self._status is not None and (self._status >= _BAD_REQUEST or metered.error_type):
             # Clients stop reading at an error, which is then all there is.
             error_type = metered.error_type or f"http_{self._status}"
-            self._end(_ERROR, error_type, is_billable=_is_billable(self._status, metered))
+            is_billable = _is_billable(self._status, metered)
+            self._end(_ERROR, error_type, metered, is_billable=is_billable)
         else:
-            self._end(_CANCELLED, None)
+            self._end(_CANCELLED, None, metered)
 
     def stopped(self, error: BaseException) -> None:
         """End the call: no answer came, or it broke off, or the caller was cancelled."""
@@ -216,17 +252,22 @@ class Watched:
         if not isinstance(error, Exception):  # GeneratorExit, CancelledError, KeyboardInterrupt
             self.close()
             return
+        metered = self._metered()
         name = type(error).__name__
         is_timeout = "Timeout" in name
         if self._status is not None:
-            self._end(_ERROR, "upstream_timeout" if is_timeout else "upstream_broken")
+            self._end(_ERROR, "upstream_timeout" if is_timeout else "upstream_broken", metered)
         elif name in _UNSENT:
             what = "upstream_connect_timeout" if is_timeout else "upstream_unreachable"
-            self._end(_ERROR, what, is_billable=False)
+            self._end(_ERROR, what, metered, is_billable=False)
         else:
-            self._end(_ERROR, "upstream_timeout" if is_timeout else "upstream_disconnected")
+            self._end(
+                _ERROR, "upstream_timeout" if is_timeout else "upstream_disconnected", metered
+            )
 
     def _metered(self) -> Metered:
+        if self._kept is not None:
+            self._read_kept()
         if self._meter is None:
             return _NOTHING
         try:
@@ -247,39 +288,86 @@ class Watched:
             and self.is_http_1
         )
 
-    def _end(self, status: Status, error_type: str | None, *, is_billable: bool = True) -> None:
+    def _end(
+        self, status: Status, error_type: str | None, metered: Metered, *, is_billable: bool = True
+    ) -> None:
         if self.is_closed:
             return
+        self._outcome = _Outcome(status, error_type, metered, is_billable)
+        if status is _ERROR and self._may_be_retried(error_type):
+            try:  # its client asks in this thread, and soon
+                retries.remember(self._begun)
+            except Exception as error:  # noqa: BLE001 -- as above
+                faults.note("retry", error)
+        self._close()
+
+    def _close(self) -> None:
+        """Have the sink told: now, or by a thread that reads what is still unread."""
         self.is_closed = True
+        self._closed_at_ns = clock.unix_ns()
+        self._duration_ns = clock.monotonic_ns() - self._started_ns
+        if not (self._is_late and reading.put(self)):
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell the sink of the call, which has ended. Never raises."""
         try:
-            metered, opened = self._metered(), self._opened
-            closed = CallClosed(
-                call_id=opened.call_id,
-                closed_at_ns=clock.unix_ns(),
-                status=status,
-                http_status=self._status,
-                error_type=error_type,
-                time_to_first_token_ns=self._first_token_ns,
-                duration_ns=clock.monotonic_ns() - self._started_ns,
-                provider_request_id=self._dialect.provider_request_id(self._head),
-                provider_response_id=metered.provider_response_id,
-                model_actual=metered.model_actual,
-                service_tier=metered.service_tier,
-                usage=metered.usage,
-                usage_complete=metered.usage_complete,
-                output_chars=metered.output_chars,
-                output_events=metered.output_events,
-                response_bytes=self._response_bytes,
-                is_billable=is_billable,
-            )
-            if status is _ERROR and self._may_be_retried(error_type):
-                retries.remember(opened, self._facts.body)
+            opened = self._begun.opened()
+            closed = self._closed(opened.call_id)
+            self._begun.forget()
+            if self._is_late:
+                self._sink.opened(opened)
             self._sink.closed(opened, closed)
         except Exception as error:  # noqa: BLE001 -- as above
             faults.note("close", error)
 
+    def _closed(self, call_id: bytes) -> CallClosed:
+        outcome = self._outcome
+        if outcome is None:  # a whole answer that is still unread
+            outcome = _whole(self._status or 0, self._metered())
+            self._meter = None
+        metered = outcome.metered
+        return CallClosed(
+            call_id=call_id,
+            closed_at_ns=self._closed_at_ns,
+            status=outcome.status,
+            http_status=self._status,
+            error_type=outcome.error_type,
+            time_to_first_token_ns=self._first_token_ns,
+            duration_ns=self._duration_ns,
+            provider_request_id=self._begun.target.dialect.provider_request_id(self._head),
+            provider_response_id=metered.provider_response_id,
+            model_actual=metered.model_actual,
+            service_tier=metered.service_tier,
+            usage=metered.usage,
+            usage_complete=metered.usage_complete,
+            output_chars=metered.output_chars,
+            output_events=metered.output_events,
+            response_bytes=self._response_bytes,
+            is_billable=outcome.is_billable,
+        )
+
     def _may_be_retried(self, error_type: str | None) -> bool:
-        return self._status is None or self._dialect.is_retryable(self._status, error_type)
+        dialect = self._begun.target.dialect
+        return self._status is None or dialect.is_retryable(self._status, error_type)
+
+
+class _Outcome(NamedTuple):
+    status: Status
+    error_type: str | None
+    metered: Metered
+    is_billable: bool = True
+
+
+def _whole(status: int, metered: Metered) -> _Outcome:
+    """Return how a call ended whose answer came whole."""
+    is_error = status >= _BAD_REQUEST or metered.error_type is not None
+    return _Outcome(
+        _ERROR if is_error else _OK,
+        metered.error_type or (f"http_{status}" if is_error else None),
+        metered,
+        _is_billable(status, metered),
+    )
 
 
 def _held_by(meter: ResponseMeter) -> bytes:

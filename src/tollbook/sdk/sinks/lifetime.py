@@ -11,7 +11,10 @@ import atexit
 import os
 import sys
 import weakref
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXIT_PRIORITY: Final = 10
 """Of multiprocessing's finalizers: before those that remove its own queues and directories."""
@@ -27,8 +30,23 @@ class Lived(Protocol):
         """Start anew in a child: what the parent holds is the parent's to deliver."""
 
 
+_settlers: list[Callable[[], None]] = []
 _living: weakref.WeakSet[Lived] = weakref.WeakSet()
 _is_hooked = False
+
+
+def settle_first(hand_over: Callable[[], None]) -> None:
+    """Have a function called before a sink delivers what it holds.
+
+    It hands over what is still on its way to the sink; it must not raise.
+    """
+    _settlers.append(hand_over)
+
+
+def settle() -> None:
+    """Have handed over what is on its way to a sink, in this process."""
+    for hand_over in _settlers:
+        hand_over()
 
 
 def keep(one: Lived) -> None:
@@ -63,10 +81,12 @@ class _exit_of:  # noqa: N801 -- a function that holds a weak reference
     def __call__(self) -> None:
         one = self._reference()
         if one is not None:
+            settle()
             one.at_exit()
 
 
 def _at_exit() -> None:
+    settle()
     for one in list(_living):
         one.at_exit()
 

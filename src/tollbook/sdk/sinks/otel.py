@@ -115,6 +115,9 @@ class OtelSink:
         self._thread: threading.Thread | None = None
         self._beginning = threading.Lock()  # taken by whoever starts the thread, for good
 
+    takes_ended: Final = True
+    """Calls may be told of from another thread, when they have ended."""
+
     def opened(self, frame: CallOpened) -> None:
         """Do nothing: a span is made when the call has ended."""
 
@@ -259,6 +262,7 @@ class OtelSink:
     def flush(self, timeout_s: float) -> bool:
         """Make the spans that wait, and have the OpenTelemetry SDK send them."""
         until_ns = clock.monotonic_ns() + int(timeout_s * clock.NS_PER_S)
+        lifetime.settle()
         done = self._make_waiting(timeout_s)
         for provider in (
             self._tracer_provider or trace.get_tracer_provider(),
@@ -276,12 +280,14 @@ class OtelSink:
     def close(self) -> None:
         """Send what waits; the application closes its providers."""
         if not self._is_closed:
+            lifetime.settle()
             self._is_closed = True
             self.flush(_EXIT_TIMEOUT_S)
             self._waiting.put(None)
 
     def at_exit(self) -> None:
         """Make the spans that wait; the provider sends them at its own end."""
+        lifetime.settle()
         self._make_waiting(_EXIT_TIMEOUT_S)
 
     def after_fork(self) -> None:

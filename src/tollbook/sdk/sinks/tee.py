@@ -19,6 +19,8 @@ class TeeSink:
 
     def __init__(self, *sinks: Sink) -> None:
         self.sinks: Final = sinks
+        self.takes_ended: Final = all(getattr(sink, "takes_ended", False) for sink in sinks)
+        """Whether calls may be told of from another thread, when they have ended."""
         self._failed = 0
 
     def _each(self, tell: Callable[[Sink], Any]) -> list[Any]:

@@ -78,6 +78,9 @@ class TollbookSink:
         self._told_lost = 0
         self._has_lost = self._has_complained = self._has_refused = False
 
+    takes_ended: Final = True
+    """Calls may be told of from another thread, when they have ended."""
+
     def opened(self, frame: CallOpened) -> None:
         """Do nothing: a call is sent when it has ended."""
 
@@ -219,6 +222,7 @@ class TollbookSink:
     def flush(self, timeout_s: float) -> bool:
         """Send what waits now; True when the receiver has it all."""
         until_ns = clock.monotonic_ns() + int(timeout_s * clock.NS_PER_S)
+        lifetime.settle()
         self._funnel.drain()
         pause = threading.Event()
         self._is_urgent = True
@@ -235,6 +239,7 @@ class TollbookSink:
     def close(self) -> None:
         """Send what can be sent within the time that the end of a process may take, and stop."""
         if not self._is_closed:
+            lifetime.settle()
             self._is_closed = True
             self.flush(self._exit_timeout_s)
             self._wake.put(None)
