@@ -62,6 +62,30 @@ def plain_answer() -> bytes:
     return head.encode() + body
 
 
+def message_answer() -> bytes:
+    """Return the same as Anthropic's API answers it."""
+    body = json.dumps(
+        {
+            "id": "msg_01AbCdEfGhIjKlMnOpQrStUv",
+            "type": "message",
+            "role": "assistant",
+            "model": "claude-haiku-4-5-20251001",
+            "content": [{"type": "text", "text": "word " * EVENTS}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {
+                "input_tokens": 84,
+                "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 128,
+                "output_tokens": EVENTS,
+                "service_tier": "standard",
+            },
+        }
+    ).encode()
+    head = _HEAD.format(kind="application/json", length=f"content-length: {len(body)}")
+    return head.encode() + body
+
+
 def stream_head() -> bytes:
     """Return the head of a streamed answer."""
     kind = "text/event-stream; charset=utf-8"

@@ -1,4 +1,6 @@
-"""Part ``layers``: what it costs to tell the sections of a request, in process.
+"""Part ``layers``: what it costs to tell the sections of a request.
+
+In process here; what a saturated gateway carries with and without is in :mod:`bench.layers_load`.
 
 The whole of reading a request is measured with and without, in turns. A tenth of what the gateway
 takes for a call (``gateway.plain.*.cpu_per_request`` of its own results) is the aim for plain
@@ -15,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
 from bench import machine
-from bench.answers import agent_body, request_body
+from bench.answers import agent_body
 from bench.figures import Aim, Figure, figure
+from bench.layers_load import conversation, run_load
 from tollbook import clock
 from tollbook.call import CallOpened, Identity, Metering, encode_frame
 from tollbook.dialects import anthropic_request, openai_request
@@ -48,15 +51,13 @@ def run() -> list[Figure]:
         _agent("anthropic", "/v1/messages", 50),
         *_limited("openai", "/v1/chat/completions", 50),
         *_limited("anthropic", "/v1/messages", 50),
+        *run_load(),
     ]
 
 
 def _plain(dialect: str, path: str, kilobytes: int) -> Figure:
-    body = json.loads(request_body(kilobytes * 1024, is_stream=False))
-    if dialect == "anthropic":
-        body["system"] = body["messages"].pop(0)["content"]
     gateway_us = _gateway_us(kilobytes)
-    added_us, samples, all_us = _added_us(dialect, path, json.dumps(body).encode())
+    added_us, samples, all_us = _added_us(dialect, path, conversation("plain", kilobytes, dialect))
     return figure(
         f"layers.{dialect}.plain.{kilobytes}KB", added_us, "us", samples=samples,
         aim=Aim("value", "at most", round(gateway_us * _SHARE, 2)),
@@ -77,8 +78,9 @@ def _agent(dialect: str, path: str, kilobytes: int) -> Figure:
 def _limited(dialect: str, path: str, kilobytes: int) -> Iterator[Figure]:
     """Measure what a busy worker does instead: sample the messages, or leave them unread."""
     body = agent_body(dialect, kilobytes * 1024)
-    for name, share_ns in (("sampled", _ENDLESS_NS), ("unread", -_ENDLESS_NS)):
-        token = allowance.set(LayerAllowance(clock.monotonic_ns, share_ns=share_ns))
+    for name, reserve_ns in (("sampled", 0), ("unread", _ENDLESS_NS)):
+        granted = LayerAllowance(clock.monotonic_ns, share_ns=_ENDLESS_NS, reserve_ns=reserve_ns)
+        token = allowance.set(granted)
         try:
             added_us, samples, _ = _added_us(dialect, path, body)
         finally:

@@ -1,6 +1,7 @@
 """A canned provider that is as fast as Python allows: ``python -m bench.upstream``.
 
-The first letter of the path chooses the answer: ``/plain/…`` a JSON answer in one write,
+The first letter of the path chooses the answer: ``/plain/…`` a JSON answer in one write
+(``/message/…`` Anthropic's),
 ``/stream/…`` 20 events in five writes of one loop turn each, ``/trickle/…`` an event every
 ``--interval`` seconds until the client goes; the names of ``bench.framing_answers`` a stream in
 that framing, in one write. It prints its port.
@@ -18,7 +19,7 @@ from typing import ClassVar, cast
 
 import uvloop
 
-from bench.answers import content_event, plain_answer, stream_events, stream_head
+from bench.answers import content_event, message_answer, plain_answer, stream_events, stream_head
 from bench.framing_answers import framings
 
 _WRITES_PER_STREAM = 5
@@ -38,6 +39,7 @@ class Upstream(asyncio.Protocol):
     """One connection from a proxy."""
 
     plain = plain_answer()
+    message = message_answer()
     stream = tuple(stream_writes())
     framings: ClassVar = {ord(name[0]): answer for name, answer in framings().items()}
     event = content_event()
@@ -83,6 +85,8 @@ class Upstream(asyncio.Protocol):
     def _answer(self) -> None:
         if self._kind == ord("p"):
             self._transport.write(self.plain)
+        elif self._kind == ord("m"):
+            self._transport.write(self.message)
         elif self._kind == ord("s"):
             self._transport.write(self.stream[0])
             self.loop.call_soon(self._go_on, 1)

@@ -96,6 +96,8 @@ def measure_bytes(count: int = REQUESTS, seed: int = 4) -> list[Error]:
     with ExitStack() as stack:
         for module in (plain_chat, layer_media):
             stack.enter_context(patch.object(module, "weigh", len))
+        # What was weighed before is remembered.
+        stack.enter_context(patch.dict(plain_chat.prompts_seen, clear=True))
         token = request_layers.weigher.set(len)
         stack.callback(request_layers.weigher.reset, token)
         return measure(count, seed)

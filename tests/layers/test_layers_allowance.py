@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.gateway.kit import Sink, chat, run, running
+from tests.gateway.kit import Provider, Sink, chat, run, running
 from tests.layers.layers_kit import PATHS, layered, layered_raw, names, sums
 from tests.layers.test_layers_properties import plain
 from tools import layer_error
@@ -19,14 +19,16 @@ from tools.layer_requests import requests
 
 from tollbook.capture.gateway.layer_work import (
     BUSY_PERCENT,
+    DEBT_MAX,
+    RESERVE_PERCENT,
     SHARE_PERCENT,
     SPARE_PERCENT,
     LayerWork,
 )
 from tollbook.capture.gateway.wheel import Wheel
 from tollbook.dialects import chat_layers, sampled_layers
-from tollbook.dialects.layer_allowance import LayerAllowance, allowance
-from tollbook.dialects.request_layers import RUNS_MAX, Layered
+from tollbook.dialects.layer_allowance import COST_PERCENT, LayerAllowance, allowance
+from tollbook.dialects.request_layers import RUNS_MAX, UNKNOWN, Layered
 from tollbook.layers import Section
 
 if TYPE_CHECKING:
@@ -111,23 +113,52 @@ def test_layers_allowance_used_up_samples_and_refilled_is_exact(
     total = sum((sampled.layers or ())[1::2])
     assert abs(total / sum((exact.layers or ())[1::2]) - 1) < 0.15
 
+    granted.share_ns, granted.reserve_ns = 500, 1000
     unread = layered_raw(api, body)
+    assert granted.share_ns < 0
     assert names(unread)[-1] == "other"
     assert "tool_results" not in sums(unread)
     assert (unread.prefix_hash, unread.prefix_chars) == (exact.prefix_hash, exact.prefix_chars)
     assert abs(share(unread, "other") - share(exact, "tool_results")) < 0.1
+
+    owed = granted.share_ns
+    assert layered_raw(api, body) == UNKNOWN
+    assert granted.share_ns == owed  # it took nothing
 
     monkeypatch.undo()
     granted.spare_ns = 500
     assert layered_raw(api, body) == exact
 
 
-def test_layers_allowance_is_not_for_plain_conversations(granted: LayerAllowance) -> None:
-    used = granted.timer()
-    for messages in (plain(3, 10), plain(81, 30)):
-        found = layered("openai", {"messages": messages})
-        assert names(found) == ["system", "history", "user_input"]
-    assert granted.timer() == used + 1000  # the clock was not looked at
+BODIES: dict[str, dict[str, Any]] = {
+    "openai": {"messages": plain(3, 10)},
+    "responses": {"input": plain(3, 10)},
+    "anthropic": {"messages": plain(3, 10)[1:], "system": "Be brief."},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "What is a toll?"}]}]},
+    "bedrock": {"messages": [{"role": "user", "content": [{"text": "What is a toll?"}]}]},
+    "cohere": {"messages": plain(3, 10)},
+    "ollama": {"messages": plain(3, 10)},
+}
+
+
+@pytest.mark.parametrize("api", sorted(PATHS))
+def test_layers_allowance_is_for_every_api(api: str, granted: LayerAllowance) -> None:
+    with_all = allowance.set(None)
+    exact = layered(api, BODIES[api])
+    allowance.reset(with_all)
+    assert exact.layers
+    granted.share_ns = 1
+    assert layered(api, BODIES[api]) == exact
+    assert granted.share_ns == 1 - 10 * COST_PERCENT  # of the microsecond that it took
+    assert layered(api, BODIES[api]) == UNKNOWN
+
+
+def test_layers_allowance_is_for_long_plain_conversations_too(granted: LayerAllowance) -> None:
+    body = {"messages": plain(81, 30)}
+    granted.share_ns = 1
+    assert names(layered("openai", body)) == ["system", "history", "user_input"]
+    assert granted.share_ns < 0
+    assert layered("openai", body) == UNKNOWN
 
 
 def test_layers_allowance_samples_plain_conversations_with_tools(granted: LayerAllowance) -> None:
@@ -146,7 +177,7 @@ def test_layers_allowance_reads_short_ones_whole_while_there_is_any(
     body = agent("openai", 1)
     granted.share_ns = LOTS
     assert "tool_results" in sums(layered("openai", body))
-    granted.share_ns = 0
+    granted.reserve_ns = LOTS
     assert names(layered("openai", body)) == ["tool_definitions", "system", "other"]
 
 
@@ -158,6 +189,7 @@ def test_layers_allowance_reads_what_cannot_be_sampled_and_owes_it(
     granted.share_ns = 1
     assert "tool_results" in sums(layered_raw("openai", body))
     assert granted.share_ns < 0
+    granted.share_ns, granted.reserve_ns = 1, 1
     assert names(layered_raw("openai", body)) == ["tool_definitions", "other"]
 
 
@@ -180,14 +212,14 @@ pieces = st.lists(st.sampled_from(WORDS) | st.text(max_size=9), max_size=60).map
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(PATHS)), pieces, st.sampled_from([0, LOTS]))
-@example("openai", '{"role":"user","content":"x"},' * 200, LOTS)
-@example("responses", '{"type":"function_call","name":"f"},' * 200, 0)
-def test_layers_sample_of_anything_is_well_formed(api: str, inner: str, share_ns: int) -> None:
+@example("openai", '{"role":"user","content":"x"},' * 200, 0)
+@example("responses", '{"type":"function_call","name":"f"},' * 200, LOTS)
+def test_layers_sample_of_anything_is_well_formed(api: str, inner: str, reserve_ns: int) -> None:
     member = {"gemini": "contents", "responses": "input"}.get(api, "messages")
     body = b'{"%b":[%b{"role":"user","content":"%b"}]}' % (
         member.encode(), inner.encode() * 20, b"x" * 4000
     )  # fmt: skip
-    token = allowance.set(LayerAllowance(Ticks(), share_ns=share_ns))
+    token = allowance.set(LayerAllowance(Ticks(), share_ns=LOTS, reserve_ns=reserve_ns))
     try:
         found = layered_raw(api, body)
     finally:
@@ -243,13 +275,15 @@ def test_layers_work_is_a_share_of_what_was_used(monkeypatch: pytest.MonkeyPatch
         work.refill(0.1)  # 100 of 100 ms
         assert granted.spare_ns == 0
         assert granted.share_ns == SHARE_PERCENT * 1_000_000
+        assert granted.reserve_ns == SHARE_PERCENT * 10_000 * RESERVE_PERCENT
         granted.share_ns = -1_000_000_000
-        work.refill(0.1)  # 80 ms; a debt is paid from one filling, not for ever
+        work.refill(0.1)  # 80 ms; a debt is paid from so many fillings, not for ever
         assert granted.spare_ns == 0
-        assert granted.share_ns == 0
+        assert granted.share_ns == (1 - DEBT_MAX) * SHARE_PERCENT * 800_000
+        granted.share_ns = -1
         work.refill(0.1)
         assert granted.spare_ns > 0
-        assert granted.share_ns == BUSY_PERCENT * SHARE_PERCENT * 10_000
+        assert granted.share_ns == BUSY_PERCENT * SHARE_PERCENT * 10_000 - 1
 
     run(main())
 
@@ -286,8 +320,9 @@ def test_layers_of_a_busy_gateway_are_sampled_and_then_exact_again() -> None:
         async with running(sink=Sink()) as gateway:
             work, wheel = gateway.service.layer_work, gateway.service.wheel
             wheel.stop()
-            for spare, rest in ((LOTS, 0), (0, LOTS), (0, 0)):
-                work.allowance.spare_ns, work.allowance.share_ns = spare, rest
+            granted = work.allowance
+            for spare, rest, kept in ((LOTS, 0, 0), (0, LOTS, 0), (0, LOTS, LOTS), (0, 0, 0)):
+                granted.spare_ns, granted.share_ns, granted.reserve_ns = spare, rest, kept
                 response = await gateway.ask(request)
                 assert response.status == 200
             work.allowance.spare_ns = -1
@@ -303,8 +338,32 @@ def test_layers_of_a_busy_gateway_are_sampled_and_then_exact_again() -> None:
             await gateway.ask(request)
             return [each.layers for each in gateway.sink.opened]
 
-    exact, sampled, unread, again = run(main())
+    exact, sampled, unread, nothing, again = run(main())
     assert exact == layered_raw("openai", body).layers == again
     assert sampled != exact
     assert unread is not None
     assert unread[-2] == Section.OTHER
+    assert nothing is None
+
+
+def test_layers_of_a_gateway_that_reads_none() -> None:
+    """Nothing is said of any request, and marks are still taken away."""
+    headers = "x-tollbook-tenant: acme\r\nx-tollbook-layers: retrieved=messages[0]\r\n"
+    body = agent("openai", 3)
+
+    async def main() -> None:
+        provider = Provider()
+        async with running(provider, sink=Sink(), settings={"layers": False}) as gateway:
+            filled = asyncio.Event()
+            gateway.service.wheel.each_tick(lambda _: filled.set())
+            await filled.wait()
+            response = await gateway.ask(chat(json.dumps(body).encode(), headers=headers))
+            assert response.status == 200
+            assert provider.requests[0].header("x-tollbook-layers") is None
+            opened = gateway.sink.opened[0]
+            assert opened.layers is None
+            assert opened.prefix_hash is None
+            assert opened.input_chars > 0
+            assert not opened.identity.problems
+
+    run(main())

@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.chat_layers import DEFINITIONS, PROMPT, add_conversation
-from tollbook.dialects.layer_weights import MESSAGE, PER_TOKEN, weigh
+from tollbook.dialects.layer_allowance import limited
+from tollbook.dialects.layer_weights import PER_TOKEN
 from tollbook.dialects.openai_layers import add_definitions, add_prompt
-from tollbook.dialects.plain_chat import plain_sections
-from tollbook.dialects.request_layers import Runs, layered, raw_bytes
+from tollbook.dialects.plain_chat import plain_sections, prompt_of
+from tollbook.dialects.request_layers import Layered, Runs, raw_bytes
 
 if TYPE_CHECKING:
     from msgspec import Raw
-
-    from tollbook.dialects.request_layers import Layered
 
 TOOL_PROMPT: Final = 270 * PER_TOKEN
 """346 of its tokens; they are shorter than those that the weights were fitted to."""
@@ -26,15 +25,18 @@ _SCHEMA_SHARE: Final = 100
 """Percent; the definitions are read about as they are sent."""
 
 
-def anthropic_layers(messages: Raw, system: Raw, tools: Raw) -> Layered:
+@limited
+def anthropic_layers(messages: bytes | Raw, system: Raw, tools: bytes | Raw) -> Layered:
     """Return the sections of a Messages request."""
-    prompt = raw_bytes(system)
-    if not tools and prompt[:1] != b"[":
+    text = raw_bytes(system)
+    if not tools and text[:1] != b"[":
         plain = plain_sections(bytes(messages))
-        if plain is not None and not plain[1]:
-            if not prompt:
-                return layered(*plain)
-            return layered([PROMPT, weigh(prompt) + MESSAGE, *plain[0]], prompt)
+        if plain is not None and not plain[2]:
+            if not text:
+                return Layered(plain[0])
+            prompt = prompt_of(text)
+            layers = (PROMPT, prompt.weight, *plain[0])
+            return Layered(layers, prompt.fingerprint, prompt.size_bytes)
     runs = Runs()
     if tools and raw_bytes(tools):
         runs.add_weight(DEFINITIONS, TOOL_PROMPT)

@@ -53,13 +53,15 @@ def read_anthropic_request(body: bytes, *, user_is: str) -> RequestFacts:
     marks = None
     if read.metadata and _MEMBER in bytes(read.metadata):
         body, marks = take_marks(body, read.metadata)
+    messages = bytes(read.messages)  # copied once for all that look at it
+    tools = bytes(read.tools) if read.tools else b""
     return RequestFacts(
         body=without_litellm_metadata(body) if read.litellm_metadata else body,
         model=as_model(read.model),
         is_stream=read.stream is True,
         max_output_tokens=as_count(read.max_tokens),
-        input_chars=text_length((read.messages, read.system, read.tools)),
+        input_chars=text_length((messages, read.system, tools)),
         claims=claims,
-        layered=anthropic_layers(read.messages, read.system, read.tools),
+        layered=anthropic_layers(messages, read.system, tools),
         marks=marks,
     )

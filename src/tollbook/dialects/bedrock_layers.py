@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.dialects.anthropic_layers import TOOL_PROMPT
 from tollbook.dialects.chat_layers import DEFINITIONS, add_messages
+from tollbook.dialects.layer_allowance import limited
 from tollbook.dialects.openai_layers import add_definitions, add_prompt
 from tollbook.dialects.request_layers import Runs, raw_bytes
 
@@ -22,6 +23,7 @@ _SCHEMA_SHARE: Final = 90
 """Percent, an assumption: the frames of ``toolSpec`` and ``inputSchema`` are not read."""
 
 
+@limited
 def conversation_layers(messages: Raw, system: Raw, tools: Raw, *, is_anthropic: bool) -> Layered:
     """Return the sections of ``converse``, or of ``invoke`` where the body has messages."""
     runs = Runs()

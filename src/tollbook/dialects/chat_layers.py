@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from tollbook.dialects.layer_allowance import may_read_whole
+from tollbook.dialects.layer_allowance import allowance, may_read_whole
 from tollbook.dialects.layer_media import IMAGE
 from tollbook.dialects.layer_shapes import (
     KIND_OF_ITEM,
@@ -70,7 +70,7 @@ _GROUPS: Final = 64
 """Of four messages each (a question, a call, a result, an answer), out of all between."""
 
 
-def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
+def add_conversation(runs: Runs, messages: bytes | Raw, *, has_tools: bool) -> None:
     """Add a list of messages, which may be a plain conversation."""
     text = bytes(messages)
     plain = None
@@ -79,20 +79,20 @@ def add_conversation(runs: Runs, messages: Raw, *, has_tools: bool) -> None:
     if plain is None:
         add_messages(runs, text)
         return
-    sections, prefix = plain
+    sections, _, prefix = plain
     runs.extend(sections)
     if prefix:
-        runs.prefix.append(prefix)
+        runs.prefix.append(prefix.encode())
 
 
 def add_messages(runs: Runs, messages: bytes | Raw) -> None:
     """Add a JSON list of messages: all of it, or as much as there is an allowance for."""
-    granted = runs.granted
+    granted = allowance.get()
     if granted is None or granted.spare_ns > 0 or weigher.get() is not weigh:
         add_turns(runs, read_turns(messages))
         return
     text = bytes(messages)
-    if granted.share_ns <= 0:
+    if granted.share_ns <= granted.reserve_ns:
         _add_unread(runs, text)
     elif len(text) <= _SHORT_BYTES or not _add_sample(runs, text):
         add_turns(runs, read_turns(messages))

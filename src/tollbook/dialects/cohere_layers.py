@@ -14,6 +14,7 @@ from tollbook.dialects.chat_layers import (
     add_conversation,
     add_messages,
 )
+from tollbook.dialects.layer_allowance import limited
 from tollbook.dialects.openai_layers import add_definitions, add_prompt, add_text
 from tollbook.dialects.part_layers import RETRIEVED
 from tollbook.dialects.request_layers import Runs, raw_bytes
@@ -27,6 +28,7 @@ _SCHEMA_SHARE: Final = 90
 """Percent, an assumption: definitions are written anew as signatures."""
 
 
+@limited
 def cohere_layers(messages: Raw, tools: Raw, documents: Raw) -> Layered:
     """Return the sections of a chat of the second version."""
     runs = Runs()
@@ -37,6 +39,7 @@ def cohere_layers(messages: Raw, tools: Raw, documents: Raw) -> Layered:
     return runs.done()
 
 
+@limited
 def message_layers(
     message: Raw, history: Raw, preamble: Raw, documents: Raw, tools: Raw
 ) -> Layered:

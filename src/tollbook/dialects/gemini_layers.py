@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw
 
 from tollbook.dialects.chat_layers import PROMPT, USER_INPUT, add_messages
+from tollbook.dialects.layer_allowance import limited
 from tollbook.dialects.layer_shapes import Turn, decode_turn
 from tollbook.dialects.layer_weights import MESSAGE
 from tollbook.dialects.openai_layers import add_definitions, add_text
@@ -27,6 +28,7 @@ _SCHEMA_SHARE: Final = 73
 _SCHEMAS: Final = (b'"responseSchema"', b'"response_schema"', b'"responseJsonSchema"')
 
 
+@limited
 def gemini_layers(contents: Raw, system: Raw, tools: Raw, config: Raw) -> Layered:
     """Return the sections of a request that generates; ``config`` may hold an output schema."""
     runs = Runs()
@@ -40,6 +42,7 @@ def gemini_layers(contents: Raw, system: Raw, tools: Raw, config: Raw) -> Layere
     return runs.done()
 
 
+@limited
 def interaction_layers(given: Raw, system: Raw, tools: Raw) -> Layered:
     """Return the sections of an interaction: its input is a text, parts, or turns."""
     runs = Runs()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollbook.dialects.chat_layers import HISTORY, USER_INPUT, add_turns
+from tollbook.dialects.layer_allowance import limited
 from tollbook.dialects.layer_shapes import Turn
 from tollbook.dialects.layer_weights import PER_TOKEN
 from tollbook.dialects.openai_layers import add_prompt, add_text
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tollbook.dialects.request_layers import Layered
 
 
+@limited
 def generate_layers(system: Raw, context: Raw, prompt: Raw, suffix: Raw, images: Raw) -> Layered:
     """Return the sections; ``context`` is the conversation so far, as a list of tokens."""
     runs = Runs()

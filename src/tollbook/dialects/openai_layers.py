@@ -15,15 +15,14 @@ from tollbook.dialects.chat_layers import (
     add_conversation,
     add_messages,
 )
+from tollbook.dialects.layer_allowance import limited
 from tollbook.dialects.layer_weights import MESSAGE, PER_TOKEN
 from tollbook.dialects.part_layers import RETRIEVED, add_content
 from tollbook.dialects.plain_chat import plain_sections
-from tollbook.dialects.request_layers import Runs, layered, raw_bytes
+from tollbook.dialects.request_layers import Layered, Runs, raw_bytes
 
 if TYPE_CHECKING:
     from msgspec import Raw
-
-    from tollbook.dialects.request_layers import Layered
 
 _TOOLS: Final = 16 * PER_TOKEN
 """The frame of the namespace in which the provider writes definitions of tools."""
@@ -33,7 +32,7 @@ of the quotes and braces, which leaves the names and descriptions: bytes tell th
 classes of bytes, to within 4 % (median) of what is written."""
 
 
-def add_definitions(runs: Runs, raw: Raw, percent: int | None = None) -> None:
+def add_definitions(runs: Runs, raw: bytes | Raw, percent: int | None = None) -> None:
     """Add definitions of tools, which stand at the start of every such request.
 
     Args:
@@ -73,12 +72,16 @@ def add_schema(runs: Runs, raw: Raw) -> None:
         runs.prefix.append(text)
 
 
-def chat_layers(messages: Raw, tools: Raw, functions: Raw, response_format: Raw) -> Layered:
+@limited
+def chat_layers(
+    messages: bytes | Raw, tools: bytes | Raw, functions: Raw, response_format: Raw
+) -> Layered:
     """Return the sections of a chat request."""
     if not (tools or functions or response_format):
         plain = plain_sections(bytes(messages))
         if plain is not None:
-            return layered(*plain)
+            layers, prompt, _ = plain
+            return Layered(layers, prompt.fingerprint, prompt.size_bytes)
     runs = Runs()
     if response_format:
         add_schema(runs, response_format)
@@ -90,7 +93,10 @@ def chat_layers(messages: Raw, tools: Raw, functions: Raw, response_format: Raw)
     return runs.done()
 
 
-def responses_layers(given: Raw, instructions: Raw, tools: Raw, text: Raw) -> Layered:
+@limited
+def responses_layers(
+    given: bytes | Raw, instructions: Raw, tools: bytes | Raw, text: Raw
+) -> Layered:
     """Return the sections of a Responses request that has all of its input with it."""
     runs = Runs()
     if text:
@@ -106,7 +112,8 @@ def responses_layers(given: Raw, instructions: Raw, tools: Raw, text: Raw) -> La
     return runs.done()
 
 
-def plain_layers(*texts: Raw, prompt: Raw | None = None) -> Layered:
+@limited
+def plain_layers(*texts: bytes | Raw, prompt: Raw | None = None) -> Layered:
     """Return the sections of a completion or of embeddings: what the user gives."""
     runs = Runs()
     if prompt:
@@ -116,6 +123,7 @@ def plain_layers(*texts: Raw, prompt: Raw | None = None) -> Layered:
     return runs.done()
 
 
+@limited
 def rerank_layers(query: Raw, documents: Raw) -> Layered:
     """Return the sections of a ranking: what is searched for, and what was found."""
     runs = Runs()
@@ -124,7 +132,7 @@ def rerank_layers(query: Raw, documents: Raw) -> Layered:
     return runs.done()
 
 
-def add_text(runs: Runs, section: int, raw: Raw) -> None:
+def add_text(runs: Runs, section: int, raw: bytes | Raw) -> None:
     """Add a JSON value as it is."""
     text = raw_bytes(raw)
     if text:

@@ -101,6 +101,9 @@ def read_openai_request(
     marks = None
     if read.metadata and _MEMBER in bytes(read.metadata):
         sent, marks = take_marks(sent, read.metadata)
+    # Copied once for all that look at them.
+    told = bytes(read.messages or read.input)
+    tools = bytes(read.tools) if read.tools else b""
     return RequestFacts(
         body=without_litellm_metadata(sent) if read.litellm_metadata else sent,
         model=as_model(read.model),
@@ -112,26 +115,26 @@ def read_openai_request(
             (read.query, read.documents)
             if route.operation == RERANK
             else (
-                read.messages, read.input, read.prompt, read.instructions, read.tools,
+                told, read.input if read.messages else b"", read.prompt, read.instructions, tools,
                 read.functions, read.response_format, read.text,
             )
         ),
         claims=claims,
         hides_usage=hides_usage,
         asked=_BACKGROUND if read.background else None,
-        layered=_layered(route.operation, read),
+        layered=_layered(route.operation, read, told, tools),
         marks=marks,
     )  # fmt: skip
 
 
-def _layered(operation: str, read: _Body) -> Layered:
+def _layered(operation: str, read: _Body, told: bytes, tools: bytes) -> Layered:
     """Return the sections; unknown where a part of the prompt is kept by the provider."""
     if read.messages:
-        return chat_layers(read.messages, read.tools, read.functions, read.response_format)
+        return chat_layers(told, tools, read.functions, read.response_format)
     if operation == "responses":
         if read.previous_response_id or read.conversation or read.prompt:
             return UNKNOWN
-        return responses_layers(read.input, read.instructions, read.tools, read.text)
+        return responses_layers(told, read.instructions, tools, read.text)
     if operation == RERANK:
         return rerank_layers(read.query, read.documents)
-    return plain_layers(read.prompt, read.input)
+    return plain_layers(read.prompt, told)

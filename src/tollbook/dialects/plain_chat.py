@@ -9,7 +9,7 @@ conversation may so be taken for history.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,7 @@ from msgspec import Struct
 from tollbook.dialects.layer_allowance import may_read_whole
 from tollbook.dialects.layer_weights import MESSAGE, weigh, weigh_within
 from tollbook.dialects.request_body import DECODE_ERRORS
-from tollbook.dialects.request_layers import weigher
+from tollbook.dialects.request_layers import fingerprint, weigher
 from tollbook.layers import Section
 
 if TYPE_CHECKING:
@@ -28,19 +28,29 @@ _PROMPT: Final = int(Section.SYSTEM)
 _HISTORY: Final = int(Section.HISTORY)
 _USER: Final = int(Section.USER_INPUT)
 _LONG_BYTES: Final = 3072
-_LOOKS: Final = 4
+_LOOKS: Final = 3
 _ROLE: Final = b'"role"'
 _FRAME: Final = weigh(b'{"role":"user","content":""},') - MESSAGE
 """What the JSON text of a message weighs beyond its frame in the prompt."""
 _PLAIN_ROLES: Final = (b':"user"', b':"assistant"', b': "user"', b': "assistant"')
-_SHAPE_MAX: Final = 32
-_SHAPES_MAX: Final = 512
-_shapes: Final[dict[tuple[str, ...], tuple[int, int]]] = {}
-"""Roles of conversations that have been seen: there are few orders, and each comes often."""
+_ASSISTANT: Final = (_PLAIN_ROLES[1], _PLAIN_ROLES[3])
+_PROMPT_CHARS_MAX: Final = 16_384
+_PROMPTS_MAX: Final = 1024
+prompts_seen: Final[dict[int, Prompt]] = {}
+"""By hash, so that no text is kept: the hash is of 64 bits and keyed anew in each process."""
 
 
-Plain = tuple[list[int], bytes]
-"""Section, weight, section, ...; and the text of the system messages at the start."""
+class Prompt(NamedTuple):
+    """The text of the system messages at the start."""
+
+    weight: int
+    fingerprint: str | None
+    size_bytes: int
+
+
+NO_PROMPT: Final = Prompt(0, None, 0)
+Plain = tuple[tuple[int, ...], Prompt, str]
+"""Section, weight, section, ...; the system's messages at the start, and their text."""
 
 
 class PlainMessage(Struct, gc=False, forbid_unknown_fields=True):
@@ -70,29 +80,54 @@ def plain_sections(messages: bytes, *, has_tools: bool = False) -> Plain | None:
         return None
 
 
+def prompt_of(text: str | bytes) -> Prompt:
+    """Return what a system text weighs; it is the same in most requests, so it is remembered."""
+    known = prompts_seen.get(hash(text))
+    if known is None:
+        prefix = text.encode() if isinstance(text, str) else text
+        known = Prompt(weigh(prefix) + MESSAGE, fingerprint(prefix), len(prefix))
+        if len(text) <= _PROMPT_CHARS_MAX:
+            if len(prompts_seen) >= _PROMPTS_MAX:
+                prompts_seen.clear()
+            prompts_seen[hash(text)] = known
+    return known
+
+
 def _short(found: Sequence[PlainMessage]) -> Plain | None:
-    shape = tuple([each.role for each in found])
-    ends = _shapes.get(shape)
-    if ends is None:
-        ends = _ends_of(shape)
-        if len(shape) <= _SHAPE_MAX and len(_shapes) < _SHAPES_MAX:
-            _shapes[shape] = ends
-    first, last = ends
-    if first < 0:
+    """Return the sections of all messages; None for what was begun for the assistant.
+
+    One pass, and few calls: as much as this takes, it takes of every request.
+    """
+    system = said = before = ""
+    systems = saids = befores = 0
+    for one in found:
+        role = one.role
+        if role == "user":
+            said = said + one.content if saids else one.content
+            saids += 1
+        elif role == "assistant":
+            before += said + one.content
+            befores += saids + 1
+            said = ""
+            saids = 0
+        elif befores or saids:
+            return None  # instructions in between
+        else:
+            system = f"{system}\n{one.content}" if systems else one.content
+            systems += 1
+    if not saids:
         return None
-    prefix = b""
-    runs: list[int] = []
-    if first:
-        text = found[0].content if first == 1 else "\n".join([one.content for one in found[:first]])
-        prefix = text.encode()
-        runs += (_PROMPT, weigh(prefix) + MESSAGE * first)
-    if last > first:
-        texts = "".join([one.content for one in found[first:last]])
-        runs += (_HISTORY, weigh(texts.encode()) + MESSAGE * (last - first))
-    count = len(shape) - last
-    said = found[-1].content if count == 1 else "".join([one.content for one in found[last:]])
-    runs += (_USER, weigh(said.encode()) + MESSAGE * count)
-    return runs, prefix
+    user = weigh(said.encode()) + MESSAGE * saids
+    if not systems:
+        if not befores:
+            return (_USER, user), NO_PROMPT, ""
+        return (_HISTORY, weigh(before.encode()) + MESSAGE * befores, _USER, user), NO_PROMPT, ""
+    prompt = prompts_seen.get(hash(system)) or prompt_of(system)
+    weight = prompt.weight + MESSAGE * (systems - 1)
+    if not befores:
+        return (_PROMPT, weight, _USER, user), prompt, system
+    history = weigh(before.encode()) + MESSAGE * befores
+    return (_PROMPT, weight, _HISTORY, history, _USER, user), prompt, system
 
 
 def _whole(messages: bytes) -> Plain | None:
@@ -100,57 +135,46 @@ def _whole(messages: bytes) -> Plain | None:
     return _short(_decode(messages)) if may_read_whole() else None
 
 
-def _ends_of(shape: tuple[str, ...]) -> tuple[int, int]:
-    """Return where the system's messages end and where the user's last ones begin.
-
-    The first is -1 for a conversation of another kind: begun for the assistant, or with
-    instructions in between.
-    """
-    first, last = 0, len(shape)
-    while first < last and shape[first] in _PROMPTS:
-        first += 1
-    while last > first and shape[last - 1] == "user":
-        last -= 1
-    is_other = last == len(shape) or not _PROMPTS.isdisjoint(shape[first:])
-    return (-1, 0) if is_other else (first, last)
-
-
 def _long(messages: bytes) -> Plain | None:
-    """Read the first message and the last two, and look at some between them.
+    """Read the first message and the last, and look at some between them.
 
     That pieces were cut out where messages begin and end is sure, since they can be decoded: inside
     a text every quote is escaped.
     """
-    second = messages.find(_ROLE, messages.find(_ROLE) + len(_ROLE))
+    find, starts = messages.find, messages.startswith
+    second = find(_ROLE, find(_ROLE) + 6)
     end = messages.rfind(b"}", 0, second) + 1
     last = messages.rfind(_ROLE)
-    before = messages.rfind(_ROLE, 0, last)
-    start = messages.rfind(b"{", 0, before)
+    start = messages.rfind(b"{", 0, last)
     if not 0 < end <= start:
         return _whole(messages)
     head = _decode(messages[:end] + b"]")
     tail = _decode(b"[" + messages[start:])
-    if len(head) != 1 or [one.role for one in tail] != _TURN:
+    before = messages.rfind(_ROLE, end, start)
+    if (
+        len(head) != 1
+        or len(tail) != 1
+        or tail[0].role != "user"
+        or not starts(_ASSISTANT, before + 6)
+    ):
         return _whole(messages)
-    step = (start - end) // (_LOOKS + 1)
-    if step == 0:
-        return _whole(messages)
+    size = start - end
+    step = size // (_LOOKS + 1)
     per_message = 0.0
-    for at in range(end + step, start - step + 1, step):
-        role = messages.find(_ROLE, at)
-        if not messages.startswith(_PLAIN_ROLES, role + len(_ROLE)):
+    for at in (end + step, end + 2 * step, end + 3 * step):
+        role = find(_ROLE, at)
+        if not starts(_PLAIN_ROLES, role + 6):
             return _whole(messages)
-        per_message += 1 / (messages.find(_ROLE, role + 7) - role)
-    count = int((start - end) * per_message / _LOOKS)
-    prefix = head[0].content.encode()
-    between = max(1, weigh_within(messages, end, start) - count * _FRAME)
-    between += weigh(tail[0].content.encode()) + MESSAGE
-    said = weigh(tail[1].content.encode()) + MESSAGE
-    first = weigh(prefix) + MESSAGE
+        per_message += 1 / (find(_ROLE, role + 6) - role)
+    between = weigh_within(messages, end, start) - int(size * per_message / _LOOKS) * _FRAME
+    if between <= 0:
+        between = 1
+    said = weigh(tail[0].content.encode()) + MESSAGE
+    text = head[0].content
+    prompt = prompt_of(text)
     if head[0].role in _PROMPTS:
-        return [_PROMPT, first, _HISTORY, between, _USER, said], prefix
-    return [_HISTORY, first + between, _USER, said], b""
+        return (_PROMPT, prompt.weight, _HISTORY, between, _USER, said), prompt, text
+    return (_HISTORY, prompt.weight + between, _USER, said), NO_PROMPT, ""
 
 
 _PROMPTS: Final = frozenset({"system", "developer"})
-_TURN: Final = ["assistant", "user"]

@@ -29,7 +29,7 @@ _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def text_length(parts: Iterable[Raw]) -> int:
+def text_length(parts: Iterable[bytes | Raw]) -> int:
     r"""Return the length of JSON parts as the basis of a token estimate.
 
     Counted are the bytes of the JSON text as sent (messages with their roles and tool definitions

@@ -8,7 +8,6 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from tollbook.dialects.layer_allowance import allowance
 from tollbook.dialects.layer_weights import weigh
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ UNKNOWN: Final = Layered()
 class Runs:
     """Sections as they are found; texts of one section that follow each other are one run."""
 
-    __slots__ = (
-        "_began_ns", "_extra", "_pieces", "_runs", "_section", "_weigh", "granted", "prefix",
-    )  # fmt: skip
+    __slots__ = ("_extra", "_pieces", "_runs", "_section", "_weigh", "prefix")
 
     def __init__(self) -> None:
         self._runs: list[int] = []
@@ -56,10 +53,6 @@ class Runs:
         self._weigh = weigher.get()
         self.prefix: list[bytes] = []
         """Texts that stand at the start of every such request."""
-        self.granted = allowance.get()
-        """What the work may cost; it is taken off when it is done."""
-        if self.granted is not None:
-            self._began_ns = self.granted.timer()
 
     def add(self, section: int, text: bytes | Raw, extra: int = 0) -> None:
         """Add JSON text, and weight of what it does not show."""
@@ -88,7 +81,7 @@ class Runs:
         self, other: Runs, instead: Mapping[int, int], *, scale: int = 1, by: int = 1
     ) -> None:
         """Add another collection, some of its sections as others, its weights times scale/by."""
-        layers = other._layered().layers or ()
+        layers = other.done().layers or ()
         for at in range(0, len(layers), 2):
             section = layers[at]
             weight = max(1, layers[at + 1] * scale // by)
@@ -117,18 +110,7 @@ class Runs:
             self.add_weight(runs[at], runs[at + 1])
 
     def done(self) -> Layered:
-        """Return what was found, and take what it cost off the allowance."""
-        found = self._layered()
-        granted = self.granted
-        if granted is not None:
-            took_ns = granted.timer() - self._began_ns
-            if granted.spare_ns > 0:
-                granted.spare_ns -= took_ns
-            else:
-                granted.share_ns -= took_ns
-        return found
-
-    def _layered(self) -> Layered:
+        """Return what was found."""
         if self._pieces or self._extra:
             self._end()
         prefix = self.prefix
@@ -178,7 +160,7 @@ def merged(runs: list[int]) -> list[int]:
         group *= 2
 
 
-def raw_bytes(raw: Raw | None) -> bytes:
+def raw_bytes(raw: bytes | Raw | None) -> bytes:
     """Return a JSON value as sent; nothing for one that is missing, null or empty."""
     if not raw:
         return b""

@@ -226,7 +226,7 @@ class Admission:
             if refusal is None and identity.tenant_id is None:
                 refusal = self._tenant_refusal(identity)
         layered = facts.layered
-        if owner.marks is not None or facts.marks is not None:
+        if (owner.marks is not None or facts.marks is not None) and self._gateway.layers:
             marks = owner.marks or facts.marks or ""
             layered, problems = marked_layers(dialect, route, body, marks)
             identity = replace(identity, problems=identity.problems + problems)
