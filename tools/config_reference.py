@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from tollbook.config import batch, budgets, credentials, finance, receiver, routes, schema, tagging
+from tollbook.config import (
+    batch,
+    budgets,
+    credentials,
+    export,
+    finance,
+    receiver,
+    routes,
+    schema,
+    tagging,
+)
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 INTRO = """# Configuration
@@ -43,6 +53,8 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[receiver]", receiver.Receiver),
     ("[batch]", batch.Batch),
     ("[finance]", finance.Finance),
+    ("[export]", export.Export),
+    ("[export.providers.NAME]", export.ExportProvider),
     ("[[prices]]", schema.PriceCard),
     ("[[budgets]]", budgets.Budget),
 ]

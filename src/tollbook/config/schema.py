@@ -18,6 +18,7 @@ from tollbook.config.credentials import (
     KeySource,
     check_provider,
 )
+from tollbook.config.export import Export
 from tollbook.config.finance import Finance
 from tollbook.config.known_providers import KNOWN_PROVIDERS
 from tollbook.config.receiver import Receiver
@@ -395,5 +396,6 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     receiver: Receiver = field(default_factory=Receiver)
     batch: Batch = field(default_factory=Batch)
     finance: Finance = field(default_factory=Finance)
+    export: Export = field(default_factory=Export)
     prices: list[PriceCard] = []
     budgets: list[Budget] = []
