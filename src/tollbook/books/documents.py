@@ -20,6 +20,8 @@ from tollbook.books.tables import documents
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tollbook.books.store import Books
 
 BODY_CHARS_MAX: Final = 4_000_000
@@ -62,6 +64,24 @@ class Document(Struct, frozen=True, kw_only=True):
         return f"{self.subject}/{self.name}/{self.version}"
 
 
+class Draft(Struct, frozen=True, kw_only=True):
+    """A version that is to be kept."""
+
+    subject: Subject
+    name: str
+    body: str
+    effective_from_ns: int  # epoch, UTC
+    effective_until_ns: int | None = None
+    reason: str
+
+
+class DocumentsChangedError(TollbookError):
+    """What new versions were checked against is no longer all there is."""
+
+    def __init__(self) -> None:
+        super().__init__("the books were changed meanwhile and nothing was kept; do it again")
+
+
 class DocumentError(TollbookError):
     """A document that cannot be kept."""
 
@@ -99,39 +119,96 @@ def put_document(
         DocumentError: the name, reason or size is not allowed.
         BooksError: the books cannot be written.
     """
+    draft = Draft(
+        subject=subject, name=name, body=body, effective_from_ns=effective_from_ns,
+        effective_until_ns=effective_until_ns, reason=reason,
+    )  # fmt: skip
+    _check(draft)
+    with books.write() as connection:
+        return _put(connection, draft, author or current_user())
+
+
+def put_documents(
+    books: Books,
+    drafts: Sequence[Draft],
+    *,
+    author: str | None = None,
+    mark: int | None = None,
+) -> list[tuple[Document, bool]]:
+    """Keep several new versions, all of them or none; see :func:`put_document`.
+
+    Args:
+        books: where they are kept.
+        drafts: in the order in which they are written.
+        author: who decided; None for this process's user.
+        mark: the :func:`documents_mark` of what they were checked against; None: of nothing.
+
+    Raises:
+        DocumentsChangedError: another document was kept since.
+        DocumentError: the name, reason or size of one is not allowed.
+        BooksError: the books cannot be written.
+    """
+    for draft in drafts:
+        _check(draft)
+    with books.write() as connection:
+        if mark is not None and _mark(connection) != mark:
+            raise DocumentsChangedError
+        return [_put(connection, draft, author or current_user()) for draft in drafts]
+
+
+def documents_mark(books: Books) -> int:
+    """Return a number that grows with each document: whether there is anything new, cheaply.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    with books.read() as connection:
+        return _mark(connection)
+
+
+def _mark(connection: sa.Connection) -> int:
+    # Rows are never deleted, so the last row's number grows with each.
+    return int(connection.scalar(sa.text("SELECT max(rowid) FROM documents")) or 0)
+
+
+def _check(draft: Draft) -> None:
+    subject, name = draft.subject, draft.name
     if not _NAME.fullmatch(name):
         raise DocumentError(subject, name[:64], "expected a name of letters, digits, . _ : @ * -")
-    if not reason.strip():
+    if not draft.reason.strip():
         raise DocumentError(subject, name, "expected a reason; give one with --reason")
-    if len(body) > BODY_CHARS_MAX:
+    if len(draft.body) > BODY_CHARS_MAX:
         raise DocumentError(subject, name, f"is longer than {BODY_CHARS_MAX:,} characters")
-    if effective_until_ns is not None and effective_until_ns <= effective_from_ns:
+    until_ns = draft.effective_until_ns
+    if until_ns is not None and until_ns <= draft.effective_from_ns:
         raise DocumentError(subject, name, "ends before it begins")
-    with books.write() as connection:
-        last = connection.execute(
-            sa.select(documents)
-            .where(documents.c.subject == subject.value, documents.c.name == name)
-            .order_by(documents.c.version.desc())
-            .limit(1)
-        ).first()
-        found = None if last is None else _document(last)
-        dates = (effective_from_ns, effective_until_ns)
-        if (
-            found is not None
-            and found.body == body
-            and (found.effective_from_ns, found.effective_until_ns) == dates
-        ):
-            return found, False
-        new = Document(
-            subject=subject, name=name, version=1 if found is None else found.version + 1,
-            effective_from_ns=effective_from_ns, effective_until_ns=effective_until_ns, body=body,
-            author=author or current_user(), reason=reason.strip(), created_at_ns=clock.unix_ns(),
-        )  # fmt: skip
-        connection.execute(documents.insert().values(_row(new)))
-        add_event(
-            connection, actor=new.author, action="document.added",
-            detail={"document": new.document_id, "reason": new.reason},
-        )  # fmt: skip
+
+
+def _put(connection: sa.Connection, draft: Draft, author: str) -> tuple[Document, bool]:
+    last = connection.execute(
+        sa.select(documents)
+        .where(documents.c.subject == draft.subject.value, documents.c.name == draft.name)
+        .order_by(documents.c.version.desc())
+        .limit(1)
+    ).first()
+    found = None if last is None else _document(last)
+    dates = (draft.effective_from_ns, draft.effective_until_ns)
+    if (
+        found is not None
+        and found.body == draft.body
+        and (found.effective_from_ns, found.effective_until_ns) == dates
+    ):
+        return found, False
+    new = Document(
+        subject=draft.subject, name=draft.name, version=1 if found is None else found.version + 1,
+        effective_from_ns=dates[0], effective_until_ns=dates[1], body=draft.body,
+        author=author, reason=draft.reason.strip(), created_at_ns=clock.unix_ns(),
+    )  # fmt: skip
+    connection.execute(documents.insert().values(_row(new)))
+    add_event(
+        connection, actor=new.author, action="document.added",
+        detail={"document": new.document_id, "reason": new.reason},
+    )  # fmt: skip
     return new, True
 
 

@@ -70,10 +70,12 @@ class Desk(NamedTuple):
         Raises:
             ConfigError: a card that cannot be used.
         """
+        from tollbook.chargeback.pricebook.shelf import take_books  # noqa: PLC0415 -- as above
         from tollbook.config.load import DEFAULT_FILE  # noqa: PLC0415 -- loads the price list
         from tollbook.prices.book import PriceBook  # noqa: PLC0415 -- as above
 
-        return PriceBook.of_config(self.config, str(self.config_path or DEFAULT_FILE))
+        book = PriceBook.of_config(self.config, str(self.config_path or DEFAULT_FILE))
+        return take_books(book, self.books)
 
 
 class FileAnswer(NamedTuple):

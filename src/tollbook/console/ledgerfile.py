@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollbook import clock
 from tollbook.books.store import Books, open_books
+from tollbook.chargeback.pricebook.shelf import refresher, take_books
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.ingest import Ingester
@@ -33,13 +34,15 @@ class LedgerFiles(NamedTuple):
     ingester: Ingester
 
 
-def price_book_of(config: Config, source: str) -> PriceBook:
-    """Return the price book of the configuration.
+def price_book_of(config: Config, source: str, books: Books | None = None) -> PriceBook:
+    """Return the price book of the configuration, and of the books where they are given.
 
     Raises:
         ConfigError: a card or list name that cannot be used.
+        BooksError: the books cannot be read.
     """
-    return PriceBook.of_config(config, source)
+    book = PriceBook.of_config(config, source)
+    return book if books is None else take_books(book, books)
 
 
 @contextmanager
@@ -58,12 +61,13 @@ def open_ledger(
         open_store(data_dir / LEDGER_FILE, memory_limit=config.ledger.memory_limit) as store,
         open_books(data_dir) as books,
     ):
-        shelf = BooksShelf(books)
+        shelf, refresh = BooksShelf(books), refresher(price_book, books)
         ingester = Ingester(
             store, SpoolReader(data_dir / SPOOL_DIR), price_book, shelf,
             batch_calls=config.ledger.batch_calls,
             settle_batches_ns=int(config.batch.settle_after_h * 3600) * clock.NS_PER_S,
             late_identity_ns=int(config.ledger.late_identity_window_h * 3600) * clock.NS_PER_S,
             spans_retain_ns=int(config.ledger.spans_retain_days * 86_400) * clock.NS_PER_S,
+            refresh=refresh,
         )  # fmt: skip
         yield LedgerFiles(store, books, price_book, shelf, ingester)

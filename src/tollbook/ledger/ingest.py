@@ -88,6 +88,7 @@ class Ingester:
         late_identity_ns: how long after a call its owner may become known.
         spans_retain_ns: how long spans, and what observers said of calls, are kept.
         now_ns: the wall clock.
+        refresh: called before each step, to have the price book use new cards.
     """
 
     def __init__(
@@ -102,8 +103,10 @@ class Ingester:
         late_identity_ns: int = LATE_WINDOW_NS,
         spans_retain_ns: int = RETAIN_NS,
         now_ns: Callable[[], int] = clock.unix_ns,
+        refresh: Callable[[], None] | None = None,
     ) -> None:
         self._store, self._reader, self._now_ns = store, reader, now_ns
+        self._refresh = refresh
         self._cards = UsedCards(price_book, shelf)
         self._batches = BatchBooks(store, self._cards)
         self._late = LateBooks(store, self._cards)
@@ -141,6 +144,8 @@ class Ingester:
                 step begins where this one did.
         """
         try:
+            if self._refresh is not None:
+                self._refresh()
             with _no_cycle_search():
                 return self._step()
         except BaseException:

@@ -6,11 +6,13 @@ import difflib
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.config.problems import ConfigError
 from tollbook.prices.card import scaled_card
-from tollbook.prices.contract import Contract, discounted, own_card, read_contracts
+from tollbook.prices.contract import Contract, card_without_fx, discounted, own_card
+from tollbook.prices.contract_reader import read_contracts
+from tollbook.prices.fx import FxTable, day_of, day_window
 from tollbook.prices.listprices import (
     BEGINNING_NS,
     END_NS,
@@ -24,7 +26,7 @@ from tollbook.prices.tiers import tier_of
 from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tollbook.config import Config
     from tollbook.config.schema import PriceCard
@@ -36,8 +38,18 @@ _TEXT_MAX: Final = 512
 _Key = tuple[str, str | None, str | None, str | None]
 
 
+class BookPrices(NamedTuple):
+    """What the books say about prices, as :func:`tollbook.prices.inforce.in_force` read it."""
+
+    contracts: tuple[Contract, ...] = ()
+    fx: FxTable = FxTable()
+
+
+_NO_BOOKS: Final = BookPrices()
+
+
 class PriceBook:
-    """Contract cards before list prices.
+    """Cards of the books before those of the settings, these before list prices.
 
     A contract's pattern is held against the model's name and against the list's name for it. Of
     the contract cards that match, the most literal pattern wins, then the later start. A discount
@@ -48,6 +60,7 @@ class PriceBook:
         source: The file they stand in, for errors.
         providers: For each configured provider name its id in genai-prices, or that with region,
             model names and policy.
+        books: what the books say; :meth:`take` puts something newer in its place.
 
     Raises:
         ConfigError: a card, or the ``list_prices`` of a provider, that cannot be used.
@@ -58,13 +71,15 @@ class PriceBook:
         config_prices: Sequence[PriceCard],
         source: str,
         providers: Mapping[str, str | ProviderPrices],
+        books: BookPrices = _NO_BOOKS,
     ) -> None:
         self._providers = {
             name: ProviderPrices(one) if isinstance(one, str) else one
             for name, one in providers.items()
         }
         _check_list_ids({name: one.list_id for name, one in self._providers.items()}, source)
-        self._contracts = read_contracts(config_prices, source, self._providers)
+        self.of_settings = read_contracts(config_prices, source, self._providers)
+        """The cards of the settings, the one that wins first."""
         self._list = ListPrices()
         self._answers: dict[_Key, tuple[int, int, RateCard | None]] = {}
         self._cards: dict[str, RateCard] = {}
@@ -73,10 +88,28 @@ class PriceBook:
             name for name, one in self._providers.items() if one.uses_reported
         )
         """Providers whose own figure is the cost of a call, where they give one."""
+        self.take(books)
+
+    @property
+    def providers(self) -> Collection[str]:
+        """The configured providers."""
+        return self._providers.keys()
+
+    @property
+    def contracts(self) -> tuple[Contract, ...]:
+        """All cards of the books and of the settings, the one that wins first."""
+        return self._contracts
+
+    def take(self, books: BookPrices) -> None:
+        """Use what the books say now. Not for use while another thread resolves."""
+        both = (*books.contracts, *self.of_settings)
+        self._contracts = tuple(sorted(both, key=lambda one: one.precedence, reverse=True))
+        self._fx = books.fx
+        self._answers.clear()
 
     @classmethod
-    def of_config(cls, config: Config, source: str) -> PriceBook:
-        """Return the price book of a configuration.
+    def of_config(cls, config: Config, source: str, books: BookPrices = _NO_BOOKS) -> PriceBook:
+        """Return the price book of a configuration, and of the books where they are given.
 
         Raises:
             ConfigError: a card or list name that cannot be used.
@@ -85,7 +118,7 @@ class PriceBook:
         providers = {
             name: provider_prices(name, one, known) for name, one in config.providers.items()
         }
-        return cls(config.prices, source, providers)
+        return cls(config.prices, source, providers, books)
 
     def resolve(
         self,
@@ -144,7 +177,7 @@ class PriceBook:
             for one in self._contracts
             if one.provider == provider and one.fits(names, words, place)
         ]
-        chosen = next((contract for contract in matching if contract.covers(at_ns)), None)
+        chosen = next((one for one in matching if not one.is_withdrawn and one.covers(at_ns)), None)
         resolved = self._priced(chosen, settings, billed, at_ns, words, place)
         edges = [
             edge
@@ -160,6 +193,16 @@ class PriceBook:
             max([resolved.from_ns, *(edge for edge in edges if edge <= at_ns)]),
             min([resolved.until_ns, *(edge for edge in edges if edge > at_ns)]),
         )
+
+    def listed(
+        self, provider: str, model: str, at_ns: int, tier: str | None, region: str | None = None
+    ) -> RateCard | None:
+        """Return the list price, whatever contracts say; None where the list has none."""
+        settings = self._providers.get(provider) or ProviderPrices(provider)
+        named = settings.models.get(model) or settings.models.get(model.rpartition("/")[2]) or model
+        billed, _, _ = billed_name(settings.list_id, named, at_ns)
+        place = region or settings.region
+        return self._listed(settings, billed, at_ns, tier_of(tier), place).card
 
     def _names(self, settings: ProviderPrices, models: set[str]) -> list[str]:
         """Return the names that a contract may have meant: those of the call and the list's.
@@ -180,11 +223,21 @@ class PriceBook:
         tier: str | None, region: str | None,
     ) -> Resolved:  # fmt: skip
         if chosen is not None and chosen.rates is not None:
-            return Resolved(own_card(chosen, tier, region), BEGINNING_NS, END_NS)
+            return self._own(chosen, at_ns, tier, region)
         listed = self._listed(settings, model, at_ns, tier, region)
         if chosen is None or listed.card is None:
             return listed
         return listed._replace(card=discounted(chosen, listed.card))
+
+    def _own(self, chosen: Contract, at_ns: int, tier: str | None, region: str | None) -> Resolved:
+        if chosen.currency is None:
+            return Resolved(own_card(chosen, tier, region), BEGINNING_NS, END_NS)
+        fx = self._fx.rate(chosen.currency, at_ns)
+        if fx is None:
+            card = card_without_fx(chosen, tier, day_of(at_ns).isoformat())
+        else:
+            card = own_card(chosen, tier, region, fx)
+        return Resolved(card, *day_window(at_ns))
 
     def _listed(
         self, settings: ProviderPrices, model: str, at_ns: int, tier: str | None,

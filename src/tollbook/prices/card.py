@@ -101,14 +101,20 @@ class RateCard(Struct, frozen=True, kw_only=True):
     uncounted: tuple[str, ...] = ()
     """What the source also prices but no token kind counts (``audio_hours``)."""
     basis: str | None = None
-    """What a discount was taken off."""
+    """What a discount was taken off, or what a rate was converted from."""
     reason: str | None = None
+    minimum_pico: int = 0
+    """The least that a billed request costs, whatever it used."""
+    document: str | None = None
+    """The version in the books that it was made of, such as ``price_card/openai:gpt-4o/2``."""
 
     @property
     def is_free(self) -> bool:
-        """Whether every rate is an explicit zero."""
+        """Whether every rate is an explicit zero, and no minimum is charged."""
         rates = [rate for rates in (self.rates, *(step.rates for step in self.steps))
                  for rate in rates if rate is not None]  # fmt: skip
+        if self.minimum_pico:
+            return False
         return bool(rates) and not any(rate.numerator for rate in rates)
 
     def to_json(self) -> bytes:
@@ -211,5 +217,7 @@ def _content_id(card: RateCard) -> str:
         card.effective_from_ns, card.daily_window, card.service_tier, card.is_tier_priced,
         card.region, card.cautions, card.notes, card.uncounted, list(KINDS),
     ]  # fmt: skip
+    if card.minimum_pico:  # cards without one keep the ids they were booked with
+        content.append(card.minimum_pico)
     encoded = msgspec.json.encode(content, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:CARD_ID_DIGITS]

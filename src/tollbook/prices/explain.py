@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tollbook.money import PICO_PER_USD, Rate, usd_text
-from tollbook.prices.rating import card_flags, rate, rates_in_step
+from tollbook.prices.rating import MINIMUM_APPLIED, card_flags, rate, rates_in_step
 from tollbook.usage import KINDS, PRICED_PER, Kinds
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tollbook.prices.card import RateCard
 
 _NS_PER_S = 1_000_000_000
@@ -51,6 +53,8 @@ class CardSummary(Struct, frozen=True, kw_only=True):
     region: str | None
     reason: str | None
     notes: tuple[str, ...]
+    document: str | None = None
+    """The version in the books, such as ``price_card/openai:gpt-4o/2``."""
 
 
 def explain(card: RateCard, kinds: Kinds) -> list[ExplainLine]:
@@ -62,9 +66,9 @@ def explain(card: RateCard, kinds: Kinds) -> list[ExplainLine]:
         step = f"{'from' if chosen.is_inclusive else 'over'} {chosen.threshold} input tokens"
     rated = rate(card, kinds)
     return [
-        _line(card, kind, quantity, own, cost, step)
+        _line(card, kind, quantity, own, cost, step, rated.flags)
         for kind, quantity, own, cost in zip(KINDS, kinds, rates, rated.components, strict=True)
-        if quantity and (own is not None or kind != "requests")
+        if quantity and (own is not None or kind != "requests" or cost)
     ]
 
 
@@ -72,7 +76,11 @@ def describe(card: RateCard) -> CardSummary:
     """Return where the card comes from and when it applies."""
     window = card.daily_window
     notes = list(card_flags(card))
-    if card.uncounted:
+    if card.minimum_pico:
+        notes.append(f"a request costs at least {usd_text(card.minimum_pico)} USD")
+    if card.uncounted and card.source == "contract" and not any(card.rates):
+        notes.append(f"nothing can be priced: no rate for {', '.join(card.uncounted)}")
+    elif card.uncounted:
         notes.append(f"also priced by the source, not counted here: {', '.join(card.uncounted)}")
     return CardSummary(
         card_id=card.card_id, provider=card.provider, model=card.model,
@@ -81,13 +89,23 @@ def describe(card: RateCard) -> CardSummary:
         effective_until=_moment(card.effective_until_ns),
         daily=f"{_clock(window.from_ns)} to {_clock(window.until_ns)} UTC" if window else None,
         service_tier=card.service_tier or "standard", region=card.region,
-        reason=card.reason, notes=tuple(notes),
+        reason=card.reason, notes=tuple(notes), document=card.document,
     )  # fmt: skip
 
 
 def _line(
-    card: RateCard, kind: str, quantity: int, price: Rate | None, cost_pico: int, step: str | None
-) -> ExplainLine:
+    card: RateCard, kind: str, quantity: int, price: Rate | None, cost_pico: int, step: str | None,
+    flags: Collection[str],
+) -> ExplainLine:  # fmt: skip
+    note = card.inherited.get(kind)
+    note = card.notes.get(kind) if note is None else f"follows {note}"
+    if kind == "requests" and MINIMUM_APPLIED in flags:
+        note = f"{MINIMUM_APPLIED}, {usd_text(card.minimum_pico)} USD"
+    if price is None and cost_pico:
+        return ExplainLine(
+            kind=kind, quantity=quantity, rate=None, step=step, product=None,
+            cost_usd=usd_text(cost_pico), note=note,
+        )  # fmt: skip
     if price is None:
         return ExplainLine(
             kind=kind, quantity=quantity, rate=None, step=step, product=None, cost_usd=None,
@@ -96,10 +114,7 @@ def _line(
     return ExplainLine(
         kind=kind, quantity=quantity, rate=_rate_text(kind, price), step=step,
         product=_usd_exact(Fraction(price.numerator * quantity, price.denominator * PICO_PER_USD)),
-        cost_usd=usd_text(cost_pico),
-        note=f"follows {card.inherited[kind]}"
-        if kind in card.inherited
-        else card.notes.get(kind),
+        cost_usd=usd_text(cost_pico), note=note,
     )  # fmt: skip
 
 

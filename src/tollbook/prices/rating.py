@@ -39,11 +39,14 @@ class _Plan(NamedTuple):
     unmeasured: tuple[str, ...]
     pieces: tuple[int, ...]
     """Of a card that bills by the piece alone, the kinds it has a rate for."""
+    minimum: int
+    """Pico for each request, at least."""
 
 
 _plans: dict[str, _Plan] = {}
 
 _NO_RATE = (0, 0)
+MINIMUM_APPLIED = "raised to the minimum of a request"
 
 
 def rate(card: RateCard, kinds: Kinds) -> Rated:
@@ -52,12 +55,23 @@ def rate(card: RateCard, kinds: Kinds) -> Rated:
     A step is chosen by all input tokens and prices the whole call. ``requests`` without a rate
     is no fee; any other kind that was used and has no rate is in ``unpriced_kinds``. A card that
     bills by the piece alone (a minute, an image, a search unit) prices no usage in which none of
-    these was counted.
+    these was counted. What is lacking to the minimum of a request is in its ``requests``.
     """
     plan = _plans.get(card.card_id) or _plan(card)
     if plan.steps:
-        return _rated(plan, *_in_step(plan, kinds.input_tokens), kinds)
-    return _rated(plan, plan.standard, plan.card_flags, kinds)
+        rated = _rated(plan, *_in_step(plan, kinds.input_tokens), kinds)
+    else:
+        rated = _rated(plan, plan.standard, plan.card_flags, kinds)
+    return _at_least(rated, plan.minimum * kinds.requests) if plan.minimum else rated
+
+
+def _at_least(rated: Rated, minimum: int) -> Rated:
+    lacking = minimum - rated.total
+    if lacking <= 0 or rated.unpriced_kinds:
+        return rated
+    components = list(rated.components)
+    components[_REQUESTS] += lacking
+    return Rated(tuple(components), minimum, (*rated.flags, MINIMUM_APPLIED))
 
 
 def _rated(
@@ -108,9 +122,12 @@ def unit_prices(card: RateCard, step: int, used: Kinds) -> Rated | None:
         used: one for each kind that is used, zero for the others.
 
     Returns:
-        None where a rate is no whole number of pico, so that each product is to be rounded.
+        None where a rate is no whole number of pico, so that each product is to be rounded, or
+        where a minimum is held against each sum.
     """
     plan = _plans.get(card.card_id) or _plan(card)
+    if plan.minimum:
+        return None
     rates, flags = plan.steps[-step][1:] if step else (plan.standard, plan.card_flags)
     if any(units > 1 for (_, units), is_used in zip(rates, used, strict=True) if is_used):
         return None
@@ -170,6 +187,7 @@ def _plan(card: RateCard) -> _Plan:
         card_flags=card_flags(card),
         unmeasured=() if priced else card.uncounted,
         pieces=priced if is_by_piece else (),
+        minimum=card.minimum_pico,
     )
     if len(_plans) >= _PLANS_MAX:
         _plans.clear()
