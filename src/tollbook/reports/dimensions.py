@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import Final
 
@@ -46,6 +47,9 @@ COLUMNS: Final = MappingProxyType(
         "adjustment_id": "adjustment_id",
         "billing_rule": "billing_rule_id",
         "statement": "statement_id",
+        "named_period": "billing_period",
+        "corrects": "corrects",
+        "reason": "reason",
     }
 )
 """Dimension to column of ``entries``."""
@@ -66,8 +70,13 @@ TIMES: Final = ("hour", "day", "week", "month")
 MODEL: Final = "model"
 """The model that answered, or the one asked for where the answer names none."""
 
+OVER_PREFIX: Final = "input_over:"
+"""``input_over:128000``: whether the input of the call was more tokens than that, ``true`` or
+``false``: price cards have steps of their own."""
+
 TAG_PREFIX: Final = "tag:"
 TAG_NAME_MAX: Final = 128
+_OVER: Final = re.compile(r"input_over:\d{1,9}", re.ASCII)
 
 _MADE: Final = frozenset([MODEL, IS_BATCH, OPERATION_ID, CONTEXT])
 """Dimensions that are made of several columns."""
@@ -86,9 +95,14 @@ def is_tag(name: str) -> bool:
     )
 
 
+def is_over(name: str) -> bool:
+    """Whether a dimension is ``input_over:N`` with a number of tokens."""
+    return _OVER.fullmatch(name) is not None
+
+
 def is_dimension(name: str) -> bool:
     """Whether rows can be grouped by it."""
-    return name in COLUMNS or name in _MADE or name in TIMES or is_tag(name)
+    return name in COLUMNS or name in _MADE or name in TIMES or is_tag(name) or is_over(name)
 
 
 def is_filter(name: str) -> bool:

@@ -14,7 +14,8 @@ from tollbook.reports.errors import QueryError, UnknownNameError
 from tollbook.reports.zone import EPOCH, zone_of
 
 ROWS_MAX: Final = 10_000
-BY_MAX: Final = 8
+BY_MAX: Final = 24
+"""Exports group by all that tells one line of a bill from another."""
 WHERE_MAX: Final = 32
 VALUES_MAX: Final = 1_000
 VALUE_CHARS_MAX: Final = 1_024

@@ -119,12 +119,19 @@ def dimension(table: Any, name: str) -> Any:
         return table.provider_batch_id.notnull().ifelse("true", "false")
     if name == dimensions.OPERATION_ID:
         return table.operation_id.fill_null(table.call_id).cast("string")
-    if name == dimensions.CONTEXT:
-        return (_input_tokens(table).abs() > _STEP_TOKENS).ifelse("200k-1M", "0-200k")
+    if name == dimensions.CONTEXT or name.startswith(dimensions.OVER_PREFIX):
+        return _input_step(table, name)
     if name.startswith(dimensions.TAG_PREFIX):
         tag = name.removeprefix(dimensions.TAG_PREFIX)
         return table.tags.cast("json")[f'$."{tag}"'].unwrap_as("string")
     return table[dimensions.COLUMNS[name]]
+
+
+def _input_step(table: Any, name: str) -> Any:
+    if name == dimensions.CONTEXT:
+        return (_input_tokens(table).abs() > _STEP_TOKENS).ifelse("200k-1M", "0-200k")
+    edge = int(name.removeprefix(dimensions.OVER_PREFIX))
+    return (_input_tokens(table).abs() > edge).ifelse("true", "false")
 
 
 def _input_tokens(table: Any) -> Any:
