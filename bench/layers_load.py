@@ -58,8 +58,8 @@ _CASES: Final = (
 _CALLERS: Final = 64
 _STARTS: Final = 4
 """Two processes of the same code differ by some percent, by where their memory came to lie."""
-_ROUNDS: Final = 3
-_RUN_S: Final = 1
+_ROUNDS: Final = 2
+_RUN_S: Final = 3
 _THROUGHPUT_AIM: Final = Aim("ratio", "at least", 0.9)
 _MODES: Final = ("true", "false")
 

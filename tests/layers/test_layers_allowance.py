@@ -98,7 +98,7 @@ def test_layers_allowance_used_up_samples_and_refilled_is_exact(
     allowance.reset(with_all)
     granted.spare_ns = 500
     assert layered_raw(api, body) == exact
-    assert granted.spare_ns == -500  # one microsecond was used
+    assert granted.spare_ns == 500 - 10 * COST_PERCENT  # one microsecond was used
 
     decoded: list[object] = []
     monkeypatch.setattr(chat_layers, "read_turns", decoded.append)
@@ -284,6 +284,26 @@ def test_layers_work_is_a_share_of_what_was_used(monkeypatch: pytest.MonkeyPatch
         work.refill(0.1)
         assert granted.spare_ns > 0
         assert granted.share_ns == BUSY_PERCENT * SHARE_PERCENT * 10_000 - 1
+
+    run(main())
+
+
+def test_layers_workers_that_share_cores_are_busy_with_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used = iter([0, 0, 30, 30])
+    monkeypatch.setattr(
+        "tollbook.capture.gateway.layer_work.clock.cpu_ns", lambda: next(used) * 1_000_000
+    )
+    monkeypatch.setattr("tollbook.capture.gateway.layer_work.os.cpu_count", lambda: 2)
+
+    async def main() -> None:
+        wheel = Wheel(asyncio.get_running_loop())
+        alone, one_of_four = LayerWork(wheel, workers=2), LayerWork(wheel, workers=4)
+        for each in (alone, one_of_four):
+            each.refill(0.1)  # 30 of 100 ms
+        assert alone.allowance.spare_ns > 0
+        assert one_of_four.allowance.spare_ns == 0
 
     run(main())
 

@@ -75,7 +75,7 @@ def limited(read: Callable[_Parts, Layered]) -> Callable[_Parts, Layered]:
         if granted.spare_ns > 0:
             began_ns = granted.timer()
             found = read(*parts, **named)
-            granted.spare_ns -= granted.timer() - began_ns
+            granted.spare_ns -= (granted.timer() - began_ns) * COST_PERCENT // 100
             return found
         if granted.share_ns <= 0:
             return UNKNOWN

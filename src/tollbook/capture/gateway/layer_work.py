@@ -9,6 +9,7 @@ the time that passed: a host with too few cores gives it less.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from tollbook import clock
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 BUSY_PERCENT: Final = 50
 """Of a core; with more than this there is nothing to spare."""
-SPARE_PERCENT: Final = 25
+SPARE_PERCENT: Final = 20
 """Of the time that passes, while the worker is not busy. All of it is given for a while when a load
 begins, before the next tick shows it."""
-SHARE_PERCENT: Final = 9
-"""Of processor time. The aim is ten: what the work costs beside its own time (caches that it
-empties) cannot be told by a clock around it."""
+SHARE_PERCENT: Final = 8
+"""Of processor time. The aim is ten: what begins a load (see above) comes on top, and what reading
+costs beside its own time differs from processor to processor (``COST_PERCENT``)."""
 RESERVE_PERCENT: Final = 33
 """Of the share: what agents' messages leave for the fingerprints of further requests."""
 DEBT_MAX: Final = 8
@@ -38,9 +39,11 @@ class LayerWork:
     Args:
         wheel: whose ticks are taken.
         is_on: whether anything is read at all.
+        workers: how many share the machine; with more than cores, each is busy with less.
     """
 
-    def __init__(self, wheel: Wheel, *, is_on: bool = True) -> None:
+    def __init__(self, wheel: Wheel, *, is_on: bool = True, workers: int = 1) -> None:
+        self._busy_percent = BUSY_PERCENT * min(workers, os.cpu_count() or 1) // workers
         self.allowance = LayerAllowance(clock.monotonic_ns)
         self._cpu_ns = clock.cpu_ns()
         if is_on:
@@ -58,7 +61,7 @@ class LayerWork:
 
     def _fill(self, used_ns: int, passed_ns: int) -> None:
         granted = self.allowance
-        busy_ns = passed_ns * BUSY_PERCENT // 100
+        busy_ns = passed_ns * self._busy_percent // 100
         spare_ns = passed_ns * SPARE_PERCENT // 100
         granted.spare_ns = spare_ns if used_ns < busy_ns else 0
         share_ns = max(used_ns, busy_ns) * SHARE_PERCENT // 100

@@ -68,7 +68,9 @@ class Service:
         self.turn = Turn(loop, spool)
         self.batches = Batches(config, self.turn)
         self.wheel = wheel or Wheel(loop)
-        self.layer_work = LayerWork(self.wheel, is_on=config.gateway.layers)
+        self.layer_work = LayerWork(
+            self.wheel, is_on=config.gateway.layers, workers=config.gateway.workers
+        )
         self.metrics = Metrics()
         self.costs = costs or NoCosts()
         self.guard = guard
