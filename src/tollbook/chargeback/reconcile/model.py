@@ -123,6 +123,8 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
     """FOCUS 1.4: what rounding alone may come to."""
     is_final: bool = False
     """Every statement it rests on is final."""
+    bill: str | None = None
+    """The statement that the money rests on, where it is one."""
     statements: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     """What to know: days without a statement, lines that could not be used."""
