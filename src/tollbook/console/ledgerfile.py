@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from tollbook import clock
 from tollbook.books.store import Books, open_books
 from tollbook.chargeback.pricebook.shelf import refresher, take_books
 from tollbook.config.load import DEFAULT_FILE
+from tollbook.ledger.billing import Biller
 from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.ingest import Ingester
 from tollbook.ledger.store import LEDGER_FILE, Store, open_store
@@ -45,6 +49,15 @@ def price_book_of(config: Config, source: str, books: Books | None = None) -> Pr
     return book if books is None else take_books(book, books)
 
 
+def list_book_of(config: Config, source: str) -> PriceBook:
+    """Return a price book of list prices alone.
+
+    Raises:
+        ConfigError: a list name that cannot be used.
+    """
+    return PriceBook.of_config(replace(config, prices=[]), source)
+
+
 @contextmanager
 def open_ledger(
     config: Config, data_dir: Path, config_path: Path | None = None
@@ -62,6 +75,12 @@ def open_ledger(
         open_books(data_dir) as books,
     ):
         shelf, refresh = BooksShelf(books), refresher(price_book, books)
+        store.biller = Biller(
+            books,
+            shelf,
+            price_book,
+            partial(list_book_of, config, str(config_path or DEFAULT_FILE)),
+        )
         ingester = Ingester(
             store, SpoolReader(data_dir / SPOOL_DIR), price_book, shelf,
             batch_calls=config.ledger.batch_calls,

@@ -228,7 +228,7 @@ class _Pricing:
         self, kinds: Ints, cards: Sequence[RateCard], card_of: Ints
     ) -> tuple[npt.NDArray[np.int32], Ints, npt.NDArray[np.bool_]]:
         """Return for each call the code of its words, its rates, and if its cost is known."""
-        step_of, steps = _steps(kinds, cards, card_of)
+        step_of, steps = card_steps(kinds, cards, card_of)
         used = (kinds != 0) @ _BITS
         keys = np.where(card_of == _ALONE, -1, (card_of * steps + step_of) * _PATTERNS + used)
         distinct, group_of = np.unique(keys, return_inverse=True)
@@ -240,7 +240,7 @@ class _Pricing:
             if key < 0:
                 continue
             (index, step), pattern = divmod(key // _PATTERNS, steps), key % _PATTERNS
-            group = _group(cards[index], step, pattern)
+            group = card_group(cards[index], step, pattern)
             if group is None or (
                 group.rates is not None
                 and group.rates @ bounds > _NEAR_INT64_MAX
@@ -295,7 +295,7 @@ def _few(texts: Sequence[str | None], form: Callable[[str], str | None]) -> Any:
     return pa.array([forms[one] for one in texts], pa.string())
 
 
-def _steps(kinds: Ints, cards: Sequence[RateCard], card_of: Ints) -> tuple[Ints, int]:
+def card_steps(kinds: Ints, cards: Sequence[RateCard], card_of: Ints) -> tuple[Ints, int]:
     """Return which step of its card each call is in, and one more than the highest there is."""
     step_of, steps = np.zeros(len(kinds), np.int64), 1
     for index, card in enumerate(cards):
@@ -312,7 +312,7 @@ def _is_beyond_64_bits(rates: Ints, most: Ints) -> bool:
     return sum(map(int.__mul__, rates.tolist(), most.tolist())) > _INT64_MAX
 
 
-def _group(card: RateCard, step: int, pattern: int) -> _Group | None:
+def card_group(card: RateCard, step: int, pattern: int) -> _Group | None:
     """Return what such calls have in common; None where each is to be priced alone."""
     key = (card.card_id, step, pattern)
     if key not in _groups:

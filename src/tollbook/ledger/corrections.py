@@ -26,6 +26,9 @@ NEGATED: Final = (
 )  # fmt: skip
 """What a reversal takes back; everything else it repeats."""
 
+_BILLED: Final = ("billable_usd", "billing_rule_id", "billing_flags")
+"""Said anew by the store's biller of every charge, by the rules that hold for its call."""
+
 OWN: Final = ("entry_id", "batch_id", "booked_at", "kind", "replaces", "reason")
 """What an entry has of its own, whatever it corrects."""
 
@@ -140,7 +143,7 @@ def _charged(charges: Sequence[Charge], weights: Sequence[Weights]) -> dict[str,
     del said["calls"], said["part"]
     return {
         name: said[name] if name in said else absent_column(name, len(charges))
-        for name in (*_CHARGED, "kind")
+        for name in (*_CHARGED, "kind", *_BILLED)
     }
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from tollbook.ledger.billing import Biller
+
 LEDGER_FILE = "ledger.duckdb"
 _STAMPED = frozenset(["entry_id", "batch_id", "booked_at"])
 _ARROW_VIEW = "appended_rows"
@@ -59,6 +61,8 @@ class Store:
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         self.path = path
         self._connection = connection
+        self.biller: Biller | None = None
+        """Says what charges are billed, of all that are appended; None for nothing."""
         self._lock = threading.RLock()
         self._depth = 0
         self._load_head()
@@ -109,6 +113,8 @@ class Store:
         """
         assert self._depth, "append outside a transaction"
         assert rows, "an empty batch"
+        if self.biller is not None:
+            columns = self.biller.stamped(columns, rows)
         booked_us = clock.unix_ns() // 1000
         batch_id, first = self.last_batch_id + 1, self.last_entry_id + 1
         last = self.last_entry_id + rows

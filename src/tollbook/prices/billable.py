@@ -113,10 +113,13 @@ class Rule(
 
     @property
     def needs_card(self) -> bool:
-        """Whether the base is a price of kinds by a card, not the cost."""
-        return self.basis in ("list", "own_rates") or (
-            self.basis == "cost_plus" and self.model == "requested"
-        )
+        """Whether the base is a price by a card that is looked up."""
+        return self.basis == "list" or (self.basis == "cost_plus" and self.model == "requested")
+
+    @property
+    def is_by_usage(self) -> bool:
+        """Whether the base is a price of what was used, not of what it cost."""
+        return self.needs_card or self.basis == "own_rates"
 
 
 class Plans(

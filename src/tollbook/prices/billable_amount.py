@@ -144,8 +144,10 @@ def _base(
     """Return the amount that the factor applies to, words, and where it comes from."""
     if rule.basis == "per_unit":
         return 0, (), ""
-    if not rule.needs_card:
+    if not rule.is_by_usage:
         return _from_cost(facts, ())
+    if rule.basis == "own_rates":
+        card = own_card(rule)
     if facts.kinds is None and _is_unused(facts):
         return 0, (), "nothing was used"
     if facts.kinds is None:
