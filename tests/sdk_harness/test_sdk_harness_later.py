@@ -11,6 +11,8 @@ import httpx2
 import msgspec
 import openai
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.sdk_harness.harness_kit import MESSAGES, MODEL, Seen
 
 import tollbook
@@ -305,3 +307,42 @@ def test_frames_are_those_of_the_ledger(later: Later) -> None:
     assert isinstance(closed, CallClosed)
     assert opened.call_id == closed.call_id
     assert opened.started_at_ns + closed.duration_ns <= closed.closed_at_ns + 1_000_000
+
+
+PIECES = [
+    SSE[0],
+    SSE[0] + SSE[0],
+    SSE[1],
+    SSE[2],
+    SSE[1] + SSE[2],
+    SSE[0] + SSE[2],
+    SSE[0][:30],
+    SSE[0][30:],
+    SSE[1].replace(b"\n", b"\r\n"),
+    b": comment\n\n",
+    b'data: {"choices":[{"index":0,"delta":{"content":"data: [DONE]"}}],"usage":null}\n\n',
+]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_any_stream_is_shown_and_told_of_as_at_once(later: Later, pieces: list[bytes]) -> None:
+    del later
+    said, shown = [], []
+    for sink in (Seen(), Later()):
+        retries.failed.clear()
+        client = client_of(sink, pieces, 200, **ANSWERS["stream unasked"][2])
+        with tollbook.tenant("acme"):
+            request = client._client.build_request(
+                "POST", "https://api.openai.com/v1/chat/completions",
+                json={"model": MODEL, "messages": MESSAGES, "stream": True},
+            )  # fmt: skip
+            response = client._client.send(request, stream=True)
+            shown.append(b"".join(response.iter_raw()))
+            response.close()
+        sink.flush(5)
+        ((opened, closed),) = sink.calls
+        said.append((closed.usage, closed.status, closed.output_chars, closed.error_type))
+        assert opened.is_stream
+    assert shown[0] == shown[1]
+    assert said[0] == said[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from tollbook import clock
 from tollbook.call import CallClosed, Status
@@ -10,6 +10,8 @@ from tollbook.dialects.base import Metered
 from tollbook.dialects.inflated_copy import ENCODINGS, InflatedCopy
 from tollbook.sdk.harness import dropped, faults, reading, retries
 from tollbook.sdk.harness.begun import LATER_BYTES_MAX
+from tollbook.sdk.harness.events import EVENTS, has_choices, is_last
+from tollbook.sdk.harness.outcome import Outcome, held_by, is_billable_answer, what_failed, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,22 +31,14 @@ _NOTHING: Final = Metered()
 _NO_HEAD: Final[Mapping[bytes, bytes]] = {}
 _ERROR_BYTES_MAX: Final = 2048
 """Some say with status 200 that they failed, in few words, and are asked again at once."""
-_UNSENT: Final = frozenset(
-    {
-        "ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol",
-        "LocalProtocolError", "ConnectTimeoutError", "EndpointConnectionError",
-        "ProxyConnectionError", "SSLError", "ConnectionError", "ClientConnectorError",
-        "ClientConnectorDNSError", "ClientProxyConnectionError",
-    }
-)  # fmt: skip
-"""Errors of httpx, botocore, requests and aiohttp before a request was sent."""
 
 
 class Watched:
     """One call from its open frame to its close frame.
 
-    A whole answer in JSON to a request that is still unread is kept until both are read, by another
-    thread (:mod:`tollbook.sdk.harness.reading`), unless it is large or may be an error.
+    For a sink that tells of whole calls an answer is kept, with the time of each piece, and read by
+    another thread (:mod:`tollbook.sdk.harness.reading`), unless it is large or may be an error. Of
+    a stream only that is looked at before which the caller is not to get.
     """
 
     __slots__ = (
@@ -54,6 +48,7 @@ class Watched:
         "_duration_ns",
         "_first_token_ns",
         "_head",
+        "_hider",
         "_hides_usage",
         "_is_late",
         "_is_left",
@@ -65,6 +60,7 @@ class Watched:
         "_sink",
         "_started_ns",
         "_status",
+        "_unread",
         "is_closed",
         "is_event_stream",
         "is_http_1",
@@ -81,13 +77,15 @@ class Watched:
         self._head: Mapping[bytes, bytes] = _NO_HEAD
         self._meter: ResponseMeter | None = None
         self._copy: InflatedCopy | None = None
-        self._kept: list[bytes] | None = None
+        self._hider: ResponseMeter | None = None
+        self._kept: list[tuple[bytes, int]] | None = None
+        """Pieces of an answer that nobody has read, and when each came."""
+        self._unread: list[tuple[bytes, int]] | None = None
         self._left = _MAX_PLAIN_BYTES
         self._response_bytes = 0
         self._is_left = self._hides_usage = False
-        self._outcome: _Outcome | None = None
+        self._outcome: Outcome | None = None
         self.is_closed = self.is_event_stream = self.names_owner = False
-        # names_owner: the request has headers that say whose it is, and are not for a provider
         self.is_http_1 = True
         """Whether the answer's end is told by its framing, or else by the connection's end."""
 
@@ -100,43 +98,49 @@ class Watched:
         """Take the head of the answer; names are in lower case."""
         self._status = status
         self._head = head
-        if (
-            self._begun.read_facts is None
-            and status < _BAD_REQUEST
-            and head.get(b"content-type", b"").startswith(b"application/json")
-        ):
-            self._kept = []
-        else:
-            self._look(status, head)
-
-    def _look(self, status: int, head: Mapping[bytes, bytes]) -> None:
-        """Have a meter look on from here."""
-        begun = self._begun
-        try:
-            facts, dialect = begun.facts, begun.target.dialect
-            self._hides_usage = facts.hides_usage
+        facts = self._begun.read_facts
+        if self._is_late and status < _BAD_REQUEST:
             content_type = head.get(b"content-type", b"")
-            self.is_event_stream = content_type.lower().startswith(dialect.stream_types)
-            meter = dialect.meter(begun.route, facts, status, head)
-            encoding = head.get(b"content-encoding", b"identity")
-            if encoding in ENCODINGS:
-                self._copy = InflatedCopy(_MAX_PLAIN_BYTES)
-            elif encoding not in {b"identity", b""}:
-                return  # nothing can be read of it: it is estimated
-            self._meter = meter
+            if facts is None:
+                if content_type.startswith(b"application/json"):
+                    self._kept = []
+                    return
+            elif content_type.startswith(EVENTS) and b"content-encoding" not in head:
+                self._kept = []
+                self.is_event_stream = True
+                self._hides_usage = facts.hides_usage
+                return
+        self._look()
+
+    def _look(self) -> None:
+        """Have a meter look on from here."""
+        try:
+            self._hides_usage = self._begun.facts.hides_usage
+            content_type = self._head.get(b"content-type", b"")
+            stream_types = self._begun.target.dialect.stream_types
+            self.is_event_stream = content_type.lower().startswith(stream_types)
+            self._meter, self._copy = self._new_meter()
         except Exception as error:  # noqa: BLE001 -- the caller's answer comes first
             faults.note("response", error)
+
+    def _new_meter(self) -> tuple[ResponseMeter | None, InflatedCopy | None]:
+        begun, head = self._begun, self._head
+        meter = begun.target.dialect.meter(begun.route, begun.facts, self._status or 0, head)
+        encoding = head.get(b"content-encoding", b"identity")
+        if encoding in ENCODINGS:
+            return meter, InflatedCopy(_MAX_PLAIN_BYTES)
+        if encoding not in {b"identity", b""}:
+            return None, None  # nothing can be read of it: it is estimated
+        return meter, None
 
     def feed(self, chunk: bytes) -> bytes:
         """Take body bytes as received; return what the caller gets of them now."""
         self._response_bytes += len(chunk)
         kept = self._kept
         if kept is not None:
-            if chunk and self._first_token_ns is None:
-                self._first_token_ns = clock.monotonic_ns() - self._started_ns
             if self._response_bytes <= LATER_BYTES_MAX:
-                kept.append(chunk)
-                return chunk
+                kept.append((chunk, clock.monotonic_ns()))
+                return self._passed(chunk) if self.is_event_stream else chunk
             self._read_kept()
         meter = self._meter
         return chunk if meter is None else self._shown(chunk, meter)
@@ -155,7 +159,7 @@ class Watched:
                 shown = chunk
             else:
                 if self._hides_usage:
-                    held = _held_by(meter)
+                    held = held_by(meter)
                 shown = meter.feed(chunk)
             if self._first_token_ns is None and meter.has_content:
                 self._first_token_ns = clock.monotonic_ns() - self._started_ns
@@ -168,19 +172,68 @@ class Watched:
             return held + chunk
         return shown
 
+    def _passed(self, chunk: bytes) -> bytes:
+        """Return what the caller gets of a piece of a stream that is read later."""
+        shown = chunk
+        hider = self._hider
+        if self._hides_usage and (hider is not None or not has_choices(chunk)):
+            held = b""
+            try:
+                if hider is None:
+                    hider = self._hider = self._new_meter()[0]
+                if hider is not None:
+                    held = held_by(hider)
+                    shown = hider.feed(chunk)
+            except Exception as error:  # noqa: BLE001 -- the caller's answer comes first
+                self._hider, self._hides_usage = None, False
+                faults.note("feed", error)
+                shown = held + chunk
+        if is_last(chunk):
+            # For what may still come.
+            self._meter = self._hider or (self._new_meter()[0] if self._hides_usage else None)
+            self._close()
+        return shown
+
     def _read_kept(self) -> None:
-        """Have a meter look at what was kept of the answer."""
+        """Have a meter look at what was kept of the answer, and at what comes next."""
         kept, self._kept = self._kept or [], None
-        self._look(self._status or 0, self._head)
-        for chunk in kept:
-            if self._meter is not None:
-                self._shown(chunk, self._meter)
+        self._look()
+        if not self._is_read(kept, self._meter, self._copy):
+            self._meter = None
+
+    def _metered_later(self) -> Metered:
+        """Read what was kept of an answer that has ended; its caller may still be at it."""
+        kept, self._unread = self._unread or [], None
+        try:
+            meter, copy = self._new_meter()
+            if meter is not None and self._is_read(kept, meter, copy):
+                meter.flush()
+                return meter.result()
+        except Exception as error:  # noqa: BLE001 -- it is told of all the same
+            faults.note("response", error)
+        return _NOTHING
+
+    def _is_read(
+        self, kept: list[tuple[bytes, int]], meter: ResponseMeter | None, copy: InflatedCopy | None
+    ) -> bool:
+        if meter is None:
+            return False
+        try:
+            for chunk, at_ns in kept:
+                for plain in (chunk,) if copy is None else copy.feed(chunk):
+                    meter.feed(plain)
+                if self._first_token_ns is None and meter.has_content:
+                    self._first_token_ns = at_ns - self._started_ns
+        except Exception as error:  # noqa: BLE001 -- as above
+            faults.note("feed", error)
+            return False
+        return True
 
     def finish(self) -> bytes:
         """End the call: the answer came to its end. Return bytes that were held back."""
         kept = self._kept
         if kept is not None:
-            if self._response_bytes > _ERROR_BYTES_MAX or b'"error"' not in b"".join(kept):
+            if not self.is_event_stream and not self._may_be_error(kept):
                 self._close()
                 return b""
             self._read_kept()
@@ -191,7 +244,7 @@ class Watched:
             held = b""
             try:
                 if self._hides_usage:
-                    held = _held_by(meter)
+                    held = held_by(meter)
                 rest = meter.flush()
                 if not self.is_closed:
                     metered = meter.result()
@@ -209,8 +262,12 @@ class Watched:
             self._end_whole(metered)
         return rest
 
+    def _may_be_error(self, kept: list[tuple[bytes, int]]) -> bool:
+        size_bytes = self._response_bytes
+        return size_bytes <= _ERROR_BYTES_MAX and any(b'"error"' in chunk for chunk, _ in kept)
+
     def _end_whole(self, metered: Metered) -> None:
-        outcome = _whole(self._status or 0, metered)
+        outcome = whole(self._status or 0, metered)
         self._end(outcome.status, outcome.error_type, metered, is_billable=outcome.is_billable)
 
     def close(self) -> None:
@@ -240,7 +297,7 @@ class Watched:
         elif self._status is not None and (self._status >= _BAD_REQUEST or metered.error_type):
             # Clients stop reading at an error, which is then all there is.
             error_type = metered.error_type or f"http_{self._status}"
-            is_billable = _is_billable(self._status, metered)
+            is_billable = is_billable_answer(self._status, metered)
             self._end(_ERROR, error_type, metered, is_billable=is_billable)
         else:
             self._end(_CANCELLED, None, metered)
@@ -253,17 +310,8 @@ class Watched:
             self.close()
             return
         metered = self._metered()
-        name = type(error).__name__
-        is_timeout = "Timeout" in name
-        if self._status is not None:
-            self._end(_ERROR, "upstream_timeout" if is_timeout else "upstream_broken", metered)
-        elif name in _UNSENT:
-            what = "upstream_connect_timeout" if is_timeout else "upstream_unreachable"
-            self._end(_ERROR, what, metered, is_billable=False)
-        else:
-            self._end(
-                _ERROR, "upstream_timeout" if is_timeout else "upstream_disconnected", metered
-            )
+        what, is_billable = what_failed(error, has_head=self._status is not None)
+        self._end(_ERROR, what, metered, is_billable=is_billable)
 
     def _metered(self) -> Metered:
         if self._kept is not None:
@@ -293,7 +341,7 @@ class Watched:
     ) -> None:
         if self.is_closed:
             return
-        self._outcome = _Outcome(status, error_type, metered, is_billable)
+        self._outcome = Outcome(status, error_type, metered, is_billable)
         if status is _ERROR and self._may_be_retried(error_type):
             try:  # its client asks in this thread, and soon
                 retries.remember(self._begun)
@@ -304,6 +352,7 @@ class Watched:
     def _close(self) -> None:
         """Have the sink told: now, or by a thread that reads what is still unread."""
         self.is_closed = True
+        self._unread, self._kept = self._kept, None
         self._closed_at_ns = clock.unix_ns()
         self._duration_ns = clock.monotonic_ns() - self._started_ns
         if not (self._is_late and reading.put(self)):
@@ -324,8 +373,7 @@ class Watched:
     def _closed(self, call_id: bytes) -> CallClosed:
         outcome = self._outcome
         if outcome is None:  # a whole answer that is still unread
-            outcome = _whole(self._status or 0, self._metered())
-            self._meter = None
+            outcome = whole(self._status or 0, self._metered_later())
         metered = outcome.metered
         return CallClosed(
             call_id=call_id,
@@ -350,35 +398,3 @@ class Watched:
     def _may_be_retried(self, error_type: str | None) -> bool:
         dialect = self._begun.target.dialect
         return self._status is None or dialect.is_retryable(self._status, error_type)
-
-
-class _Outcome(NamedTuple):
-    status: Status
-    error_type: str | None
-    metered: Metered
-    is_billable: bool = True
-
-
-def _whole(status: int, metered: Metered) -> _Outcome:
-    """Return how a call ended whose answer came whole."""
-    is_error = status >= _BAD_REQUEST or metered.error_type is not None
-    return _Outcome(
-        _ERROR if is_error else _OK,
-        metered.error_type or (f"http_{status}" if is_error else None),
-        metered,
-        _is_billable(status, metered),
-    )
-
-
-def _held_by(meter: ResponseMeter) -> bytes:
-    """Return what a meter that hides usage has not shown yet."""
-    return getattr(meter, "held", b"")
-
-
-def _is_billable(status: int, metered: Metered) -> bool:
-    """Whether the provider may bill a whole answer; the gateway's rule."""
-    if metered.usage:
-        return True
-    if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP
-        return False
-    return metered.error_type is None or metered.output_events > 0
