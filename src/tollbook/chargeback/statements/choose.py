@@ -38,6 +38,14 @@ DEFAULT_PREFERENCE: Final = (
 named here come after, by name."""
 
 
+HAVE_QUANTITIES: Final = frozenset({
+    "aws.cur2", "aws.focus", "azure.cost_export", "azure.cost_export_amortized", "azure.focus",
+    "gcp.billing_export", "gcp.bigquery", "gcp.focus", "focus",
+})  # fmt: skip
+"""Statements of cost that say what was used as well: they serve as statements of usage where there
+is none."""
+
+
 class Chosen(NamedTuple):
     """A statement and the times for which its word counts."""
 
@@ -61,7 +69,7 @@ class Choice(NamedTuple):
 
 
 def choose(given: Iterable[Statement], prefer: Sequence[str] = DEFAULT_PREFERENCE) -> Choice:
-    """Decide for statements of one basis.
+    """Decide for statements of one basis; of usage, with those of cost that stand in for it.
 
     Args:
         given: the statements, in any order.
@@ -113,7 +121,8 @@ def _choose_sources(some: list[Statement], rank: dict[str, int], choice: Choice)
         scopes = streams.setdefault(one.source, {}).setdefault(one.account, {})
         scopes.setdefault(one.scope, []).append(one)
     before: list[tuple[str, str | None, Claims]] = []
-    for source in sorted(streams, key=lambda name: _rank(rank, name)):
+    of_cost = {one.source for one in some if one.basis is Basis.COST}
+    for source in sorted(streams, key=lambda name: (name in of_cost, _rank(rank, name))):
         # An account that was not named may be any of those that were: it waits for them.
         for account, scopes in sorted(
             streams[source].items(), key=lambda item: (item[0] is None, item[0] or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from tollbook import clock, ids
@@ -15,7 +16,7 @@ from tollbook.books.tables_statements import (
     statement_sightings,
 )
 from tollbook.books.tables_statements import statements as table
-from tollbook.chargeback.statements.choose import DEFAULT_PREFERENCE, choose
+from tollbook.chargeback.statements.choose import DEFAULT_PREFERENCE, HAVE_QUANTITIES, choose
 from tollbook.chargeback.statements.errors import NoStatementError, StatementError
 from tollbook.chargeback.statements.model import Basis, Finality
 from tollbook.chargeback.statements.raws import keep_raw
@@ -258,6 +259,8 @@ def current_lines(
 ) -> list[StatementLine]:
     """Return the lines that count, by provider and time; see :mod:`.choose` for which do.
 
+    Where no statement of usage speaks of a time, quantities of a cost export stand in for it.
+
     Args:
         books: where they are kept.
         basis: which kind of statements.
@@ -273,9 +276,7 @@ def current_lines(
     Raises:
         BooksError: the books cannot be read.
     """
-    loads = _loads(
-        books, provider=provider, basis=basis, known_before_ns=known_before_ns, withdrawn=False
-    )
+    loads = _speaking_of(books, basis, provider, known_before_ns)
     load_ids = {one.statement_id: load_id for load_id, one in loads}
     found: list[StatementLine] = []
     with books.read() as connection:
@@ -284,11 +285,34 @@ def current_lines(
                 continue
             load_id = load_ids[one.statement_id]
             for span in spans:
-                found.extend(
-                    _lines(connection, one, load_id, span, (since_ns, until_ns), by_bill=by_bill)
+                lines = _lines(
+                    connection, one, load_id, span, (since_ns, until_ns), by_bill=by_bill
                 )
+                found.extend(lines if one.basis is basis else _quantities(lines))
     found.sort(key=lambda line: (line.provider, line.start_ns, line.statement_id, line.line))
     return found
+
+
+def _speaking_of(
+    books: Books, basis: Basis, provider: str | None, known_before_ns: int | None
+) -> list[tuple[str, Statement]]:
+    """Return the statements of a basis; of usage also those of cost that have quantities."""
+    wanted = basis if basis is not Basis.USAGE else None
+    return [
+        (load_id, one)
+        for load_id, one in _loads(
+            books, provider=provider, basis=wanted, known_before_ns=known_before_ns,
+            withdrawn=False,
+        )
+        if one.basis is basis or (one.basis is Basis.COST and one.source in HAVE_QUANTITIES)
+    ]  # fmt: skip
+
+
+def _quantities(lines: Iterable[StatementLine]) -> Iterator[StatementLine]:
+    """Yield what lines of cost say of usage, without the money."""
+    for one in lines:
+        if one.kind is not None and one.quantity is not None:
+            yield msgspec.structs.replace(one, amount=None, amount_in_currency=None)
 
 
 def _lines(
@@ -309,9 +333,7 @@ def shadowed(
     prefer: Sequence[str] = DEFAULT_PREFERENCE, known_before_ns: int | None = None,
 ) -> list[Shadowed]:  # fmt: skip
     """Return what statements say of times for which another source is preferred."""
-    loads = _loads(
-        books, provider=None, basis=basis, known_before_ns=known_before_ns, withdrawn=False
-    )
+    loads = _speaking_of(books, basis, None, known_before_ns)
     return [
         one
         for one in choose((one for _, one in loads), prefer).shadowed

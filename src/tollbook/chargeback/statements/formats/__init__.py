@@ -1,0 +1,1 @@
+"""One module for each form that providers state usage and cost in."""
