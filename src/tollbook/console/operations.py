@@ -65,7 +65,9 @@ class LedgerOperations:
     def verify(self) -> dict[str, Any]:
         """Recompute everything and return the findings."""
         with closing(self._files.store.reader()) as connection:
-            return verify_answer(connection, self._files.shelf, self._settings.data_dir)
+            return verify_answer(
+                connection, self._files.shelf, self._settings.data_dir, books=self._files.books
+            )
 
     def rerate(self, pairs: Pairs) -> dict[str, Any]:
         """Preview or book what today's price cards change; see :func:`rerate_answer`."""

@@ -51,7 +51,7 @@ def verify_files(
         closing(connect_readonly(path, memory_limit=config.ledger.memory_limit)) as connection,
         open_books(data_dir) as books,
     ):
-        return verify_answer(connection, BooksShelf(books), data_dir, progress)
+        return verify_answer(connection, BooksShelf(books), data_dir, progress, books=books)
 
 
 def _must_exist(data_dir: Path) -> None:

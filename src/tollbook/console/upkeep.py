@@ -12,6 +12,7 @@ from tollbook.config import load_config
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.ledgerfile import SPOOL_DIR, price_book_of
 from tollbook.errors import TollbookError
+from tollbook.ledger.billing_rules import load_rules
 from tollbook.ledger.rerate import apply, preview
 from tollbook.ledger.verify import verify
 from tollbook.money import pico_from_usd, usd_text
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tollbook.books.store import Books
     from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
     from tollbook.ledger.cards import CardShelf
@@ -53,9 +55,13 @@ def verify_answer(
     shelf: CardShelf,
     data_dir: Path,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    books: Books,
 ) -> dict[str, Any]:
     """Check the whole ledger; ``findings`` are the first differences, ``total_findings`` counts."""
-    report = verify(connection, shelf, data_dir / SPOOL_DIR, progress=progress)
+    report = verify(
+        connection, shelf, data_dir / SPOOL_DIR, progress=progress, rules=load_rules(books).rules
+    )
     return msgspec.json.decode(msgspec.json.encode(report), type=dict[str, Any])
 
 

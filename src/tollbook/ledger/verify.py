@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.ids import to_text
+from tollbook.ledger.billing_check import CHECK, wrongly_billed
 from tollbook.ledger.chain import GENESIS, BatchHead, batch_hash
 from tollbook.ledger.charge import measure, price
 from tollbook.ledger.corrections import NEGATED, OWN
@@ -33,7 +34,7 @@ from tollbook.ledger.stitch.check import NOT_ONCE, check_stitches, taken_back
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import duckdb
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from tollbook.call import Call
     from tollbook.ledger.cards import CardShelf
+    from tollbook.prices.billable import Rule
     from tollbook.prices.card import RateCard
     from tollbook.usage import Kinds
 
@@ -64,6 +66,7 @@ def verify(
     *,
     progress: Callable[[int, int], None] | None = None,
     findings_max: int = FINDINGS_KEPT,
+    rules: Mapping[str, Rule] | None = None,
 ) -> VerifyReport:
     """Check everything and return every difference.
 
@@ -73,8 +76,9 @@ def verify(
         spool_root: the spool, to compare the read positions with what is still there.
         progress: called with the entries checked and the entries there are.
         findings_max: how many findings to return; all are counted.
+        rules: every version of every billing rule, by document id; None leaves out what is billed.
     """
-    return _Verifier(connection, shelf, findings_max).run(spool_root, progress)
+    return _Verifier(connection, shelf, findings_max, rules).run(spool_root, progress)
 
 
 class _Stored(NamedTuple):
@@ -86,9 +90,10 @@ class _Stored(NamedTuple):
 
 class _Verifier:
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, shelf: CardShelf, findings_max: int
-    ) -> None:
-        self._connection, self._shelf = connection, shelf
+        self, connection: duckdb.DuckDBPyConnection, shelf: CardShelf, findings_max: int,
+        rules: Mapping[str, Rule] | None,
+    ) -> None:  # fmt: skip
+        self._connection, self._shelf, self._rules = connection, shelf, rules
         self._findings = Findings(findings_max)
         self._add = self._findings.add
         self._cards: dict[str, RateCard | None] = {}
@@ -146,6 +151,9 @@ class _Verifier:
             if cost != head.cost_pico:
                 self._add("batch", "its total is not the sum of its entries", **where)
             self._check_rows(head, table)
+            if self._rules is not None:
+                for entry_id, call_id, problem in wrongly_billed(table, self._rules, self._card):
+                    self._add(CHECK, problem, entry_id=entry_id, call_id=to_text(call_id), **where)
             previous, last = digest, head.last_entry_id
             if progress is not None:
                 progress(min(last, count), count)
