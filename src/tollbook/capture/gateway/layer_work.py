@@ -23,7 +23,7 @@ BUSY_PERCENT: Final = 50
 SPARE_PERCENT: Final = 20
 """Of the time that passes, while the worker is not busy. All of it is given for a while when a load
 begins, before the next tick shows it."""
-SHARE_PERCENT: Final = 8
+SHARE_PERCENT: Final = 6
 """Of processor time. The aim is ten: what begins a load (see above) comes on top, and what reading
 costs beside its own time differs from processor to processor (``COST_PERCENT``)."""
 RESERVE_PERCENT: Final = 33
