@@ -1,0 +1,104 @@
+"""The sums that rows are made of: groups of charges and groups of adjustments of one stretch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from tollbook.chargeback.focus.unitprices import Offer
+from tollbook.ledger.schema import COST_COLUMNS, Kind
+from tollbook.reports.dimensions import OVER_PREFIX
+from tollbook.reports.query import Filter
+from tollbook.reports.wide import wide_rows
+from tollbook.usage import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tollbook.chargeback.desk import Desk
+    from tollbook.chargeback.focus.scope import Scope, Segment
+    from tollbook.chargeback.focus.unitprices import UnitPrices
+
+OWNER: Final = ("tenant", "team", "cost_center", "feature", "environment")
+"""Whose a row is: the sub-account and its tags."""
+_OFFER: Final = ("provider", "model", "price_tier", "region")
+_CHARGE: Final = (*OWNER, *_OFFER, "price_card", "price_state", "cost_source", "usage_source")
+_ADJUSTMENT: Final = (
+    *OWNER, *_OFFER, "adjustment", "adjustment_id", "statement", "corrects", "reason",
+)  # fmt: skip
+_BILLABLE: Final = (*OWNER, *_OFFER, "billing_rule", "adjustment", "adjustment_id", "reason")
+_MEASURES: Final = ("calls", "cost_usd", *KINDS, *COST_COLUMNS)
+_CHARGES: Final = Filter("kind", (Kind.ADJUSTMENT.value,), negate=True)
+_ADJUSTMENTS: Final = Filter("kind", (Kind.ADJUSTMENT.value,))
+
+Sums = dict[str, Any]
+"""Dimensions and sums by name; money in pico."""
+
+
+class Group(NamedTuple):
+    """Charges that differ in nothing that a row tells."""
+
+    sums: Sums
+    exceeded: frozenset[int]
+    """Steps of input that each call of it exceeds."""
+
+    @property
+    def offer(self) -> Offer:
+        """What was sold."""
+        return offer_of(self.sums)
+
+
+def offer_of(sums: Sums) -> Offer:
+    """Return what was sold of a group."""
+    return Offer(*(sums[name] for name in _OFFER))
+
+
+def price_edges(desk: Desk, scope: Scope, prices: UnitPrices) -> tuple[int, ...]:
+    """Return every input size at which a price of the scope changes, and load its cards."""
+    found: set[tuple[Offer, str | None, int]] = set()
+    for period, query in scope.parts:
+        by = replace(query, by=(*_OFFER, "price_card"), measures=("calls",))
+        for row in wide_rows(desk.reader, by):
+            # List prices may change within the period.
+            for at_ns in (period.start_ns, period.end_ns - 1):
+                found.add((offer_of(row), row["price_card"], at_ns))
+    prices.load(card_id for _, card_id, _ in found)
+    edges: set[int] = set()
+    for offer, card_id, at_ns in found:
+        if card_id is not None:
+            edges |= prices.edges(offer, card_id, at_ns)
+    return tuple(sorted(edges))
+
+
+def charge_groups(desk: Desk, segment: Segment, edges: tuple[int, ...]) -> Iterator[Group]:
+    """Yield the groups of charges and reversals of a stretch."""
+    names = tuple(f"{OVER_PREFIX}{edge}" for edge in edges)
+    query = replace(
+        segment.query, by=(*_CHARGE, *names), where=(*segment.query.where, _CHARGES),
+        measures=_MEASURES,
+    )  # fmt: skip
+    for sums in wide_rows(desk.reader, query):
+        exceeded = frozenset(
+            edge for edge, name in zip(edges, names, strict=True) if sums[name] == "true"
+        )
+        yield Group(sums, exceeded)
+
+
+def adjustment_groups(desk: Desk, segment: Segment) -> Iterator[Sums]:
+    """Yield the groups of adjustments of a stretch."""
+    yield from wide_rows(
+        desk.reader,
+        replace(
+            segment.query, by=_ADJUSTMENT, where=(*segment.query.where, _ADJUSTMENTS),
+            measures=_MEASURES,
+        ),
+    )  # fmt: skip
+
+
+def billable_groups(desk: Desk, segment: Segment) -> Iterator[Sums]:
+    """Yield what tenants are charged in a stretch, by rule."""
+    yield from wide_rows(
+        desk.reader,
+        replace(segment.query, by=_BILLABLE, measures=("calls", "billable_usd", *KINDS)),
+    )
