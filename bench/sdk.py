@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tollbook.sdk.sink import Sink
 
-_ROUNDS = 30
+_ROUNDS = 20
 _CALLS = 40
 _NETWORK_S = 0.001
 _EVENTS = 24
