@@ -20,9 +20,11 @@ from tollbook.config.credentials import (
 )
 from tollbook.config.export import Export
 from tollbook.config.finance import Finance
+from tollbook.config.identity import IdentitySettings
 from tollbook.config.known_providers import KNOWN_PROVIDERS
 from tollbook.config.receiver import Receiver
 from tollbook.config.routes import ModelRoute, Retries
+from tollbook.config.statements import Statements
 from tollbook.config.tagging import Tags
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -49,7 +51,6 @@ MemorySize = Annotated[
 """As DuckDB reads it."""
 
 DisconnectPolicy = Literal["drain", "abort"]
-MissingTenantAction = Literal["serve", "warn", "refuse"]
 
 
 class Provider(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -171,8 +172,7 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     environment: str = "production"
     """Environment of calls that do not name one."""
     report_cost: Literal["on_request", "always", "never"] = "on_request"
-    """Whether answers say what they cost: to callers that send ``x-tollbook-report: cost``, to all,
-    to none."""
+    """Whether answers say what they cost; on request is with ``x-tollbook-report: cost``."""
     layers: bool = True
     """Whether the structure of requests is read, for reports by layer; false saves its time."""
     strict: bool = False
@@ -192,33 +192,6 @@ class ResponseCacheSettings(Struct, forbid_unknown_fields=True, frozen=True, kw_
     """How long an answer may be given again."""
     max_bytes: Annotated[int, Meta(ge=65_536)] = 64 * 1024 * 1024
     """Memory for answers in one worker; no answer may take more than an eighth."""
-
-
-class MissingTenant(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[identity.missing_tenant]``: what a call without a tenant gets, by environment."""
-
-    production: MissingTenantAction = "serve"
-    """``serve`` books the call to unknown."""
-    staging: MissingTenantAction = "warn"
-    """``warn`` serves it and logs who called."""
-    development: MissingTenantAction = "refuse"
-    """``refuse`` answers 400 and says how to name the tenant."""
-    test: MissingTenantAction = "refuse"
-    """As above."""
-    other: MissingTenantAction = "serve"
-    """Any other environment."""
-
-
-class IdentitySettings(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[identity]``: how owners are found."""
-
-    missing_tenant: MissingTenant = field(default_factory=MissingTenant)
-    """See the next section."""
-    provider_user_is: Literal["user", "tenant"] = "user"
-    """What OpenAI ``user``/``safety_identifier`` and Anthropic ``metadata.user_id`` name."""
-    pseudonym_secret_env: str | None = None
-    """Variable that holds the secret of pseudonyms in [providers.NAME.tags], 16 characters or
-    more; with another secret every pseudonym is another."""
 
 
 class Store(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -397,5 +370,6 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     batch: Batch = field(default_factory=Batch)
     finance: Finance = field(default_factory=Finance)
     export: Export = field(default_factory=Export)
+    statements: Statements = field(default_factory=Statements)
     prices: list[PriceCard] = []
     budgets: list[Budget] = []
