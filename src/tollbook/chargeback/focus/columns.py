@@ -42,7 +42,9 @@ _BOTH: Final = (
     "CommitmentDiscountQuantity", "CommitmentDiscountStatus", "CommitmentDiscountType",
     "CommitmentDiscountUnit", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
     "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost",
-    "ListUnitPrice", "PricingCategory", "PricingCurrency", "PricingQuantity", "PricingUnit",
+    "ListUnitPrice", "PricingCategory", "PricingCurrency",
+    "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit",
     "RegionId", "RegionName", "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId",
     "SkuMeter", "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName",
     "SubAccountType", "Tags",
@@ -53,6 +55,8 @@ NEWER: Final = (
     "AllocatedTags", "InvoiceDetailId",
 )  # fmt: skip
 """Columns of 1.4 that an export of 1.2 has as custom columns, ``x_`` before the name."""
+PRICED_IN_CURRENCY: Final = ("ContractedUnitPrice", "EffectiveCost", "ListUnitPrice")
+"""Columns that stand a second time under ``PricingCurrency...``."""
 _ONLY_1_4: Final = (*NEWER, "HostProviderName", "ServiceProviderName")
 CUSTOM: Final = (
     "x_TenantId", "x_Feature", "x_Team", "x_CostCenter", "x_Environment", "x_RequestCount",
@@ -74,7 +78,9 @@ _BILLING_PERIOD: Final = (
 
 NUMBERS: Final = frozenset({
     "BilledCost", "CommitmentDiscountQuantity", "ConsumedQuantity", "ContractedCost",
-    "ContractedUnitPrice", "EffectiveCost", "ListCost", "ListUnitPrice", "PricingQuantity",
+    "ContractedUnitPrice", "EffectiveCost", "ListCost", "ListUnitPrice",
+    "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice", "PricingQuantity",
     "x_RequestCount", "x_UnknownCostRequestCount", "x_SplitOriginCost",
 })  # fmt: skip
 TIMES: Final = frozenset({

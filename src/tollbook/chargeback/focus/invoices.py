@@ -155,7 +155,7 @@ def _row(one: Invoice, category: str, amount: Decimal, parties: Parties) -> Row:
         "InvoiceDetailCreated": fetched,
         "InvoiceDetailLastUpdated": fetched,
         "InvoiceDetailDescription": f"{party.service}: {category.lower()}",
-        "InvoiceDetailGrain": {"ChargeCategory": category},
+        "InvoiceDetailGrain": {"x_ChargeCategory": category},
         "InvoiceDetailId": _detail_id(one.invoice_id, category),
         "InvoiceId": one.invoice_id,
         "InvoiceIssueStatus": "Issued" if is_final else "Open",

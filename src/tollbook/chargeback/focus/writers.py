@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from tollbook.books.exports import ExportFile
-from tollbook.chargeback.focus.columns import NEWER, Kind, columns_of, kind_of
+from tollbook.chargeback.focus.columns import NEWER, PRICED_IN_CURRENCY, Kind, columns_of, kind_of
 from tollbook.chargeback.safe_cells import safe_text
 
 if TYPE_CHECKING:
@@ -126,9 +126,15 @@ class DatasetWriter:
 
 
 def _source(column: str) -> str:
-    """Return the cell that a column shows: a custom copy shows the column of a later version."""
-    name = column.removeprefix("x_")
-    return name if name in NEWER else column
+    """Return the cell that a column shows.
+
+    A custom copy shows the column of a later version; all prices are in the billing currency.
+    """
+    for prefix in ("x_", "PricingCurrency"):
+        name = column.removeprefix(prefix)
+        if name != column and (name in NEWER or name in PRICED_IN_CURRENCY):
+            return name
+    return column
 
 
 def _csv_cell(cell: Cell, kind: Kind) -> str:
