@@ -64,13 +64,16 @@ class Findings:
             one.days.add(day)
 
     def tell(
-        self, cause: Cause, about: Iterable[str], *, hours: tuple[int, int] | None = None,
-        **evidence: Any,
+        self, cause: Cause, about: Iterable[str], hours: tuple[int, int] | None = None,
+        named: dict[str, Any] | None = None, /, **evidence: Any,
     ) -> None:  # fmt: skip
-        """Add evidence to what was claimed; of nothing that was claimed there is none."""
+        """Add evidence to what was claimed; of nothing that was claimed there is none.
+
+        ``hours`` since the epoch narrow down where it lies; ``named`` is further evidence.
+        """
         found = self._found.get((cause, tuple(about)))
         if found is not None:
-            found.evidence.update(evidence)
+            found.evidence.update(evidence | (named or {}))
             found.hours = hours or found.hours
 
     def total(self) -> int:

@@ -25,8 +25,13 @@ CENT: Final = 10**10
 _COMMITMENT_WORDS: Final = (
     "provision", "ptu", "commit", "reserv", "savings", "throughput", "scale tier", "capacity",
 )  # fmt: skip
-_MINIMUM_WORDS: Final = ("minimum",)
-_ROUNDING_WORDS: Final = ("rounding",)
+_OF_CATEGORY: Final = {Category.TAX: Cause.TAX, Category.CREDIT: Cause.CREDIT}
+_BY_WORDS: Final = (
+    (Cause.COMMITMENT, _COMMITMENT_WORDS),
+    (Cause.MINIMUM, ("minimum",)),
+    (Cause.ROUNDING, ("rounding",)),
+)
+"""What providers call charges that no category of FOCUS tells apart."""
 
 
 class Who(NamedTuple):
@@ -181,8 +186,9 @@ def _line(line: StatementLine, names: ModelNames) -> Line:
         line.context_window,
     )  # fmt: skip
     return Line(
-        day, offset_ns, max((long_ns + DAY_NS // 2) // DAY_NS, 1), key, Who(line.project, line.api_key), line.quantity,
-        line.amount, f"{line.statement_id}:{line.line}",
+        day, offset_ns, max((long_ns + DAY_NS // 2) // DAY_NS, 1), key,
+        Who(line.project, line.api_key), line.quantity, line.amount,
+        f"{line.statement_id}:{line.line}",
     )  # fmt: skip
 
 
@@ -227,21 +233,15 @@ def _other(line: StatementLine, *, is_sum: bool) -> Other | None:
 
 def _cause(line: StatementLine, *, is_sum: bool) -> Cause | None:
     text = (line.description or "").lower()
-    if line.category is Category.TAX:
-        return Cause.TAX
-    if line.category is Category.CREDIT:
-        return Cause.CREDIT
-    if _is_commitment(line):
-        return Cause.COMMITMENT
-    if any(word in text for word in _MINIMUM_WORDS):
-        return Cause.MINIMUM
-    if any(word in text for word in _ROUNDING_WORDS):
-        return Cause.ROUNDING
+    if line.category in _OF_CATEGORY:
+        return _OF_CATEGORY[line.category]
+    for cause, words in _BY_WORDS:
+        if any(word in text for word in words):
+            return cause
     if line.category is Category.USAGE and is_sum:
         return None
-    if line.category is Category.ADJUSTMENT and (line.amount or 0) < 0:
-        return Cause.CREDIT
-    return Cause.FEE
+    is_credit = line.category is Category.ADJUSTMENT and (line.amount or 0) < 0
+    return Cause.CREDIT if is_credit else Cause.FEE
 
 
 def _unit(amounts: Sequence[int]) -> int:

@@ -54,7 +54,7 @@ def _claim_more(
         if world.is_inside(day):
             used[model] += count
     for model, count in used.items():
-        findings.tell(cause, (model or "",), **{name: count})
+        findings.tell(cause, (model or "",), None, {name: count})
 
 
 def _means(world: World) -> dict[Key, Fraction]:

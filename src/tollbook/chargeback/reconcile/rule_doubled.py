@@ -88,6 +88,6 @@ def _claim(
             amount = cell.claim(-tokens // 2, -cost)
             findings.add(Cause.DOUBLED, about, day, key, -tokens // 2, amount)
     findings.tell(
-        Cause.DOUBLED, about, hours=(first, last), since=hour_text(first), until=hour_text(last),
+        Cause.DOUBLED, about, (first, last), since=hour_text(first), until=hour_text(last),
         exactly_twice=True,
     )  # fmt: skip

@@ -35,7 +35,9 @@ _OF_TERM: Final = {
 
 
 def rounding_tolerance(rows: int) -> int:
-    """Return what rounding may come to, in pico: ``MAX(100 x Subunit, SQRT(Rows) x 0.5 x Subunit)``.
+    """Return what rounding may come to, in pico.
+
+    ``MAX(100 x Subunit, SQRT(Rows) x 0.5 x Subunit)``, the subunit of US dollars being a cent.
 
     Source: FOCUS 1.4, appendix Rounding Variance Tolerance.
     """

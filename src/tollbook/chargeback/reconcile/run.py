@@ -38,6 +38,7 @@ _APART: Final = frozenset([
 """Causes that say nothing of how right the ledger is about its own calls."""
 _NOT_CONTENT: Final = frozenset(["run_id", "created_at_ns", "author", "trued_up", "state"])
 _ID_CHARS: Final = 20
+_MONTH_DAYS_MAX: Final = 31
 
 
 def reconcile_provider(
@@ -61,7 +62,7 @@ def reconcile_provider(
     """
     first_day, last_day = _day(since), max(_day(until), _day(since) + 1)
     since_ns, until_ns = first_day * DAY_NS, last_day * DAY_NS
-    is_month = (since.day, until.day) == (1, 1) and (until - since).days <= 31
+    is_month = (since.day, until.day) == (1, 1) and (until - since).days <= _MONTH_DAYS_MAX
     names = ModelNames(desk.config, provider)
     ledger = ledger_side(desk.reader, provider, since_ns, until_ns, names)
     told = provider_side(desk.books, provider, since_ns, until_ns, names, with_invoices=is_month)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from tollbook import clock
-from tollbook.books.events import add_event, current_user
+from tollbook.books.events import current_user
 from tollbook.books.tables_reconciliations import differences, remarks
 from tollbook.books.tables_reconciliations import reconciliations as runs
 from tollbook.chargeback.reconcile.errors import NoDifferenceError, NoRunError
@@ -168,10 +168,6 @@ def remark(
                 state=None if state is None else state.value, owner=owner or None,
                 note=note or None,
             )
-        )  # fmt: skip
-        add_event(
-            connection, actor=author, action="difference.remarked",
-            detail={"about": whole, "state": state, "owner": owner},
         )  # fmt: skip
     return whole
 

@@ -212,8 +212,9 @@ def _split(whole: int | None, weights: list[int]) -> list[int | None]:
 
 
 def _quantities(usage: list[Share], money: list[Share]) -> list[Share]:
-    """Return the shares whose quantities count: the usage reports', of models that these lack the
-    cost reports'.
+    """Return the shares whose quantities count.
+
+    Those of usage reports; of models that these lack, those of cost reports.
     """
     told = {(share.key.model, share.key.kind in FEE_KINDS) for share in usage}
     further = [
