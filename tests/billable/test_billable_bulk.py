@@ -32,7 +32,7 @@ _CARD = st.lists(_RATE, min_size=len(KINDS), max_size=len(KINDS)).map(
     lambda rates: make_card(provider="p", model="m", source="contract", rates=tuple(rates))
 )
 _USD = st.sampled_from([Decimal(0), Decimal("0.000000000001"), Decimal("0.5"), Decimal(10**8)])
-_BASES = st.sampled_from(
+_BASES: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {"basis": "cost_plus"},
         {"basis": "cost_plus", "model": "requested"},
@@ -49,7 +49,7 @@ _BASES = st.sampled_from(
 
 @st.composite
 def _rules(draw: st.DrawFn) -> Rule:
-    fields: dict[str, Any] = dict(draw(_BASES))
+    fields: dict[str, Any] = {**draw(_BASES)}
     if fields["basis"] != "free":
         fields["markup_percent"] = draw(
             st.sampled_from([Decimal(0), Decimal(25), Decimal("-33.333333"), Decimal("0.000001")])

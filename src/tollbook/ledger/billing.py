@@ -44,9 +44,10 @@ _COLUMN_OF: Final = {
     "tenant": "tenant_id", "feature": "feature", "provider": "provider",
     "environment": "environment", "origin": "request_origin",
 }  # fmt: skip
-_NEEDED: Final = tuple(
+NEEDED: Final = tuple(
     dict.fromkeys((*FACT_COLUMNS, "cost_usd", "saved_cost_usd", *_COLUMN_OF.values(), "tags"))
 )
+"""All that billing looks at."""
 _equal: Any = pc.equal  # whose stubs do not know a plain text
 _MODEL_CHARS_MAX: Final = 512
 """Longer text is no model's name."""
@@ -107,18 +108,21 @@ class Biller:
         if is_charge is not None and not is_charge.any():
             return columns
         at = np.arange(rows) if is_charge is None else np.flatnonzero(is_charge)
-        whole = Lot({name: columns[name] for name in _NEEDED if name in columns}, rows)
+        whole = Lot({name: columns[name] for name in NEEDED if name in columns}, rows)
         stamps = self.bill(whole.taken(at), rules)
         if is_charge is None:
             return {**columns, **stamps}
         return {**columns, **_merged(columns, stamps, at, rows)}
 
-    def bill(self, lot: Lot, rules: RuleBook | None = None) -> dict[str, Any]:
+    def bill(
+        self, lot: Lot, rules: RuleBook | None = None, *, is_preview: bool = False
+    ) -> dict[str, Any]:
         """Return the three columns of :data:`BILLING_COLUMNS` for charges.
 
         Args:
             lot: charges, with what is there of the columns that billing looks at.
             rules: by which to bill them; None for those in the books.
+            is_preview: nothing will be booked, so no card need be kept.
         """
         rules = self.rules() if rules is None else rules
         billed = BilledRows(lot.rows)
@@ -134,7 +138,8 @@ class Biller:
                 card_ids |= bill_lot(some.taken(mine), rule, at[mine], self._find, billed)
                 rule_of[at[mine]] = len(ids)
                 ids.append(document_id)
-        self._keep(card_ids)
+        if not is_preview:
+            self._keep(card_ids)
         return _columns(billed, rule_of, ids)
 
     def _find(self, rule: Rule, row: Mapping[str, Any]) -> Found:

@@ -66,6 +66,18 @@ def correction_columns(
     return corrections(table, [Correction(at, *pair) for at, pair in pairs])
 
 
+def rebilled(table: pa.Table, reason: str) -> dict[str, Any]:
+    """Return the columns of reversals of stored charges, followed by the same charges again.
+
+    What they are billed is left to the store, which says it of all that is appended.
+    """
+    reversed_rows, reversals = _reversals(table, [reason] * table.num_rows)
+    renewals = _told(table, [reason] * table.num_rows)
+    renewals |= {name: absent_column(name, table.num_rows) for name in _BILLED}
+    kept = [(reversed_rows, reversals), (table, renewals)]
+    return _joined(kept)
+
+
 def corrections(
     table: pa.Table, wanted: Sequence[Correction], known: pa.Table | None = None
 ) -> dict[str, Any]:
@@ -85,7 +97,10 @@ def corrections(
         _renewals(_rows(known, renewed), renewed),
         _additions(_rows(known, added), added),
     ]
-    kept = [(rows, said) for rows, said in parts if rows.num_rows]
+    return _joined([(rows, said) for rows, said in parts if rows.num_rows])
+
+
+def _joined(kept: Sequence[tuple[pa.Table, dict[str, Any]]]) -> dict[str, Any]:
     return {
         field.name: joined(
             [said[field.name] if field.name in said else rows.column(field.name)
