@@ -100,9 +100,9 @@ def test_I3_a_corrected_price_is_previewed_booked_once_and_the_original_kept(
     assert house.rows("SELECT * FROM entries ORDER BY entry_id") == before, (
         "a preview books nothing"
     )
-    booked = rerate("--apply")
+    booked = rerate("--apply", "--reason", "new prices")
     after = house.rows("SELECT * FROM entries ORDER BY entry_id")
-    again = rerate("--apply")
+    again = rerate("--apply", "--reason", "new prices")
 
     # 50 input tokens at 3 instead of 2 dollars per million, ten times.
     assert Decimal(preview["totals"]["change_usd"]) == Decimal("0.0005")

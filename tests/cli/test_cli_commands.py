@@ -198,13 +198,17 @@ def test_prices_check_and_rerate_price_an_unknown_model(run: Run, tmp_path: Path
     assert preview["totals"]["change_usd"] == "0.002400000000"
     before = run("report", "spend", "--format", "json", *data)
     assert msgspec.json.decode(before.stdout)["totals"]["cost_usd"] is None
-    applied = run("prices", "rerate", "--apply", "--format", "table", *settings)
+    silent = run("prices", "rerate", "--apply", *settings)
+    assert silent.exit_code == 2
+    assert "--reason: say why it is booked" in silent.stderr
+    why = ("--apply", "--reason", "card 7")
+    applied = run("prices", "rerate", *why, "--format", "table", *settings)
     assert "Booked: 2 calls, change 0.0024 USD." in applied.stdout
     after = msgspec.json.decode(run("report", "spend", "--format", "json", *data).stdout)
     assert after["totals"]["cost_usd"] == "0.002400000000"
     assert after["totals"]["calls"] == 2
     assert run("prices", "check", "--format", "json", *settings).exit_code == 0
-    again = run("prices", "rerate", "--apply", "--format", "table", *settings)
+    again = run("prices", "rerate", *why, "--format", "table", *settings)
     assert "No call changes its price." in again.stdout
     assert run("verify", "--format", "json", *data).exit_code == 0
 

@@ -1,107 +1,112 @@
-"""Price cards as rows for a person."""
+"""How commands ask the price book: the running ledger, the files, or a data directory to be."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-import sqlalchemy as sa
+import click
 
-from tollbook import clock
-from tollbook.books.records import FILE_NAME
-from tollbook.books.store import open_books
-from tollbook.books.tables import price_cards
-from tollbook.console.ledgerfile import price_book_of
-from tollbook.money import Rate
-from tollbook.prices.card import RateCard, effective_rates
-from tollbook.prices.explain import describe
-from tollbook.reports.errors import QueryError
-from tollbook.usage import KINDS, PRICED_PER, TOKEN_KINDS
+from tollbook.chargeback.pricebook.files import TEXT_CHARS_MAX, PriceFileError
+from tollbook.cli.finance import ask
+from tollbook.ledger.errors import NoLedgerError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from tollbook.config import Config
-    from tollbook.prices.card import Step
+    from tollbook.chargeback.desk import Operation
+    from tollbook.cli.options import Place
 
 CARD_COLUMNS: Final = (
     "card_id", "provider", "model", "service_tier", "region", "source", "effective_from",
     "effective_until", "reason",
 )  # fmt: skip
 RATE_COLUMNS: Final = ("kind", "usd", "per", "step", "follows")
-_CARDS_MAX: Final = 10_000
+_TEXT_BYTES_MAX: Final = 4 * TEXT_CHARS_MAX
 
 
-def card_rows(
-    config: Config, source: str, provider: str, model: str, tier: str | None,
-    region: str | None, at: datetime,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Return the card that prices a model at a time, as a list of one, or of none.
+class _NoEntries:
+    """Stands where the ledger of a new data directory will be."""
 
-    Raises:
-        QueryError: the settings have no such provider.
-        ConfigError: a card of the settings cannot be used.
-    """
-    if provider not in config.providers:
-        known = ", ".join(sorted(config.providers))
-        raise QueryError("--provider", f"{provider[:64]!r} is not in the settings ({known})")
-    at_ns = int(at.timestamp()) * clock.NS_PER_S
-    card = price_book_of(config, source).resolve(provider, model, at_ns, tier, region)
-    return [] if card is None else [_described(card)]
+    def __init__(self, error: NoLedgerError) -> None:
+        self._error = error
+
+    def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        del sql, values
+        raise self._error
 
 
-def used_cards(data_dir: Path) -> list[dict[str, Any]]:
-    """Return every card that an entry names, by provider, model and start.
-
-    Raises:
-        BooksError: the books cannot be read.
-        CardTextError: a stored card was changed.
-    """
-    columns = price_cards.c
-    query = (
-        sa.select(columns.body)
-        .order_by(columns.provider, columns.model, columns.effective_from_ns)
-        .limit(_CARDS_MAX)
+def operation(name: str) -> Operation:
+    """Return an operation of the price book by its name, without ``prices.``."""
+    from tollbook.chargeback.pricebook.operations import (  # noqa: PLC0415 -- loads the price list
+        OPERATIONS,
     )
-    if not (data_dir / FILE_NAME).exists():
-        return []  # a mistyped directory is not made just to find it empty
-    with open_books(data_dir) as books, books.read() as connection:
-        return [_described(RateCard.from_json(body)) for body in connection.scalars(query)]
+
+    return next(one for one in OPERATIONS if one.name == f"prices.{name}")
 
 
-def _described(card: RateCard) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(describe(card))
-    return row | {"_card": card}
+def ask_prices(
+    name: str, where: Place, given: Mapping[str, Any], config_path: Path | None
+) -> dict[str, Any]:
+    """Carry out an operation of the price book and return its answer.
+
+    Cards may be there before the first call: without a ledger the books alone are used, and those
+    that nothing was ever written into are not made just to be found empty.
+
+    Raises:
+        TollbookError: of the operation, of the ledger or its files, in one line.
+    """
+    wanted = operation(name)
+    try:
+        return ask(wanted, where, given, config_path=config_path)
+    except NoLedgerError as error:
+        return _without_ledger(wanted, where, given, config_path, error)
 
 
-def public_card(card_row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without what only this module needs."""
-    return {name: value for name, value in card_row.items() if name != "_card"}
+def _without_ledger(
+    wanted: Operation, where: Place, given: Mapping[str, Any], config_path: Path | None,
+    error: NoLedgerError,
+) -> dict[str, Any]:  # fmt: skip
+    from tollbook.books.records import FILE_NAME  # noqa: PLC0415 -- the books' libraries
+    from tollbook.books.store import open_books  # noqa: PLC0415 -- as above
+    from tollbook.chargeback.desk import Desk  # noqa: PLC0415 -- as above
+    from tollbook.console.finance import carry_out  # noqa: PLC0415 -- as above
+
+    is_read = wanted.method == "GET" and not (where.data_dir / FILE_NAME).exists()
+    with tempfile.TemporaryDirectory() as empty:
+        directory = Path(empty) if is_read else where.data_dir
+        with open_books(directory) as books:
+            desk = Desk(
+                reader=_NoEntries(error), books=books, config=where.config,
+                data_dir=where.data_dir, environ=os.environ, config_path=config_path,
+            )  # fmt: skip
+            request = {name: value for name, value in given.items() if value is not None}
+            return carry_out(wanted, desk, request)
 
 
-def rate_rows(card_row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rates of a card: dollars per million tokens, or per thousand pieces."""
-    card: RateCard = card_row["_card"]
-    rows = []
-    steps = [(None, card.rates), *((step, step.rates) for step in card.steps)]
-    for step, rates in steps:
-        for kind, rate in zip(KINDS, effective_rates(card, rates), strict=True):
-            if rate is None:
-                continue
-            units, words = PRICED_PER[kind]
-            shown = Rate(rate.numerator * units, rate.denominator * 1_000_000)
-            rows.append(
-                {
-                    "kind": kind,
-                    "usd": shown.usd_per_million(),
-                    "per": "million tokens" if kind in TOKEN_KINDS else words,
-                    "step": None if step is None else _step_words(step),
-                    "follows": card.inherited.get(kind),
-                }
-            )
-    return rows
+def text_of_file(path: Path) -> str:
+    """Return the text of a file of prices.
+
+    Raises:
+        PriceFileError: it cannot be read, is no text, or is too long.
+    """
+    try:
+        if path.stat().st_size > _TEXT_BYTES_MAX:
+            raise PriceFileError(str(path), "", f"is longer than {TEXT_CHARS_MAX:,} characters")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise PriceFileError(str(path), "", f"cannot be read: {problem}") from error
+    except UnicodeDecodeError as error:
+        raise PriceFileError(str(path), "", "is no text in UTF-8") from error
 
 
-def _step_words(step: Step) -> str:
-    return f"{'from' if step.is_inclusive else 'over'} {step.threshold} input tokens"
+def say_counts(answer: Mapping[str, Any]) -> None:
+    """Say what an import did or would do."""
+    counts = ", ".join(f"{count} {words}" for words, count in answer["counts"].items() if count)
+    done = "Imported" if answer["applied"] else "Nothing is imported yet"
+    click.echo(f"{done}: {counts}.")
+    for name in answer["passed_over"]:
+        click.echo(f"Goes before {name} of the settings, which no longer prices these calls.")

@@ -1,186 +1,214 @@
-"""``tollbook prices``: what a model costs and why, what has no price, and re-rating."""
+"""``tollbook prices``: what a model costs and why, who changed it, and what has no price."""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tollbook import clock
+from tollbook.cli.finance import show_rows
 from tollbook.cli.options import (
     TIMES_HELP,
     chosen_format,
     format_option,
-    pairs_of,
     place,
     place_options,
 )
-from tollbook.cli.pricelist import (
-    CARD_COLUMNS,
-    RATE_COLUMNS,
-    card_rows,
-    public_card,
-    rate_rows,
-    used_cards,
-)
+from tollbook.cli.pricechange import changing
+from tollbook.cli.pricelist import CARD_COLUMNS, RATE_COLUMNS, ask_prices
 from tollbook.cli.tables import money, print_table, write_json
-from tollbook.config.load import DEFAULT_FILE
-from tollbook.console.client import open_source, running_ledger
-from tollbook.ledger.errors import NoLedgerError
-from tollbook.reports.errors import QueryError
 from tollbook.reports.tabular import csv_text
-from tollbook.reports.times import parse_period
-from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tollbook.cli.options import Place
-    from tollbook.reports.params import Pairs
-
-_UNPRICED: Final = ("provider", "model", "price_tier", "calls", "input_tokens", "output_tokens")
-_CHANGES: Final = (
-    "tenant", "provider", "model", "calls", "before_usd", "after_usd", "change_usd",
-    "unpriced_before", "unpriced_after",
+_CALLS: Final = ("provider", "model", "price_tier", "calls", "input_tokens", "output_tokens")
+_UNPRICED: Final = (
+    "provider", "model", "price_tier", "calls", "input_tokens", "output_tokens", "since",
+    "tenants", "estimated_usd", "estimated_with", "why",
+)  # fmt: skip
+_HISTORY: Final = (
+    "card", "version", "created_at", "author", "reason", "effective_from", "effective_until",
+    "changes",
+)  # fmt: skip
+_DIFF: Final = ("card", "field", "per", "before", "after", "change_percent")
+_FINDINGS: Final = ("severity", "finding", "card", "provider", "model", "detail")
+_IN_FORCE: Final = (
+    "card", "from", "provider", "model", "service_tier", "region", "prices", "effective_from",
+    "effective_until", "reason",
 )  # fmt: skip
 
 
 @click.group()
 def prices() -> None:
-    """Show what models cost, find calls without a price, apply changed cards to past calls."""
+    """Show what models cost, import dated cards, find calls without a price, re-rate calls."""
+
+
+for one in changing:
+    prices.add_command(one)
 
 
 @prices.command(short_help="Show what a model costs.")
 @click.option("--provider", metavar="NAME", help="A provider of the settings.")
-@click.option("--model", metavar="NAME", help="A model; without it, the cards used so far.")
+@click.option("--model", metavar="NAME", help="A model; without it, all cards.")
 @click.option("--tier", metavar="WORDS", help="Such as batch or batch+fast.  [default: standard]")
 @click.option("--region", metavar="NAME", help="Where it is served.  [default: the provider's]")
 @click.option("--at", metavar="TIME", default="now", show_default=True, help=TIMES_HELP)
-@click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of --at.")
+@click.option("--known", metavar="TIME", help="As the books were known then.  [default: now]")
+@click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of the times.")
 @format_option
 @place_options
 def show(
-    provider: str | None, model: str | None, tier: str | None, region: str | None, at: str,
-    tz: str, output_format: str | None, config_path: Path | None, data_dir: Path | None,
+    output_format: str | None, config_path: Path | None, data_dir: Path | None, **asked: Any
 ) -> None:  # fmt: skip
-    """Show the card that prices a model at a time, or all cards that calls were priced with."""
-    where = place(config_path, data_dir)
-    moment = parse_period(at, zone_of(tz), clock.utc_now(), "--at").start
-    if (provider is None) != (model is None):
-        raise QueryError("--provider", "give both --provider and --model, or neither")
-    if provider is None or model is None:
-        cards = used_cards(where.data_dir)
-    else:
-        cards = card_rows(
-            where.config, str(config_path or DEFAULT_FILE), provider, model, tier, region, moment
-        )
-    chosen = chosen_format(output_format)
+    """Show the card that prices a model at a time; or the cards in force, and those used so far."""
+    model, provider = asked["model"], asked["provider"]
+    answer = ask_prices("show", place(config_path, data_dir), asked, config_path)
+    cards, chosen = answer["cards"], chosen_format(output_format)
     if chosen == "json":
-        write_json({"cards": [public_card(card) | {"rates": rate_rows(card)} for card in cards]})
+        write_json(answer)
     elif chosen == "csv":
-        rows = [{"card_id": card["card_id"], **rate} for card in cards for rate in rate_rows(card)]
-        sys.stdout.write(csv_text(rows, ("card_id", *RATE_COLUMNS)))
-    elif not cards:
-        known = f"No price is known for {provider} {model}; add a [[prices]] card."
-        click.echo(known if model else "No call has been priced yet.")
+        sys.stdout.write(csv_text(answer["rows"], ("card_id", *RATE_COLUMNS)))
+    elif not cards and model:
+        click.echo(f"No price is known for {provider} {model}; import a card, or add [[prices]].")
     else:
+        in_force = answer.get("in_force", [])
+        if in_force:
+            print_table(in_force, _IN_FORCE, title="Cards in force, the one that wins first")
+        if not cards:
+            click.echo("No call has been priced yet.")
         for card in cards:
             print_table([card], CARD_COLUMNS)
-            print_table(rate_rows(card), RATE_COLUMNS)
+            print_table(card["rates"], RATE_COLUMNS)
     if not cards and model:
         sys.exit(1)
 
 
-@prices.command(short_help="List models that have no price.")
+@prices.command(short_help="Show who changed which card, when and why.")
+@click.option("--card", metavar="NAME", help="One card of the books.  [default: all]")
+@click.option("--provider", metavar="NAME", help="Cards for this provider.")
+@click.option("--model", metavar="NAME", help="Cards for this model or pattern.")
+@format_option
+@place_options
+def history(
+    output_format: str | None, config_path: Path | None, data_dir: Path | None, **asked: Any
+) -> None:  # fmt: skip
+    """Show every version of the cards of the books: who, when, why, and what it changed."""
+    answer = ask_prices("history", place(config_path, data_dir), asked, config_path)
+    chosen = chosen_format(output_format)
+    if chosen == "table" and not answer["rows"]:
+        click.echo("The books have no price card; import one with tollbook prices import.")
+    else:
+        show_rows(answer, chosen, _HISTORY)
+
+
+@prices.command(short_help="Compare cards at two moments.")
+@click.option("--card", metavar="NAME", help="One card of the books, with --versions.")
+@click.option("--versions", metavar="A..B", help="Two versions of a card, such as 1..2.")
+@click.option("--provider", metavar="NAME", help="A provider of the settings, with --model.")
+@click.option("--model", metavar="NAME", help="A model: what it costs, in dollars.")
+@click.option("--tier", metavar="WORDS", help="Such as batch.  [default: standard]")
+@click.option("--region", metavar="NAME", help="Where it is served.  [default: the provider's]")
+@click.option("--since", metavar="TIME", help=f"The first moment. {TIMES_HELP}")
+@click.option("--until", metavar="TIME", help="The second moment.  [default: now]")
+@click.option("--known-since", metavar="TIME", help="As the books were known then, for the first.")
+@click.option("--known-until", metavar="TIME", help="Likewise for the second.  [default: now]")
+@click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Zone of the times.")
+@format_option
+@place_options
+def diff(
+    output_format: str | None, config_path: Path | None, data_dir: Path | None, **asked: Any
+) -> None:  # fmt: skip
+    """Show rates before and after, and the change in per cent.
+
+    Of a model between two moments, of all cards of the books, or of two versions of a card.
+    """
+    answer = ask_prices("diff", place(config_path, data_dir), asked, config_path)
+    chosen = chosen_format(output_format)
+    if chosen == "table" and not answer["rows"]:
+        click.echo("Nothing differs.")
+    else:
+        show_rows(answer, chosen, [name for name in _DIFF if name != "per" or asked["model"]])
+
+
+@prices.command(short_help="Check cards, and list models that have no price.")
 @click.option("--since", metavar="TIME", help=f"{TIMES_HELP}  [default: month]")
 @click.option("--until", metavar="TIME", help="First moment left out.  [default: now]")
 @click.option("--tz", metavar="ZONE", help="IANA time zone.  [default: UTC]")
+@click.option(
+    "--differ", "differ_percent", type=click.IntRange(0, 10_000), metavar="PERCENT",
+    help="Name own rates that are so far off the list price.  [default: 50]",
+)  # fmt: skip
 @format_option
 @place_options
 def check(
-    output_format: str | None, config_path: Path | None, data_dir: Path | None, **question: Any
+    output_format: str | None, config_path: Path | None, data_dir: Path | None, **asked: Any
 ) -> None:
-    """Check the cards of the settings, and list models whose calls have no price.
+    """Check the cards against one another, the list price and the calls there were.
 
-    Exit code 1 if there are any.
+    Finds contradictions, expired cards in use, cards that match no calls, prices far from the list,
+    missing exchange rates, and models without a price. Exit code 1 for errors and missing prices;
+    what is only to be looked at is a warning.
     """
-    from tollbook.console.ledgerfile import price_book_of  # noqa: PLC0415 -- loads the price list
-
     where = place(config_path, data_dir)
-    price_book_of(where.config, str(config_path or DEFAULT_FILE))
-    asked = [
-        *pairs_of(question), ("by", "provider,model,price_tier"),
-        ("where", "price_state=unpriced"), ("measures", ",".join(_UNPRICED[3:])),
-    ]  # fmt: skip
-    rows: list[dict[str, Any]] = []
-    try:
-        with open_source(where.config, where.data_dir) as source:
-            rows = source.ask("spend", asked)["rows"]
-    except NoLedgerError:
-        click.echo("No ledger yet: only the cards of the settings were checked.", err=True)
+    answer = ask_prices("check", where, asked, config_path)
+    unpriced, findings = answer["unpriced"], answer["rows"]
     chosen = chosen_format(output_format)
+    if not answer["has_ledger"]:
+        click.echo("No ledger yet: only the cards were checked.", err=True)
     if chosen == "json":
-        write_json({"cards": len(where.config.prices), "unpriced": rows})
+        write_json(answer)
     elif chosen == "csv":
-        sys.stdout.write(csv_text(rows, _UNPRICED))
+        missing = [
+            {"severity": "error", "finding": "no price", "card": None, "provider": one["provider"],
+             "model": one["model"], "detail": f"{one['calls']} calls"}
+            for one in unpriced
+        ]  # fmt: skip
+        sys.stdout.write(csv_text([*findings, *missing], _FINDINGS))
     else:
-        click.echo(f"{len(where.config.prices)} price card(s) in the settings, all usable.")
-        if rows:
-            print_table(rows, _UNPRICED, title="Calls without a price: add a [[prices]] card")
-        else:
+        click.echo(
+            f"{answer['cards']} price card(s) in the settings, {answer['book_cards']} in the books."
+        )
+        if findings:
+            print_table(findings, _FINDINGS, title="Found")
+        if unpriced:
+            print_table(unpriced, _CALLS, title="Calls without a price: import a card for them")
+        elif answer["has_ledger"]:
             click.echo("Every metered call in the range has a price.")
-    if rows:
+    if unpriced or any(one["severity"] == "error" for one in findings):
         sys.exit(1)
 
 
-@prices.command(short_help="Apply today's cards to past calls.")
-@click.option("--since", metavar="TIME", help=f"{TIMES_HELP}  [default: all]")
+@prices.command(short_help="List models without a price, with the dollars at stake.")
+@click.option("--since", metavar="TIME", help=f"{TIMES_HELP}  [default: month]")
 @click.option("--until", metavar="TIME", help="First moment left out.  [default: now]")
 @click.option("--tz", metavar="ZONE", help="IANA time zone.  [default: UTC]")
-@click.option("--apply", "is_applied", is_flag=True, help="Book the change; else only show it.")
+@click.option(
+    "--like", metavar="PROVIDER/MODEL",
+    help="Whose list price to estimate with.  [default: the most similar name]",
+)  # fmt: skip
 @format_option
 @place_options
-def rerate(
-    is_applied: bool,  # noqa: FBT001 -- a command-line flag
-    output_format: str | None,
-    config_path: Path | None,
-    data_dir: Path | None,
-    **question: Any,
-) -> None:
-    """Price past calls with today's cards: show the change by tenant, or book it with --apply.
+def unpriced(
+    output_format: str | None, config_path: Path | None, data_dir: Path | None, **asked: Any
+) -> None:  # fmt: skip
+    """List models without a price: calls, tokens, tenants, since when, and dollars at stake.
 
-    Booking appends a reversal and a new charge for each call that changes; nothing is rewritten.
+    The dollars are an estimate, made with the price that is named beside it. What is unpriced has
+    no cost in any report until a card is there and past calls are re-rated. Exit code 1 if there
+    are any.
     """
-    where = place(config_path, data_dir)
-    pairs = pairs_of(question)
-    if is_applied:
-        pairs.append(("apply", "true"))
-    answer = _rerate(where, config_path, pairs)
+    answer = ask_prices("unpriced", place(config_path, data_dir), asked, config_path)
     chosen = chosen_format(output_format)
-    if chosen == "json":
-        write_json(answer)
-        return
-    if chosen == "csv":
-        sys.stdout.write(csv_text(answer["rows"], _CHANGES))
-        return
-    if not answer["rows"]:
-        click.echo("No call changes its price.")
-        return
-    print_table(answer["rows"], _CHANGES, totals=answer["totals"])
-    change = money(answer["totals"]["change_usd"])
-    if is_applied:
-        click.echo(f"Booked: {answer['totals']['calls']:,} calls, change {change} USD.")
+    if chosen == "table" and not answer["rows"]:
+        click.echo("Every metered call in the range has a price.")
     else:
-        click.echo(f"A preview: nothing is booked. Change {change} USD; book it with --apply.")
-
-
-def _rerate(where: Place, config_path: Path | None, pairs: Pairs) -> dict[str, Any]:
-    running = running_ledger(where.data_dir)
-    if running is not None:
-        return running.do("rerate", pairs)
-    # The engine is imported only here: asking a running ledger needs none.
-    from tollbook.console.repair import rerate_files  # noqa: PLC0415 -- see above
-
-    return rerate_files(where.config, where.data_dir, config_path, os.environ, pairs)
+        show_rows(answer, chosen, None if chosen == "csv" else _UNPRICED)
+    if chosen == "table" and answer["rows"]:
+        total = money(answer["totals"]["estimated_usd"])
+        without = answer["totals"]["models_without_estimate"]
+        more = f", and {without} model(s) that nothing is like" if without else ""
+        click.echo(f"At stake: about {total} USD (an estimate){more}.")
+    if answer["rows"]:
+        sys.exit(1)

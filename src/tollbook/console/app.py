@@ -212,10 +212,10 @@ def _operations(operations: Operations) -> Router:
     @post("/rerate", status_code=HTTPStatus.OK, sync_to_thread=True)
     def rerate(
         request: _Asked, since: _Text = None, until: _Text = None,
-        tz: _Text = None, apply: _Text = None,
+        tz: _Text = None, apply: _Text = None, reason: _Text = None, author: _Text = None,
     ) -> Response[dict[str, Any]]:  # fmt: skip
-        """Preview, or with ``apply=true`` book, what today's price cards change."""
-        del since, until, tz, apply
+        """Preview, or with ``apply=true`` and a reason book, what today's price cards change."""
+        del since, until, tz, apply, reason, author
         return Response(operations.rerate(read_pairs(request)), headers=_NO_STORE)
 
     @post("/skip-corrupt", status_code=HTTPStatus.OK, sync_to_thread=True)

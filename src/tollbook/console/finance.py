@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from litestar import Request, Response, Router, get, post
+from litestar.params import JSONBody  # noqa: TC002 -- read when the handler is made
 from litestar.response import File
 
 from tollbook.books.events import record_event
@@ -118,7 +119,7 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
             return _sent(operation.file(own, _request(operation, given)))
         return _answer(request, carry_out(operation, own, given))
 
-    def doing(request: _Asked, data: dict[str, Any]) -> Response[Any]:
+    def doing(request: _Asked, data: JSONBody[dict[str, Any]]) -> Response[Any]:
         return _answer(request, carry_out(operation, own, data))
 
     name = operation.name.replace(".", "_")

@@ -27,6 +27,7 @@ def rerate_files(
     config_path: Path | None,
     environ: Mapping[str, str],
     pairs: Pairs,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Preview or book what today's price cards change; see :func:`rerate_answer`.
 
@@ -35,7 +36,7 @@ def rerate_files(
     """
     _must_exist(data_dir)
     with open_ledger(config, data_dir, config_path) as files:
-        return rerate_answer(files, config, config_path, environ, pairs)
+        return rerate_answer(files, config, config_path, environ, pairs, progress)
 
 
 def verify_files(

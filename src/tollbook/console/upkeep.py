@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from tollbook.ledger.rerate import RerateReport, RerateRow
     from tollbook.reports.params import Pairs
 
-RERATE_PARAMS = ("since", "until", "tz", "apply")
+RERATE_PARAMS = ("since", "until", "tz", "apply", "reason", "author")
+_REASON_CHARS_MAX = 500
 
 
 class PricesChangedError(TollbookError):
@@ -71,6 +72,7 @@ def rerate_answer(
     config_path: Path | None,
     environ: Mapping[str, str],
     pairs: Pairs,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Return what today's price cards change, and book it where ``apply=true``.
 
@@ -81,28 +83,39 @@ def rerate_answer(
         config: the settings that new calls are booked with.
         config_path: where the settings are read from again.
         environ: likewise.
-        pairs: ``since``, ``until``, ``tz`` and ``apply``.
+        pairs: ``since``, ``until``, ``tz``, ``apply``, ``reason`` and ``author``.
+        progress: called with how many entries were looked at, and of how many.
 
     Raises:
-        QueryError: a wrong option.
+        QueryError: a wrong option, or nothing that says why it is booked.
         ConfigError: the settings cannot be used.
         PricesChangedError: booking with cards that new calls are not booked with.
     """
-    since_ns, until_ns, is_applied = _read(pairs)
+    since_ns, until_ns, why = _read(pairs)
     current = load_config(config_path, environ)
     # A price book of its own: the one of ingest belongs to another thread.
-    book = price_book_of(current, str(config_path or DEFAULT_FILE))
-    if is_applied:
+    book = price_book_of(current, str(config_path or DEFAULT_FILE), files.books)
+    if why is not None:
         if (current.prices, current.providers) != (config.prices, config.providers):
             raise PricesChangedError
-        report = apply(files.store, files.books, book, since_ns, until_ns)
+        report = apply(
+            files.store, files.books, book, since_ns, until_ns,
+            actor=why.author, reason=why.reason, progress=progress,
+        )  # fmt: skip
     else:
         with closing(files.store.reader()) as connection:
-            report = preview(connection, book, since_ns, until_ns)
-    return _rerate_json(report, is_applied=is_applied)
+            report = preview(connection, book, since_ns, until_ns, progress)
+    return _rerate_json(report, is_applied=why is not None)
 
 
-def _read(pairs: Pairs) -> tuple[int | None, int | None, bool]:
+class _Why(NamedTuple):
+    """Why something is booked, and who asked for it (None: this process's user)."""
+
+    reason: str
+    author: str | None
+
+
+def _read(pairs: Pairs) -> tuple[int | None, int | None, _Why | None]:
     given, _ = gather(pairs, RERATE_PARAMS)
     zone, now = zone_of(given.get("tz", "UTC")), clock.utc_now()
     moments = [
@@ -112,7 +125,13 @@ def _read(pairs: Pairs) -> tuple[int | None, int | None, bool]:
     wanted = given.get("apply", "false")
     if wanted not in {"true", "false"}:
         raise QueryError("--apply", f"{wanted[:64]!r} is not true or false")
-    return moments[0], moments[1], wanted == "true"
+    if wanted == "false":
+        return moments[0], moments[1], None
+    reason = given.get("reason", "").strip()
+    if not reason or len(reason) > _REASON_CHARS_MAX or not reason.isprintable():
+        problem = f"say why it is booked, in a line of at most {_REASON_CHARS_MAX} characters"
+        raise QueryError("--reason", problem)
+    return moments[0], moments[1], _Why(reason, given.get("author"))
 
 
 def _unix_ns(moment: datetime) -> int:
@@ -130,7 +149,19 @@ def _rerate_json(report: RerateReport, *, is_applied: bool) -> dict[str, Any]:
         "unpriced_before": sum(row.old_unpriced_calls for row in report.rows),
         "unpriced_after": sum(row.new_unpriced_calls for row in report.rows),
     }
-    return {"applied": is_applied, "rows": rows, "totals": totals, "currency": CURRENCY}
+    tenants = [_sums_json(group) for group in _by_tenant(report.rows)]
+    tenants.sort(key=lambda row: -abs(pico_from_usd(row["change_usd"])))
+    return {
+        "applied": is_applied, "rows": rows, "tenants": tenants, "totals": totals,
+        "currency": CURRENCY,
+    }  # fmt: skip
+
+
+def _by_tenant(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:
+    groups: dict[str, list[RerateRow]] = {}
+    for row in rows:
+        groups.setdefault(row.tenant_id or UNKNOWN, []).append(row)
+    return list(groups.values())
 
 
 def _by_tenant_and_model(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:
@@ -142,16 +173,24 @@ def _by_tenant_and_model(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:
 
 
 def _change_json(rows: list[RerateRow]) -> dict[str, Any]:
+    sums = _sums_json(rows)
     return {
-        "tenant": rows[0].tenant_id or UNKNOWN,
+        "tenant": sums.pop("tenant"),
         "provider": rows[0].provider,
         "model": rows[0].model,
+        **sums,
+        "cards_before": sorted({card for row in rows for card in row.old_card_ids}),
+        "cards_after": sorted({card for row in rows for card in row.new_card_ids}),
+    }
+
+
+def _sums_json(rows: list[RerateRow]) -> dict[str, Any]:
+    return {
+        "tenant": rows[0].tenant_id or UNKNOWN,
         "calls": sum(row.calls for row in rows),
         "before_usd": usd_text(sum(row.old_cost for row in rows)),
         "after_usd": usd_text(sum(row.new_cost for row in rows)),
         "change_usd": usd_text(sum(row.difference for row in rows)),
         "unpriced_before": sum(row.old_unpriced_calls for row in rows),
         "unpriced_after": sum(row.new_unpriced_calls for row in rows),
-        "cards_before": sorted({card for row in rows for card in row.old_card_ids}),
-        "cards_after": sorted({card for row in rows for card in row.new_card_ids}),
     }

@@ -32,7 +32,7 @@ from tollbook.ledger.schema import COST_COLUMNS, ENTRY_NAMES
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     import duckdb
     import pyarrow as pa
@@ -128,6 +128,7 @@ def preview(
     price_book: PriceBook,
     since_ns: int | None = None,
     until_ns: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> RerateReport:
     """Return what :func:`apply` would change; nothing is written.
 
@@ -136,11 +137,14 @@ def preview(
         price_book: the present prices.
         since_ns: first start of the calls to look at, nanoseconds since the epoch; None for all.
         until_ns: first start that is no longer looked at; None for all.
+        progress: called after each page with how many entries were looked at, and of how many.
     """
-    sums = _Sums()
-    for first, last in _pages(_last_entry_id(connection)):
+    sums, entries = _Sums(), _last_entry_id(connection)
+    for first, last in _pages(entries):
         prices = _Prices(price_book.resolve, price_book.uses_reported)
         sums.add(_changes(connection, first, last, since_ns, until_ns, prices))
+        if progress is not None:
+            progress(last, entries)
     return sums.report()
 
 
@@ -152,6 +156,8 @@ def apply(
     until_ns: int | None = None,
     *,
     actor: str | None = None,
+    reason: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> RerateReport:
     """Book the difference of every affected call, and record in the books that it was done.
 
@@ -165,15 +171,19 @@ def apply(
         since_ns: see :func:`preview`.
         until_ns: see :func:`preview`.
         actor: who asked for it; None for this process's user.
+        reason: why, for the record and each entry.
+        progress: see :func:`preview`.
 
     Raises:
         BooksError: the books cannot be written.
     """
-    report = rerate(store, BooksShelf(books), price_book, since_ns, until_ns)
+    report = rerate(
+        store, BooksShelf(books), price_book, since_ns, until_ns, reason=reason, progress=progress
+    )
     if report.calls:
         detail = {
             "calls": report.calls, "difference_pico_usd": str(report.difference),
-            "since_ns": since_ns, "until_ns": until_ns,
+            "since_ns": since_ns, "until_ns": until_ns, "reason": reason,
             "new_card_ids": sorted({card for row in report.rows for card in row.new_card_ids}),
         }  # fmt: skip
         record_event(books, actor=actor, action="rerate.applied", detail=detail)
@@ -186,21 +196,32 @@ def rerate(
     price_book: PriceBook,
     since_ns: int | None = None,
     until_ns: int | None = None,
+    *,
+    reason: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> RerateReport:
     """Do what :func:`apply` does, with cards kept on any shelf and no event recorded."""
     sums, cards = _Sums(), UsedCards(price_book, shelf)
     prices = _Prices(cards.resolve, cards.uses_reported)
-    for first, last in _pages(store.last_entry_id):
+    entries = store.last_entry_id
+    for first, last in _pages(entries):
         with store.transaction() as connection:
             changes = list(_changes(connection, first, last, since_ns, until_ns, prices))
             if changes:
                 cards.keep(change.charge.card_id for change in changes if change.charge)
-                _book(store, connection, changes)
+                _book(store, connection, changes, reason)
         sums.add(changes)
+        if progress is not None:
+            progress(last, entries)
     return sums.report()
 
 
-def _book(store: Store, connection: duckdb.DuckDBPyConnection, changes: list[_Change]) -> None:
+def _book(
+    store: Store,
+    connection: duckdb.DuckDBPyConnection,
+    changes: list[_Change],
+    reason: str | None,
+) -> None:
     ids = sorted({change.row["entry_id"] for change in changes})
     columns = ", ".join(ENTRY_NAMES)
     table = connection.sql(
@@ -210,8 +231,12 @@ def _book(store: Store, connection: duckdb.DuckDBPyConnection, changes: list[_Ch
     ).to_arrow_table()
     place = {entry_id: at for at, entry_id in enumerate(ids)}
     wanted = [
-        Correction(place[one.row["entry_id"]], one.charge, one.reason, one.part) for one in changes
-    ]
+        Correction(
+            place[one.row["entry_id"]], one.charge,
+            one.reason if reason is None else f"{one.reason} ({reason})", one.part,
+        )
+        for one in changes
+    ]  # fmt: skip
     corrected = corrections(table, wanted)
     store.append(corrected, len(corrected["kind"]))
 

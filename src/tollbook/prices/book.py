@@ -19,6 +19,7 @@ from tollbook.prices.listprices import (
     ListPrices,
     Resolved,
     list_provider_ids,
+    similar_models,
 )
 from tollbook.prices.names import ProviderPrices, billed_name, provider_prices
 from tollbook.prices.regional import scope_of
@@ -167,17 +168,11 @@ class PriceBook:
     ) -> Resolved:
         """Return the card with the window of time in which the answer stays the same."""
         words = tier_of(tier)
-        settings = self._providers.get(provider) or ProviderPrices(provider)
+        settings, named, billed, (from_ns, until_ns) = self._asked(provider, model, at_ns)
         place = region or settings.region
-        named = settings.models.get(model) or settings.models.get(model.rpartition("/")[2]) or model
-        billed, from_ns, until_ns = billed_name(settings.list_id, named, at_ns)
         names = self._names(settings, {model, named, billed})
-        matching = [
-            one
-            for one in self._contracts
-            if one.provider == provider and one.fits(names, words, place)
-        ]
-        chosen = next((one for one in matching if not one.is_withdrawn and one.covers(at_ns)), None)
+        matching = self._matching(provider, names, words, place)
+        chosen = _first(matching, at_ns)
         resolved = self._priced(chosen, settings, billed, at_ns, words, place)
         edges = [
             edge
@@ -194,13 +189,58 @@ class PriceBook:
             min([resolved.until_ns, *(edge for edge in edges if edge > at_ns)]),
         )
 
+    def _matching(
+        self, provider: str, names: Sequence[str], tier: str | None, region: str | None
+    ) -> list[Contract]:
+        return [
+            one
+            for one in self._contracts
+            if one.provider == provider and one.fits(names, tier, region)
+        ]
+
+    def candidates(
+        self, provider: str, model: str, at_ns: int, tier: str | None, region: str | None = None
+    ) -> tuple[Contract | None, list[Contract]]:
+        """Return the contract in force for a call, and all that are for such calls at any time.
+
+        The one that wins comes first.
+        """
+        settings, named, billed, _ = self._asked(provider, model, at_ns)
+        names = self._names(settings, {model, named, billed})
+        matching = self._matching(provider, names, tier_of(tier), region or settings.region)
+        return _first(matching, at_ns), matching
+
+    def similar(self, provider: str, model: str) -> list[tuple[str, str]]:
+        """Return models of the price list whose names are like one, the nearest first.
+
+        Those of the provider come before those of all others.
+
+        Returns:
+            Pairs of the list's provider id and the list's name of the model.
+        """
+        settings = self._providers.get(provider) or ProviderPrices(provider)
+        own = self._lists(settings)
+        found = similar_models(own, model)
+        return found or similar_models(sorted(list_provider_ids() - set(own)), model)
+
+    def list_card(self, list_id: str, model: str, at_ns: int, tier: str | None) -> RateCard | None:
+        """Return a price of the list by the list's own names, None where it has none."""
+        return self._list.resolve(list_id, model, at_ns, tier_of(tier)).card
+
+    def _asked(
+        self, provider: str, model: str, at_ns: int
+    ) -> tuple[ProviderPrices, str, str, tuple[int | None, int | None]]:
+        """Return what is configured, the model's name for people and for the list, and when so."""
+        settings = self._providers.get(provider) or ProviderPrices(provider)
+        named = settings.models.get(model) or settings.models.get(model.rpartition("/")[2]) or model
+        billed, from_ns, until_ns = billed_name(settings.list_id, named, at_ns)
+        return settings, named, billed, (from_ns, until_ns)
+
     def listed(
         self, provider: str, model: str, at_ns: int, tier: str | None, region: str | None = None
     ) -> RateCard | None:
         """Return the list price, whatever contracts say; None where the list has none."""
-        settings = self._providers.get(provider) or ProviderPrices(provider)
-        named = settings.models.get(model) or settings.models.get(model.rpartition("/")[2]) or model
-        billed, _, _ = billed_name(settings.list_id, named, at_ns)
+        settings, _, billed, _ = self._asked(provider, model, at_ns)
         place = region or settings.region
         return self._listed(settings, billed, at_ns, tier_of(tier), place).card
 
@@ -252,6 +292,10 @@ class PriceBook:
                 is_lent = list_id != settings.list_id
                 return resolved._replace(card=_in_region(resolved.card, scope, region, is_lent))
         return Resolved(None, BEGINNING_NS, END_NS)
+
+
+def _first(matching: Sequence[Contract], at_ns: int) -> Contract | None:
+    return next((one for one in matching if not one.is_withdrawn and one.covers(at_ns)), None)
 
 
 def _in_region(card: RateCard, scope: Scope, region: str | None, is_lent: bool) -> RateCard:  # noqa: FBT001 -- private, one caller

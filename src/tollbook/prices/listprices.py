@@ -6,6 +6,7 @@ are matched within one provider only: the same name costs differently elsewhere.
 
 from __future__ import annotations
 
+import difflib
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -64,6 +65,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ANY_WORD = frozenset(word for row in ROWS for word in row.words)
 _NEVER = ClauseEquals("")
+_LIKENESS = 0.6
+"""Of two names, from 0 to 1; what is less is another model."""
 _PROVIDERS: dict[str, Provider] = {provider.id: provider for provider in _snapshot}
 
 
@@ -141,6 +144,35 @@ class ListPrices:
     def _is_supplied(self, list_id: str, model: str) -> bool:
         rows = rows_for(self._rows, list_id, model, _ANY_WORD)
         return any(kind not in ADD_ON_KINDS for kind in rows)
+
+
+def similar_models(list_ids: Sequence[str], model: str, most: int = 3) -> list[tuple[str, str]]:
+    """Return models of some providers whose names are like one: id of the provider, and name.
+
+    Args:
+        list_ids: the providers.
+        model: the name.
+        most: how many to return; the nearest first.
+    """
+    plain = model.lower().rpartition("/")[2]
+    names = {
+        (found.id.lower().rpartition("/")[2], list_id): found.id
+        for list_id in list_ids
+        if (provider := _PROVIDERS.get(list_id)) is not None
+        for found in provider.models
+        if found.prices
+    }
+    known = sorted({name for name, _ in names})
+    # What a name begins with is its family: gpt-4o-mini-acme is nearer to gpt-4o-mini than to
+    # gpt-4o-mini-tts.
+    families = [name for name in known if plain.startswith((f"{name}-", f"{name}.", f"{name}:"))]
+    near = sorted(families, key=len, reverse=True)[:most]
+    near += [
+        name
+        for name in difflib.get_close_matches(plain, known, most, _LIKENESS)
+        if name not in near
+    ]
+    return [(pair[1], names[pair]) for one in near for pair in sorted(names) if pair[0] == one]
 
 
 def _find(provider: Provider, model: str) -> ModelInfo | None:
