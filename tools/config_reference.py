@@ -18,9 +18,11 @@ from tollbook.config import (
     credentials,
     export,
     finance,
+    identity,
     receiver,
     routes,
     schema,
+    statements,
     tagging,
 )
 
@@ -44,8 +46,8 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[routes.NAME]", routes.ModelRoute),
     ("[[routes.NAME.targets]]", routes.RouteTarget),
     ("[routes.NAME.breaker]", routes.Breaker),
-    ("[identity]", schema.IdentitySettings),
-    ("[identity.missing_tenant]", schema.MissingTenant),
+    ("[identity]", identity.IdentitySettings),
+    ("[identity.missing_tenant]", identity.MissingTenant),
     ("[store]", schema.Store),
     ("[spool]", schema.Spool),
     ("[ledger]", schema.Ledger),
@@ -55,6 +57,8 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[finance]", finance.Finance),
     ("[export]", export.Export),
     ("[export.providers.NAME]", export.ExportProvider),
+    ("[statements]", statements.Statements),
+    ("[statements.fetch.NAME]", statements.FetchSource),
     ("[[prices]]", schema.PriceCard),
     ("[[budgets]]", budgets.Budget),
 ]

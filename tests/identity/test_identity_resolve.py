@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollbook.call import IDENTITY_FIELDS, Identity
-from tollbook.config.schema import IdentitySettings, MissingTenant
+from tollbook.config.identity import IdentitySettings, MissingTenant
 from tollbook.identity import (
     Claims,
     KeyBinding,

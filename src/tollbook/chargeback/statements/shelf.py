@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from tollbook import clock, ids
-from tollbook.books.events import add_event
 from tollbook.books.tables_statements import (
     statement_lines,
     statement_marks,
@@ -18,6 +17,7 @@ from tollbook.books.tables_statements import (
 from tollbook.books.tables_statements import statements as table
 from tollbook.chargeback.statements.choose import DEFAULT_PREFERENCE, HAVE_QUANTITIES, choose
 from tollbook.chargeback.statements.errors import NoStatementError, StatementError
+from tollbook.chargeback.statements.marks import FINAL, WITHDRAWN
 from tollbook.chargeback.statements.model import Basis, Finality
 from tollbook.chargeback.statements.raws import keep_raw
 from tollbook.chargeback.statements.rows import line_of, line_row, statement_of, statement_row
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LOAD_LINES: Final = 5_000
 """Lines written in one transaction: others may write to the books in between."""
-FINAL: Final = "final"
-WITHDRAWN: Final = "withdrawn"
 
 
 def statement_id_of(
@@ -360,43 +358,3 @@ def lines_of(
     )
     with books.read() as connection:
         return [line_of(one, found) for found in connection.execute(query)]
-
-
-def mark_statement(
-    books: Books, statement_id: str, mark: str, *, author: str, reason: str
-) -> Statement:
-    """Say that a statement is ``final``, or ``withdrawn``: entered by mistake.
-
-    Raises:
-        NoStatementError: no statement has that id.
-        StatementError: no reason is given.
-    """
-    if not reason.strip():
-        raise StatementError(statement_id, "expected a reason; give one with --reason")
-    one = statement(books, statement_id)
-    with books.write() as connection:
-        connection.execute(
-            statement_marks.insert().values(
-                statement_id=one.statement_id, mark=mark, at_ns=clock.unix_ns(), author=author,
-                reason=reason.strip(),
-            )
-        )  # fmt: skip
-        add_event(
-            connection, actor=author, action=f"statement.{mark}",
-            detail={"statement": one.statement_id, "reason": reason.strip()},
-        )  # fmt: skip
-    return statement(books, one.statement_id)
-
-
-def marks_of(books: Books, statement_id: str) -> list[dict[str, Any]]:
-    """Return what was said of a statement since it was kept, oldest first."""
-    query = (
-        sa.select(statement_marks)
-        .where(statement_marks.c.statement_id == statement_id)
-        .order_by(statement_marks.c.mark_id)
-    )
-    with books.read() as connection:
-        return [
-            {"mark": row.mark, "at_ns": row.at_ns, "author": row.author, "reason": row.reason}
-            for row in connection.execute(query)
-        ]

@@ -8,7 +8,7 @@ is what is billed. ``currency_conversion_rate`` is Google's own for the month.
 from __future__ import annotations
 
 import re
-from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -46,7 +46,6 @@ _CATEGORIES: Final = {
     "rounding_error": Category.ADJUSTMENT,
 }
 _NESTED: Final = ("service", "sku", "project", "location", "usage", "invoice", "price")
-_PRECISION: Final = 80
 
 
 def read_export(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
@@ -111,12 +110,11 @@ def _month(cells: Cells, start_ns: int, reading: Reading) -> tuple[int, int]:
 
 def _dollars(cells: Cells, amount: int | None, at_ns: int, reading: Reading) -> int | None:
     currency = (cells.text("currency") or "USD").upper()
-    rate = cells.number("currencyconversionrate")
+    per_dollar = cells.number("currencyconversionrate")
     if amount is None or currency == "USD":
         return amount
-    if rate:
-        with localcontext(prec=_PRECISION):
-            return int((Decimal(amount) / rate).to_integral_value())
+    if per_dollar:
+        return round(Fraction(amount) / Fraction(per_dollar))
     return reading.dollars(cells.row, amount, currency, at_ns)
 
 
