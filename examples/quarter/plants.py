@@ -19,9 +19,10 @@ _BYPASS_EVERY: Final = 50
 MISSING_USAGE_DAY: Final = date(2026, 9, 5)
 """Anthropic's usage report lacks it; its cost report and invoice have it."""
 WRONG_CARD_MODEL: Final = "claude-haiku-4-5-20251001"
-WRONG_CARD_MONTH: Final = "2026-09"
+WRONG_CARD_MONTH: Final = "2026-07"
 WRONG_CARD_FACTOR: Final = Fraction(95, 100)
-"""From September on the provider bills 5 per cent less than the card in the books says."""
+"""In July the provider bills 5 per cent less than the card in the books says. The contract's page
+that says so is found in August, when July is closed: the late correction."""
 SHIFT_S: Final = 2 * 3600
 """Azure's days begin two hours early."""
 CREDITS: Final = {("openai", "2026-07"): 250 * 10**12}
@@ -62,7 +63,7 @@ def day_at_provider(record: Record) -> date:
 
 def billed(record: Record, rate: int, tokens: int) -> int:
     """Return what the provider bills for tokens of a call, in pico."""
-    if record.model.name == WRONG_CARD_MODEL and month_of(record.at_ns) >= WRONG_CARD_MONTH:
+    if record.model.name == WRONG_CARD_MODEL and month_of(record.at_ns) == WRONG_CARD_MONTH:
         share = WRONG_CARD_FACTOR * rate * tokens
         assert share.denominator == 1, "the rates are multiples of 20"
         return share.numerator
