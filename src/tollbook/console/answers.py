@@ -29,7 +29,7 @@ from tollbook.reports.stitching import StitchingReport, run_stitching, stitching
 from tollbook.reports.units import UnitsReport, run_units, units_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from tollbook.ledger.cards import CardShelf
     from tollbook.prices.card import RateCard
@@ -45,16 +45,19 @@ READS: Final = ("spend", "rollup", "calls", "tail", "batches", "stitching", "run
 class Answers:
     """Answers questions from one open ledger; safe to use from several threads.
 
-    ``as_billed`` looks up the billing period that a query names.
+    ``as_billed`` looks up the billing period that a query names, ``accepted`` the providers and
+    months whose reconciliation is accepted.
     """
 
     def __init__(
         self, reader: Reader, shelf: CardShelf, *, as_billed: Callable[[SpendQuery], SpendQuery],
+        accepted: Callable[[], Collection[tuple[str, str]]] = frozenset,
         late_identity_h: float = LATE_IDENTITY_H,
     ) -> None:  # fmt: skip
         self.reader = reader
         self._shelf = shelf
         self._as_billed = as_billed
+        self._accepted = accepted
         self._late_identity = timedelta(hours=late_identity_h)
 
     def spend(self, pairs: Pairs) -> SpendReport:
@@ -68,7 +71,8 @@ class Answers:
 
     def rollup(self, pairs: Pairs) -> RollupReport:
         """Answer the monthly billing rollup; raises as :meth:`spend`."""
-        return run_rollup(self.reader, self._as_billed(rollup_query(pairs, clock.utc_now())))
+        query = self._as_billed(rollup_query(pairs, clock.utc_now()))
+        return run_rollup(self.reader, query, self._accepted())
 
     def layers(self, pairs: Pairs) -> LayersReport:
         """Answer what the layers of requests cost; raises as :meth:`spend`."""

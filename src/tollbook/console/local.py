@@ -10,6 +10,7 @@ import msgspec
 
 from tollbook.books.store import open_books
 from tollbook.chargeback.periods.cutoffs import as_billed
+from tollbook.chargeback.reconcile.shelf import accepted_months
 from tollbook.console.answers import READS, Answers
 from tollbook.console.client import LedgerSilentError, NotRunningError
 from tollbook.console.status import read_status
@@ -100,6 +101,7 @@ def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
             answers = Answers(
                 DuckdbReader(connection), BooksShelf(books),
                 as_billed=partial(as_billed, books, config),
+                accepted=partial(accepted_months, books),
                 late_identity_h=config.ledger.late_identity_window_h,
             )  # fmt: skip
             yield LocalSource(answers)

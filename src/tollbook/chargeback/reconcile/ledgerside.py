@@ -13,14 +13,13 @@ from tollbook.chargeback.reconcile.keys import DAY_NS, HOUR_NS, Key, ModelNames
 from tollbook.ledger.schema import Kind, PriceState
 from tollbook.prices.tiers import tier_of
 from tollbook.reports.query import Filter, SpendQuery
+from tollbook.reports.rollup import TRUE_UP_PREFIX
 from tollbook.reports.wide import wide_rows
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
     from tollbook.reports.reader import Reader
 
-TRUE_UP_PREFIX: Final = "true-up:"
-"""Of the ids of what :mod:`.trueup` books."""
 CALLS: Final = Filter("kind", (Kind.CHARGE.value, Kind.REVERSAL.value))
 _NOT_SENT: Final = Filter("price_state", (PriceState.FREE.value, PriceState.CACHED.value), True)
 ADJUSTMENTS: Final = Filter("kind", (Kind.ADJUSTMENT.value,))

@@ -81,6 +81,24 @@ def reconciliations(books: Books, period: str) -> list[Reconciliation]:
     return reconciliations_of(books, period)
 
 
+def accepted_months(books: Books) -> frozenset[tuple[str, str]]:
+    """Return providers and months whose newest reconciliation is accepted.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    newest = sa.select(sa.func.max(runs.c.number)).group_by(runs.c.provider, runs.c.period)
+    query = sa.select(runs.c.run_id, runs.c.provider, runs.c.period).where(
+        runs.c.number.in_(newest)
+    )
+    with books.read() as connection:
+        return frozenset(
+            (row.provider, row.period)
+            for row in connection.execute(query).all()
+            if _said(connection, row.run_id)[0] is State.ACCEPTED
+        )
+
+
 def run_history(books: Books, period: str, provider: str) -> list[Reconciliation]:
     """Return every run of a provider and period, oldest first.
 

@@ -14,17 +14,14 @@ from tollbook.chargeback.periods.cutoffs import closes
 from tollbook.chargeback.periods.period import Period
 from tollbook.chargeback.reconcile.errors import NothingBilledError
 from tollbook.chargeback.reconcile.keys import DAY_NS
-from tollbook.chargeback.reconcile.ledgerside import (
-    ADJUSTMENTS,
-    TRUE_UP_PREFIX,
-    as_datetime,
-)
+from tollbook.chargeback.reconcile.ledgerside import ADJUSTMENTS, as_datetime
 from tollbook.chargeback.reconcile.model import Cause, MoneyBasis
 from tollbook.chargeback.reconcile.owners import NOBODY, Owner, Owners
 from tollbook.chargeback.reconcile.policy import KEEP, PROPORTIONAL, TENANT, policy_at
 from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
 from tollbook.money import split_pico, usd_text
 from tollbook.reports.query import Filter, SpendQuery
+from tollbook.reports.rollup import TRUE_UP_PREFIX
 from tollbook.reports.wide import wide_rows
 from tollbook.usage import KINDS
 
