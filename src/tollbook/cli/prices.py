@@ -80,7 +80,10 @@ def show(
             click.echo("No call has been priced yet.")
         for card in cards:
             print_table([card], CARD_COLUMNS)
-            print_table(card["rates"], RATE_COLUMNS)
+            if card["rates"]:
+                print_table(card["rates"], RATE_COLUMNS)
+            for note in card["notes"]:
+                click.echo(f"  {note}")
     if not cards and model:
         sys.exit(1)
 

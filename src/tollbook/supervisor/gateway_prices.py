@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tollbook import __version__, clock
@@ -15,6 +16,7 @@ from tollbook.call import Call, CallClosed, CallOpened, Evidence
 from tollbook.capture.gateway.cost_report import Cost
 from tollbook.capture.gateway.routing.strategy import ListPrice
 from tollbook.errors import TollbookError
+from tollbook.supervisor.gateway_books import GatewayBooks
 from tollbook.usage import KINDS, Kinds
 
 if TYPE_CHECKING:
@@ -22,17 +24,21 @@ if TYPE_CHECKING:
 
     from tollbook.config import Config
     from tollbook.ledger.charge import Charge
-    from tollbook.prices.book import PriceBook
+    from tollbook.prices.book import BookPrices, PriceBook
 
 _log = logging.getLogger(__name__)
 
 _NOT_YET: Final = "the prices are not loaded"
 _MILLION: Final = 1_000_000
+_LOOK_EVERY_NS: Final = 10 * clock.NS_PER_S
 _INPUT, _OUTPUT = KINDS.index("uncached_input_tokens"), KINDS.index("visible_output_tokens")
 
 
 class GatewayPrices:
     """See :class:`tollbook.capture.gateway.cost_report.Costs`.
+
+    Cards that are imported while it runs are used within seconds: a look every ten seconds, by a
+    thread, while somebody asks.
 
     Args:
         config: the settings, those of prices among them.
@@ -43,6 +49,8 @@ class GatewayPrices:
         self._config = config
         self._source = source
         self._book: PriceBook | None = None
+        self._books = GatewayBooks(Path(config.store.dir))
+        self._look_ns = 0
         self._charge: Callable[[Call], Charge] | None = None
         self._problem = _NOT_YET
         self._waiting: list[Callable[[], None]] = []
@@ -56,6 +64,10 @@ class GatewayPrices:
             from tollbook.prices.book import PriceBook  # noqa: PLC0415 -- as above
 
             book = PriceBook.of_config(self._config, self._source)
+            self._look_ns = clock.monotonic_ns() + _LOOK_EVERY_NS
+            in_books = self._books.read(book.providers)
+            if in_books is not None:
+                book.take(in_books)
         except ImportError:
             self._problem = "prices are not installed on this host"
         except TollbookError as error:
@@ -88,6 +100,7 @@ class GatewayPrices:
         """Return what the ledger will book for a call, its parts included."""
         if self._charge is None:
             return self._problem
+        self._keep_up()
         try:
             charge = self._charge(Call(opened, closed, Evidence("", 0, 0, __version__)))
         except Exception as error:  # noqa: BLE001 -- the answer goes out all the same
@@ -95,10 +108,36 @@ class GatewayPrices:
             return f"the cost could not be told ({type(error).__name__})"
         return _told(charge)
 
+    def _keep_up(self) -> None:
+        """Have a thread look whether the books say something new, every so often."""
+        now_ns = clock.monotonic_ns()
+        if now_ns < self._look_ns or self._book is None:
+            return
+        self._look_ns = now_ns + _LOOK_EVERY_NS
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # asked outside of a worker
+        looking = loop.run_in_executor(None, self._books.read, self._book.providers)
+        looking.add_done_callback(self._looked)
+
+    def _looked(self, looking: asyncio.Future[BookPrices | None]) -> None:
+        # Back in the thread that resolves: a price book is for one at a time.
+        if looking.cancelled() or self._book is None:
+            return
+        error = looking.exception()
+        if error is not None:
+            _log.warning("prices stay as they are: %s", error)
+            return
+        found = looking.result()
+        if found is not None:
+            self._book.take(found)
+
     def list_price(self, provider: str, model: str) -> ListPrice | None:
         """Return what a model costs now, for routes that are ordered by cost."""
         if self._book is None:
             return None
+        self._keep_up()
         card = self._book.resolve(provider, model, clock.unix_ns(), None)
         rates = None if card is None else (card.rates[_INPUT], card.rates[_OUTPUT])
         if rates is None or rates[0] is None or rates[1] is None:
