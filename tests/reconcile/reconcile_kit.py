@@ -100,7 +100,6 @@ class Place:
         """Append calls to the ledger."""
         rows = len(calls)
         costs = [one.costs() for one in calls]
-        text = lambda values: pa.array(values, pa.string())  # noqa: E731 -- short
         whole = [
             sum(cost.values()) if one.price_state == "priced" and one.tokens is not None else None
             for one, cost in zip(calls, costs, strict=True)
@@ -108,22 +107,22 @@ class Place:
         ids = [hashlib.sha256(f"{self._calls + at}".encode()).digest()[:16] for at in range(rows)]
         self._calls += rows
         columns: dict[str, Any] = {
-            "kind": text(["charge"] * rows), "calls": pa.array([1] * rows, pa.int32()),
+            "kind": _text(["charge"] * rows), "calls": pa.array([1] * rows, pa.int32()),
             "part": pa.array([0] * rows, pa.int32()),
             "call_id": pa.ExtensionArray.from_storage(UUID_ARROW, pa.array(ids, pa.binary(16))),
             "called_at": pa.array([ns(one.at) // 1000 for one in calls], pa.int64()).cast(
                 TIME_ARROW
             ),
-            "price_state": text([one.price_state for one in calls]),
-            "cost_source": text(["card"] * rows), "cost_usd": money_array(whole),
-            "model_actual": text([one.model for one in calls]),
-            "provider": text([one.provider for one in calls]),
-            "tenant_id": text([one.tenant for one in calls]),
-            "price_tier": text([one.tier for one in calls]),
-            "usage_source": text([
+            "price_state": _text([one.price_state for one in calls]),
+            "cost_source": _text(["card"] * rows), "cost_usd": money_array(whole),
+            "model_actual": _text([one.model for one in calls]),
+            "provider": _text([one.provider for one in calls]),
+            "tenant_id": _text([one.tenant for one in calls]),
+            "price_tier": _text([one.tier for one in calls]),
+            "usage_source": _text([
                 "none" if one.tokens is None else one.usage_source for one in calls
             ]),
-            "status": text(["ok"] * rows), "metering": text(["metered"] * rows),
+            "status": _text(["ok"] * rows), "metering": _text(["metered"] * rows),
         }  # fmt: skip
         for kind in KINDS:
             counts = [(one.tokens or {}).get(kind, 0) for one in calls]
@@ -149,7 +148,7 @@ class Place:
             source=f"test.{basis.value}", start_ns=start_ns, end_ns=end_ns,
             finality=Finality.FINAL, fetched_at_ns=end_ns + self._statements, received_by="ann",
             raw_sha256=hashlib.sha256(raw).hexdigest(), raw_bytes=len(raw), lines=len(lines),
-            **({"invoice_id": "INV-1"} if basis is Basis.INVOICE else {}), **told,
+            invoice_id="INV-1" if basis is Basis.INVOICE else None, **told,
         )  # fmt: skip
         made = [
             StatementLine(
@@ -166,6 +165,10 @@ class Place:
         first = datetime.fromisoformat(f"{period}-01").replace(tzinfo=UTC)
         after = (first + timedelta(days=31)).replace(day=1)
         return reconcile_provider(self.desk(), provider, first, after)
+
+
+def _text(values: list[str] | list[str | None]) -> Any:
+    return pa.array(values, pa.string())
 
 
 def lines_of(

@@ -38,9 +38,10 @@ def _only(run: Reconciliation) -> Difference:
     return one
 
 
-def _tell(place: Place, calls: Sequence[Call], **changes: int) -> None:
-    place.state(Basis.USAGE, lines_of(calls, money=False, key="key_gateway", **changes))
-    place.state(Basis.COST, lines_of(calls, money=True, **changes))
+def _tell(place: Place, calls: Sequence[Call], shift_h: int = 0) -> None:
+    usage = lines_of(calls, money=False, key="key_gateway", shift_h=shift_h)
+    place.state(Basis.USAGE, usage)
+    place.state(Basis.COST, lines_of(calls, money=True, shift_h=shift_h))
 
 
 def test_where_all_agree_there_is_no_difference(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +45,9 @@ _OVER: Final = 1
 _period = click.option("--period", required=True, metavar="MONTH", help="Such as 2026-10.")
 _any_period = click.option("--period", metavar="MONTH", help="Such as 2026-10.")
 _provider = click.option("--provider", metavar="NAME", help="Only this one.")
+_state = click.option(
+    "--state", type=click.Choice([one.value for one in State]), help="What became of it."
+)
 
 
 @click.group()
@@ -105,8 +109,8 @@ def _show_runs(answer: Mapping[str, Any], output_format: str) -> None:
 @reconcile.command()
 @_any_period
 @_provider
-@click.option("--state", type=click.Choice([one.value for one in State]))
-@click.option("--cause", type=click.Choice([one.value for one in Cause]))
+@_state
+@click.option("--cause", type=click.Choice([one.value for one in Cause]), help="Only this one.")
 @format_option
 @place_options
 def differences(
@@ -122,42 +126,57 @@ def differences(
 
 @reconcile.command(short_help="Show one difference with its evidence.")
 @click.argument("difference")
+@format_option
 @place_options
-def evidence(difference: str, config_path: Path | None, data_dir: Path | None) -> None:
-    """Show one difference with its evidence, days, parts and remarks, as JSON."""
+def evidence(
+    difference: str, output_format: str | None, config_path: Path | None, data_dir: Path | None
+) -> None:
+    """Show one difference with its parts; its evidence, days and remarks as JSON."""
     answer = _ask(
         "reconcile.difference", {"difference": difference}, place(config_path, data_dir),
         config_path,
     )  # fmt: skip
-    show_rows(answer, "json")
+    chosen = chosen_format(output_format)
+    show_rows(answer, chosen, None if chosen == "json" else _DIFFERENCES)
+    if chosen == "table":
+        print_table(answer["parts"], ("model", "kind", "tier", "tokens", "amount_usd"))
+        for name, value in answer["rows"][0]["evidence"].items():
+            click.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+        for one in answer["remarks"]:
+            said = " ".join(str(one[name]) for name in ("state", "owner", "note") if one[name])
+            click.echo(f"{one['author']}: {said}")
 
 
 @reconcile.command()
 @click.argument("difference")
 @click.option("--owner", required=True, metavar="NAME", help="Who looks after it.")
 @click.option("--note", metavar="TEXT", help="What to know.")
+@format_option
 @place_options
 def assign(
-    difference: str, owner: str, note: str | None, config_path: Path | None, data_dir: Path | None
-) -> None:
+    difference: str, owner: str, note: str | None, output_format: str | None,
+    config_path: Path | None, data_dir: Path | None,
+) -> None:  # fmt: skip
     """Give a difference an owner."""
     given = {"difference": difference, "owner": owner, "note": note}
     answer = _ask("reconcile.assign", given, place(config_path, data_dir), config_path)
-    click.echo(f"{answer['difference']}: assigned to {answer['owner']}")
+    _tell(answer, output_format, f"{answer['difference']}: assigned to {answer['owner']}")
 
 
 @reconcile.command()
 @click.argument("difference")
 @click.argument("text")
-@click.option("--state", type=click.Choice([one.value for one in State]))
+@_state
+@format_option
 @place_options
 def note(
-    difference: str, text: str, state: str | None, config_path: Path | None, data_dir: Path | None
-) -> None:
+    difference: str, text: str, state: str | None, output_format: str | None,
+    config_path: Path | None, data_dir: Path | None,
+) -> None:  # fmt: skip
     """Note something on a difference; earlier notes stay."""
     given = {"difference": difference, "note": text, "state": state}
     answer = _ask("reconcile.note", given, place(config_path, data_dir), config_path)
-    click.echo(f"{answer['difference']}: noted")
+    _tell(answer, output_format, f"{answer['difference']}: noted")
 
 
 @reconcile.command()
@@ -165,16 +184,16 @@ def note(
 @_any_period
 @_provider
 @click.option("--note", metavar="TEXT", help="Why.")
+@format_option
 @place_options
 def accept(
     difference: str | None, period: str | None, provider: str | None, note: str | None,
-    config_path: Path | None, data_dir: Path | None,
+    output_format: str | None, config_path: Path | None, data_dir: Path | None,
 ) -> None:  # fmt: skip
     """Accept a difference, or with --period the newest reconciliation of each provider."""
     given = {"difference": difference, "period": period, "provider": provider, "note": note}
     answer = _ask("reconcile.accept", given, place(config_path, data_dir), config_path)
-    for one in answer["accepted"]:
-        click.echo(f"{one}: accepted")
+    _tell(answer, output_format, *(f"{one}: accepted" for one in answer["accepted"]))
 
 
 @reconcile.command("true-up", short_help="Bring the ledger of a month to the invoice.")
@@ -227,7 +246,17 @@ def policy(
         "name": provider or name, "body": body_path.read(), "effective_from": effective_from,
         "reason": reason,
     }  # fmt: skip
-    click.echo(_ask("reconcile.put-policy", given, where, config_path)["document"])
+    answer = _ask("reconcile.put-policy", given, where, config_path)
+    _tell(answer, output_format, answer["document"])
+
+
+def _tell(answer: Mapping[str, Any], output_format: str | None, *lines: str) -> None:
+    """Write what a deed came to: a line for people, all of it for programs."""
+    chosen = chosen_format(output_format)
+    if chosen == "table":
+        click.echo("\n".join(lines))
+    else:
+        show_rows({"rows": [dict(answer)], **answer}, chosen)
 
 
 def _ask(
