@@ -9,9 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-Version = Literal["1.2", "1.4"]
+if TYPE_CHECKING:
+    from tollbook.chargeback.focus.layout import Version
+
 Cell = str | Decimal | datetime | dict[str, Any] | None
 Row = dict[str, Cell]
 """Cells by column; a column that is absent is null."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from contextlib import ExitStack
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +20,7 @@ from tollbook.books.events import current_user
 from tollbook.books.exports import ExportRecord, record_export
 from tollbook.chargeback.focus.adjustments import adjustment_rows
 from tollbook.chargeback.focus.charged import charged_rows
-from tollbook.chargeback.focus.columns import Dataset, Version, datasets_of
+from tollbook.chargeback.focus.columns import Dataset, datasets_of
 from tollbook.chargeback.focus.groups import (
     adjustment_groups,
     billable_groups,
@@ -28,6 +28,7 @@ from tollbook.chargeback.focus.groups import (
     price_edges,
 )
 from tollbook.chargeback.focus.invoices import Invoices
+from tollbook.chargeback.focus.layout import KIND, MANIFEST, directory_of
 from tollbook.chargeback.focus.manifest import manifest_of
 from tollbook.chargeback.focus.parties import Parties
 from tollbook.chargeback.focus.periodrows import SeenPeriods
@@ -35,7 +36,7 @@ from tollbook.chargeback.focus.scope import segments
 from tollbook.chargeback.focus.splits import Splits
 from tollbook.chargeback.focus.unitprices import EXACT, UnitPrices
 from tollbook.chargeback.focus.usage import usage_rows
-from tollbook.chargeback.focus.writers import DatasetWriter, FileFormat
+from tollbook.chargeback.focus.writers import DatasetWriter
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
@@ -44,12 +45,8 @@ if TYPE_CHECKING:
 
     from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.focus.columns import Row
+    from tollbook.chargeback.focus.layout import FileFormat, Perspective, Version
     from tollbook.chargeback.focus.scope import Scope, Segment
-
-Perspective = Literal["cost", "billable"]
-DIRECTORY: Final = "exports"
-KIND: Final = "focus"
-MANIFEST: Final = "manifest.json"
 
 
 class FootingError(AssertionError):
@@ -113,7 +110,7 @@ def make_export(desk: Desk, wanted: Wanted) -> ExportRecord:
     """
     wanted = wanted._replace(scope=_fixed(desk, wanted.scope))
     export_id = ids.to_text(ids.new_id())
-    final = desk.data_dir / DIRECTORY / export_id
+    final = directory_of(desk.data_dir, export_id)
     draft = final.with_name(f".{export_id}")
     draft.mkdir(parents=True, mode=0o700)
     try:

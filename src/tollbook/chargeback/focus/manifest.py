@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tollbook import __version__, clock
-from tollbook.chargeback.focus.writers import number_text, time_text
+from tollbook.chargeback.focus.layout import KIND, time_text
+from tollbook.chargeback.focus.writers import number_text
 from tollbook.chargeback.periods import period_state
 from tollbook.ledger.cards import BooksShelf
 from tollbook.money import usd_decimal
@@ -36,7 +37,7 @@ def manifest_of(
     scope = wanted.scope
     return {
         "export_id": export_id,
-        "kind": "focus",
+        "kind": KIND,
         "focus_version": wanted.version,
         "perspective": wanted.perspective,
         "view": scope.view,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 import pyarrow as pa
@@ -13,17 +12,16 @@ from pyarrow import parquet
 
 from tollbook.books.exports import ExportFile
 from tollbook.chargeback.focus.columns import NEWER, PRICED_IN_CURRENCY, Kind, columns_of, kind_of
+from tollbook.chargeback.focus.layout import digest_of, time_text
 from tollbook.chargeback.safe_cells import safe_text
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
-    from tollbook.chargeback.focus.columns import Cell, Dataset, Row, Version
+    from tollbook.chargeback.focus.columns import Cell, Dataset, Row
+    from tollbook.chargeback.focus.layout import FileFormat, Version
 
-FileFormat = Literal["csv", "parquet"]
 PARQUET_ROWS: Final = 20_000
-_CHUNK: Final = 1 << 20
 _json: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 _ARROW: Final[dict[Kind, pa.DataType]] = {
     Kind.TEXT: pa.string(),
@@ -45,11 +43,6 @@ def number_text(value: Decimal) -> str:
     text = text.rstrip("0")
     text = f"{text}0" if text.endswith(".") else text
     return "0.0" if text == "-0.0" else text
-
-
-def time_text(value: datetime) -> str:
-    """Return a time as FOCUS has it: ``2026-10-01T00:00:00Z``."""
-    return f"{value:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def json_text(value: dict[str, Any]) -> str:
@@ -152,12 +145,3 @@ def _csv_cell(cell: Cell, kind: Kind) -> str:
 
 def _arrow_cell(cell: Cell) -> Any:
     return json_text(cell) if isinstance(cell, dict) else cell
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
