@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tollbook.money import pico_from_usd
@@ -27,16 +28,22 @@ def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
     Raises:
         QueryTimeoutError: it took too long.
     """
+    sql, names = _wide_sql(query)
+    money = [name not in query.by and measures.is_money(name) for name in names]
+    for row in reader.fetch(sql):
+        yield {
+            name: pico_from_usd(value) if is_money and value is not None else value
+            for name, value, is_money in zip(names, row, money, strict=True)
+        }
+
+
+@lru_cache(maxsize=256)
+def _wide_sql(query: SpendQuery) -> tuple[str, tuple[str, ...]]:
+    """Return the statement and the names of its columns; making it takes a tenth of a second."""
     rows = selected(entries(), query)
     sums = sums_of(query, rows)
     if query.by:
         expression = rows.group_by(**group_keys(query, rows)).aggregate(**sums)
     else:
         expression = rows.aggregate(**sums)
-    names = (*query.by, *sums)
-    money = [name not in query.by and measures.is_money(name) for name in names]
-    for row in reader.fetch(to_sql(expression)):
-        yield {
-            name: pico_from_usd(value) if is_money and value is not None else value
-            for name, value, is_money in zip(names, row, money, strict=True)
-        }
+    return to_sql(expression), (*query.by, *sums)
