@@ -194,6 +194,8 @@ def read_cost_explorer(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
     provider = reading.provider or PROVIDER
     group = Group(provider, reading.account, reading.scope)
     for at, values in readable(rows, reading):
+        if values.get("NextPageToken"):
+            reading.is_cut_off = True
         keys = [str(one.get("Key", "")) for one in values.get("GroupDefinitions") or []]
         results = values.get("ResultsByTime")
         for result in results if isinstance(results, list) else [values]:
@@ -205,17 +207,23 @@ def read_cost_explorer(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
             for one in result.get("Groups") or []:
                 named = dict(zip(keys or ["USAGE_TYPE"], one.get("Keys") or [], strict=False))
                 span = (start_ns, end_ns)
-                yield Told(
-                    group,
-                    _explorer_line(at, named, one.get("Metrics") or {}, provider, span, reading),
-                )
+                if "bedrock" not in named.get("SERVICE", "bedrock").lower():
+                    metrics = Cells(at, _metric(one), reading)
+                    reading.pass_over("of other services", metrics.number("Amount"))
+                    continue
+                yield Told(group, _explorer_line(at, named, _metric(one), provider, span, reading))
+
+
+def _metric(group: dict[str, Any]) -> dict[str, Any]:
+    metrics = group.get("Metrics") or {}
+    found: Any = next((metrics[name] for name in _METRICS if name in metrics), {})
+    return found if isinstance(found, dict) else {}
 
 
 def _explorer_line(
-    at: int, named: dict[str, str], metrics: dict[str, Any], provider: str, span: tuple[int, int],
+    at: int, named: dict[str, str], metric: dict[str, Any], provider: str, span: tuple[int, int],
     reading: Reading,
 ) -> StatementLine:  # fmt: skip
-    metric: dict[str, Any] = next((metrics[name] for name in _METRICS if name in metrics), {})
     cells = Cells(at, metric, reading)
     amount = cells.pico("Amount")
     currency = (cells.text("Unit") or "USD").upper()

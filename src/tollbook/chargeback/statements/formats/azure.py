@@ -80,12 +80,18 @@ def read_export(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
 
 
 def _is_model_service(cells: Cells) -> bool:
+    meter = cells.text("metername", "meter") or ""
+    if "metercategory" not in cells.values and model_of_meter(meter) is None:
+        # An answer of the Query API: only its meters tell what it is of.
+        return tier_in(meter) == "provisioned"
     said = (
         cells.text("metercategory"), cells.text("metersubcategory"), cells.text("productname"),
         cells.text("product"), cells.text("servicename"), cells.text("metername"),
         cells.text("meter"),
     )  # fmt: skip
-    return any(_SERVICES.search(one) for one in said if one)
+    if any(_SERVICES.search(one) for one in said if one):
+        return True
+    return "metercategory" not in cells.values and kind_in(meter) is not None
 
 
 def _line(cells: Cells, provider: str, start_ns: int, reading: Reading) -> StatementLine:
@@ -168,6 +174,8 @@ def read_query(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
             if not isinstance(answer, dict):
                 yield row
                 continue
+            if answer.get("nextLink"):
+                reading.is_cut_off = True
             names = [str(one.get("name", "")) for one in answer.get("columns") or []]
             for number, values in enumerate(answer.get("rows") or [], 1):
                 yield row._replace(

@@ -7,7 +7,9 @@ is what is billed. ``currency_conversion_rate`` is Google's own for the month.
 
 from __future__ import annotations
 
+import json
 import re
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +28,7 @@ from tollbook.chargeback.statements.formats.base import (
 from tollbook.chargeback.statements.model import Basis, Category
 from tollbook.chargeback.statements.models import model_in
 from tollbook.chargeback.statements.moments import NotATimeError, month_named, month_span
+from tollbook.chargeback.statements.rows_in import Row
 from tollbook.chargeback.statements.told import Group, Told
 from tollbook.chargeback.statements.words import kind_in, tier_in, window_in
 
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tollbook.chargeback.statements.model import StatementLine
-    from tollbook.chargeback.statements.rows_in import Row
     from tollbook.chargeback.statements.told import Reading
 
 _SERVICES: Final = (
@@ -45,12 +47,13 @@ _CATEGORIES: Final = {
     "adjustment": Category.ADJUSTMENT,
     "rounding_error": Category.ADJUSTMENT,
 }
+_decode = json.JSONDecoder(parse_float=Decimal).decode
 _NESTED: Final = ("service", "sku", "project", "location", "usage", "invoice", "price")
 
 
 def read_export(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
     """Yield the lines of models and their credits, a group for each account and invoice month."""
-    for at, values in readable(rows, reading):
+    for at, values in readable(_unwrapped(rows), reading):
         cells = Cells(at, _flat(values), reading)
         service = cells.text("servicedescription") or ""
         sku = cells.text("skudescription") or ""
@@ -74,6 +77,21 @@ def read_export(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
         yield Told(group, one)
         for credit in _list(cells.first("credits")):
             yield Told(group, _credit(cells, one, credit, reading))
+
+
+def _unwrapped(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows out of answers of BigQuery, where each is a cell of JSON; others as they are."""
+    for row in rows:
+        if row.values is None or "jobReference" not in row.values:
+            yield row
+            continue
+        for number, one in enumerate(row.values.get("rows") or [], 1):
+            try:
+                values = _decode(one["f"][0]["v"])
+            except (KeyError, IndexError, TypeError, ValueError):
+                yield Row(number, None, "is no row of BigQuery with JSON in its one cell")
+                continue
+            yield Row(number, values if isinstance(values, dict) else None, "is not an object")
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Statements from providers' APIs: paging, waiting, going on where it stopped."""
