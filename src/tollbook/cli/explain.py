@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LINES = ("kind", "quantity", "rate", "product", "cost_usd", "step", "note")
+_BILLABLE = ("part", "what", "arithmetic", "amount_usd")
 _ENTRIES = (
     "entry_id", "batch_id", "kind", "part", "replaces", "tenant_id", "cost_usd", "price_card_id",
     "booked_at", "reason",
@@ -67,6 +68,7 @@ def _tell(answer: dict[str, Any]) -> None:
     _tell_usage(answer)
     _tell_layers(answer["layers"])
     _tell_price(answer)
+    _tell_billable(answer["billable"], answer["currency"])
     click.echo("\nEntries")
     print_table(answer["entries"], _ENTRIES, optional=_NARROW)
     hashes = {entry["batch_id"]: entry["batch_hash"] for entry in answer["entries"]}
@@ -175,6 +177,24 @@ def _tell_price(answer: dict[str, Any]) -> None:
         click.echo(f"  reported: {money(answer['reported_cost_usd'])} USD")
         difference = answer["ours_less_reported_usd"]
         click.echo(f"  by the cards less reported: {money(difference)} USD")
+
+
+def _tell_billable(billable: dict[str, Any] | None, currency: str) -> None:
+    if billable is None:
+        return
+    click.echo(f"\nBillable ({cell('', billable['rule_id'])})")
+    if billable["rule_reason"]:
+        click.echo(f"  reason: {cell('', billable['rule_reason'])}")
+    for name, value in (billable["rule"] or {}).items():
+        if name != "kind":
+            click.echo(f"  {name}: {cell('', str(value))}")
+    for flag in billable["flags"]:
+        click.echo(f"  note: {cell('', flag)}")
+    if billable["lines"]:
+        print_table(billable["lines"], _BILLABLE, optional=("part",))
+        click.echo(f"  {billable['rounding']}")
+    click.echo(f"  billed: {money(billable['amount_usd'])} {currency}")
+    click.echo(f"  less its cost: {money(billable['less_cost_usd'])} {currency}")
 
 
 def _tell_one_price(title: str, price: dict[str, Any], currency: str) -> None:

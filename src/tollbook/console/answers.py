@@ -19,6 +19,7 @@ from tollbook.reports.calls import (
     run_calls,
 )
 from tollbook.reports.explain import Explanation, explain_call
+from tollbook.reports.explain_billable import no_rule
 from tollbook.reports.layers import LayersReport, layers_query, run_layers
 from tollbook.reports.params import from_pairs
 from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from tollbook.ledger.cards import CardShelf
     from tollbook.prices.card import RateCard
+    from tollbook.reports.explain_billable import LoadRule
     from tollbook.reports.params import Pairs
     from tollbook.reports.query import SpendQuery
     from tollbook.reports.reader import Reader
@@ -46,18 +48,20 @@ class Answers:
     """Answers questions from one open ledger; safe to use from several threads.
 
     ``as_billed`` looks up the billing period that a query names, ``accepted`` the providers and
-    months whose reconciliation is accepted.
+    months whose reconciliation is accepted, ``rule`` a version of a billing rule.
     """
 
     def __init__(
         self, reader: Reader, shelf: CardShelf, *, as_billed: Callable[[SpendQuery], SpendQuery],
         accepted: Callable[[], Collection[tuple[str, str]]] = frozenset,
+        rule: LoadRule = no_rule,
         late_identity_h: float = LATE_IDENTITY_H,
     ) -> None:  # fmt: skip
         self.reader = reader
         self._shelf = shelf
         self._as_billed = as_billed
         self._accepted = accepted
+        self._rule = rule
         self._late_identity = timedelta(hours=late_identity_h)
 
     def spend(self, pairs: Pairs) -> SpendReport:
@@ -122,7 +126,7 @@ class Answers:
             CallNotFoundError: no entry bears the id.
             QueryTimeoutError: it took too long.
         """
-        return explain_call(self.reader, wanted, self.card)
+        return explain_call(self.reader, wanted, self.card, self._rule)
 
     def card(self, card_id: str) -> RateCard | None:
         """Return a price card as the books keep it, None where they do not know it.

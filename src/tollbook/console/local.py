@@ -14,6 +14,7 @@ from tollbook.chargeback.reconcile.shelf import accepted_months
 from tollbook.console.answers import READS, Answers
 from tollbook.console.client import LedgerSilentError, NotRunningError
 from tollbook.console.status import read_status
+from tollbook.ledger.billing_rules import rule_of
 from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.errors import LedgerInUseError
 from tollbook.ledger.store import LEDGER_FILE, connect_readonly
@@ -101,7 +102,7 @@ def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
             answers = Answers(
                 DuckdbReader(connection), BooksShelf(books),
                 as_billed=partial(as_billed, books, config),
-                accepted=partial(accepted_months, books),
+                accepted=partial(accepted_months, books), rule=partial(rule_of, books),
                 late_identity_h=config.ledger.late_identity_window_h,
             )  # fmt: skip
             yield LocalSource(answers)

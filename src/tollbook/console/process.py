@@ -107,8 +107,8 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     operations = LedgerOperations(files, reader, pump, settings)
     answers = Answers(
         reader, files.shelf, as_billed=partial(as_billed, files.books, config),
-        accepted=partial(accepted_months, files.books),
-        late_identity_h=config.ledger.late_identity_window_h
+        accepted=partial(accepted_months, files.books), rule=partial(rule_of, files.books),
+        late_identity_h=config.ledger.late_identity_window_h,
     )  # fmt: skip
     finance = finance_router(
         files, DuckdbReader(connection, READ_TIMEOUT_S),

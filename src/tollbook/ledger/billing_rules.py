@@ -10,9 +10,11 @@ import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+import sqlalchemy as sa
 
 from tollbook.books.documents import Subject, document_history
-from tollbook.prices.billable import MATCHED, Described, Matcher, Plans, Rule
+from tollbook.books.tables import documents
+from tollbook.prices.billable import MATCHED, Described, Matcher, Plans, Rule, Withdrawn
 from tollbook.prices.billable_terms import Terms
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from tollbook.books.documents import Document
     from tollbook.books.store import Books
 
-Body = Rule | Plans | Terms
+Body = Rule | Plans | Terms | Withdrawn
 
 _log = logging.getLogger(__name__)
 _decoder: Final[msgspec.json.Decoder[Body]] = msgspec.json.Decoder(Body)
@@ -77,6 +79,10 @@ class RulesInForce:
             if plan is not None:
                 return plan
         return None
+
+    def plan_tags(self) -> list[str]:
+        """Return the tags that may say the plan of a call."""
+        return [one.tag for _, one in self._plans if one.tag is not None]
 
     def tenants_named(self) -> set[str]:
         """Return the tenants that a plan names in full."""
@@ -154,6 +160,27 @@ def load_rules(books: Books) -> RuleBook:
         BooksError: the books cannot be read.
     """
     return RuleBook(document_history(books, Subject.BILLING_RULE))
+
+
+def rule_of(books: Books, document_id: str) -> tuple[Rule, str] | None:
+    """Return a version of a rule and why it was written, None where the books have it not.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    query = sa.select(documents.c.body, documents.c.reason).where(
+        documents.c.document_id == document_id,
+        documents.c.subject == Subject.BILLING_RULE.value,
+    )
+    with books.read() as connection:
+        found = connection.execute(query).first()
+    if found is None:
+        return None
+    try:
+        body = _decoder.decode(found.body)
+    except msgspec.DecodeError:
+        return None
+    return (body, found.reason) if isinstance(body, Rule) else None
 
 
 def read_body(one: Document) -> Body | None:

@@ -143,6 +143,13 @@ class Plans(
         return self.tenants[max(fits, key=lambda one: (literal_chars(one), one))] if fits else None
 
 
+class Withdrawn(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind",
+    tag="withdrawn",
+):  # fmt: skip
+    """From its date on nothing holds under its name: how a rule without an end is ended."""
+
+
 class Described(NamedTuple):
     """What of a call a rule looks at, in the order of :data:`MATCHED`; None is not known."""
 

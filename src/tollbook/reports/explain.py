@@ -17,6 +17,7 @@ from tollbook.money import pico_from_usd, usd_text
 from tollbook.prices.explain import CardSummary, ExplainLine, describe, explain
 from tollbook.reports.calls import plain
 from tollbook.reports.errors import CallNotFoundError
+from tollbook.reports.explain_billable import Billable, explain_billable, no_rule
 from tollbook.reports.explain_layers import LayerLines, explain_layers
 from tollbook.reports.sightings import Sighting, charged_as, sightings_of
 from tollbook.reports.spend import CURRENCY
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tollbook.prices.card import RateCard
+    from tollbook.reports.explain_billable import LoadRule
     from tollbook.reports.reader import Reader
 
     LoadCard = Callable[[str], RateCard | None]
@@ -134,6 +136,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     layers: LayerLines | None
     """Tokens and cost by layer of the request, the parts below left out; None: not split."""
     price: Price
+    billable: Billable | None
+    """What its tenant is charged, its parts included; None: no rule bills it."""
     parts: list[PartLine]
     """What the kinds and the price above leave out, since it is priced for itself."""
     reported_cost_usd: str | None
@@ -153,8 +157,16 @@ class Explanation(Struct, frozen=True, kw_only=True):
     currency: str = CURRENCY
 
 
-def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanation:
+def explain_call(
+    reader: Reader, wanted: str, load_card: LoadCard, load_rule: LoadRule = no_rule
+) -> Explanation:
     """Explain the call with this id: ours (``x-tollbook-call-id``) or the provider's.
+
+    Args:
+        reader: of the ledger.
+        wanted: the id.
+        load_card: finds a kept card by its id.
+        load_rule: finds a version of a billing rule, and why it was written.
 
     Raises:
         CallNotFoundError: no entry bears the id.
@@ -200,6 +212,7 @@ def explain_call(reader: Reader, wanted: str, load_card: LoadCard) -> Explanatio
         output_tokens=_total(kinds, OUTPUT_KINDS),
         layers=explain_layers(now, kinds),
         price=whole,
+        billable=explain_billable([now, *further], load_rule, load_card),
         parts=parts,
         reported_cost_usd=plain(now["reported_cost_usd"]),
         ours_less_reported_usd=_difference(
