@@ -32,6 +32,7 @@ from tollbook.console.operations import LedgerOperations, Settings
 from tollbook.console.pump import Pump
 from tollbook.console.server import ApiServer, listen
 from tollbook.errors import TollbookError
+from tollbook.ledger.billing_rules import rule_of
 from tollbook.reports.reader import DuckdbReader
 
 if TYPE_CHECKING:
