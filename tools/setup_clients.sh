@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Sets up what tests/clients and tests/otlp_mapping drive beside the project's own environment: LiteLLM
-# and LlamaIndex, the OpenTelemetry instrumentations (two environments: their versions of shared packages
-# differ), the npm packages of OpenAI, Anthropic and the AI SDK. All of it is locked; each part is made
-# anew when its lock has changed, and nothing is done when all are up to date.
+# Sets up what tests/clients, tests/otlp_mapping and tests/focus drive beside the project's own
+# environment: LiteLLM and LlamaIndex, the OpenTelemetry instrumentations (two environments: their versions
+# of shared packages differ), the official FOCUS validator (Python 3.12), the npm packages of OpenAI,
+# Anthropic and the AI SDK. All of it is locked; each part is made anew when its lock has changed, and
+# nothing is done when all are up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec 9>.clients.lock
@@ -19,12 +20,25 @@ part() {
 
 done_with() { echo "$want" >".clients/$1.complete"; }
 
+# python_part NAME LOCK [PYTHON]
 python_part() {
   if part "$1" "$2"; then
-    .venv/bin/python -m venv ".clients/$1"
+    "${3:-.venv/bin/python}" -m venv ".clients/$1"
     ".clients/$1/bin/pip" install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$2"
     done_with "$1"
   fi
+}
+
+# The official FOCUS validator needs Python 3.12. Where none is found its part is left out, and the
+# tests that use it say so.
+python312() {
+  for one in python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12.*/bin/python3.12 /usr/bin/python3.12 \
+    /usr/local/bin/python3.12; do
+    if "$one" -c 'import venv, ensurepip' >/dev/null 2>&1; then
+      echo "$one"
+      return
+    fi
+  done
 }
 
 node_part() {
@@ -47,5 +61,10 @@ node_part() {
 python_part venv tests/clients/frameworks.lock
 python_part otel tests/clients/otel.lock
 python_part openinference tests/clients/openinference.lock
+if python312=$(python312) && [ -n "$python312" ]; then
+  python_part focus312 tests/clients/focus.lock "$python312"
+else
+  echo "No Python 3.12 was found: .clients/focus312, the official FOCUS validator, is left out." >&2
+fi
 node_part node tests/clients/node
 node_part node_otel tests/clients/node_otel
