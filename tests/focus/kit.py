@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from tests.reports.conftest import MemoryLedger
 
 from tollbook import clock
 from tollbook.books.store import Books, open_books
 from tollbook.books.tables_periods import period_closes
 from tollbook.chargeback.desk import Desk
-from tollbook.chargeback.statements.model import Basis, Category, Statement, StatementLine
+from tollbook.chargeback.focus.operations import FocusRequest, export_focus
+from tollbook.chargeback.statements.model import (
+    Basis,
+    Category,
+    Finality,
+    Statement,
+    StatementLine,
+)
 from tollbook.chargeback.statements.shelf import keep_statement
 from tollbook.config import Config
+from tollbook.config.finance import Finance
 from tollbook.config.schema import PriceCard
 from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.schema import COST_COLUMNS
@@ -27,7 +36,6 @@ from tollbook.usage import KINDS, Kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OCTOBER = datetime(2026, 10, 1, tzinfo=UTC)
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -100,9 +108,11 @@ class World(NamedTuple):
 
 
 @contextmanager
-def make_world(root: Path, *, prices: list[PriceCard] | None = None) -> Iterator[World]:
+def make_world(
+    root: Path, *, prices: list[PriceCard] | None = None, timezone: str = "UTC"
+) -> Iterator[World]:
     """Give a desk over an empty ledger."""
-    config = Config(prices=prices or [])
+    config = Config(prices=prices or [], finance=Finance(timezone=timezone))
     ledger = MemoryLedger()
     ledger.complete_until(datetime(2026, 11, 20, tzinfo=UTC))
     with open_books(root) as books:
@@ -204,25 +214,40 @@ def _adjustments(world: World, day: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def exported(world: World, **asked: Any) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Export, and return the answer and the rows of Cost and Usage as CSV text."""
+    answer = export_focus(world.desk, FocusRequest(**asked))
+    name = answer["rows"][0]["name"]
+    with (Path(answer["directory"]) / name).open(newline="", encoding="utf-8") as file:
+        return answer, list(csv.DictReader(file))
+
+
+def total(rows: list[dict[str, str]], column: str, **wanted: str) -> Decimal:
+    """Return the sum of a column over the rows that have these cells."""
+    return sum(
+        (
+            Decimal(row[column])
+            for row in rows
+            if all(row[name] == value for name, value in wanted.items())
+        ),
+        Decimal(0),
+    )
+
+
 def invoice(
     books: Books, amounts: dict[Category, str], *, provider: str = "openai",
     invoice_id: str = "INV-1", statement_id: str = "st-1", is_final: bool = True,
+    account: str = "org-1",
 ) -> None:  # fmt: skip
     """Keep an October invoice with these amounts."""
     start = int(OCTOBER.timestamp()) * clock.NS_PER_S
     end = int(NOVEMBER.timestamp()) * clock.NS_PER_S
     statement = Statement(
-        statement_id=statement_id, provider=provider, account="org-1", basis=Basis.INVOICE,
+        statement_id=statement_id, provider=provider, account=account, basis=Basis.INVOICE,
         source="typed", start_ns=start, end_ns=end, invoice_id=invoice_id,
         fetched_at_ns=end + 1, received_by="ada", raw_sha256=f"sha-{statement_id}", raw_bytes=1,
-        lines=len(amounts),
+        lines=len(amounts), finality=Finality.FINAL if is_final else Finality.PROVISIONAL,
     )  # fmt: skip
-    if is_final:
-        fields = type(statement).__annotations__
-        assert "finality" in fields
-        from tollbook.chargeback.statements.model import Finality  # noqa: PLC0415 -- only here
-
-        statement = msgspec.structs.replace(statement, finality=Finality.FINAL)
     lines = [
         StatementLine(
             statement_id=statement_id, line=at, start_ns=start, end_ns=end, provider=provider,
