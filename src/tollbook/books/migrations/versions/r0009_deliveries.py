@@ -12,7 +12,8 @@ down_revision = "0008"
 def upgrade() -> None:
     """Create the tables, and triggers that keep them append-only."""
     _create_revenues()
-    for table in ("revenues",):
+    _create_deliveries()
+    for table in ("revenues", "deliveries", "delivery_events"):
         for verb in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
@@ -46,3 +47,35 @@ def _create_revenues() -> None:
         sa.UniqueConstraint("source", "line_id", "revision"),
     )
     op.create_index("revenues_by_time", "revenues", ["end_ns", "start_ns"])
+
+
+def _create_deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        sa.Column("delivery_id", sa.Integer, primary_key=True),
+        sa.Column("delivery_key", sa.Text, nullable=False, unique=True),
+        sa.Column("system", sa.Text, nullable=False),
+        sa.Column("document_id", sa.Text, nullable=False),
+        sa.Column("meter", sa.Text, nullable=False),
+        sa.Column("tenant_id", sa.Text, nullable=False),
+        sa.Column("customer_id", sa.Text),
+        sa.Column("bucket_ns", sa.BigInteger, nullable=False),
+        sa.Column("event_ns", sa.BigInteger, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.Column("quantity", sa.Text, nullable=False),
+        sa.Column("total", sa.Text, nullable=False),
+        sa.Column("planned_at_ns", sa.BigInteger, nullable=False),
+        sa.Column("planned_by", sa.Text, nullable=False),
+        sa.UniqueConstraint("system", "meter", "tenant_id", "bucket_ns", "sequence"),
+    )
+    op.create_table(
+        "delivery_events",
+        sa.Column("event_id", sa.Integer, primary_key=True),
+        sa.Column("delivery_key", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("at_ns", sa.BigInteger, nullable=False),
+        sa.Column("http_status", sa.Integer),
+        sa.Column("detail", sa.Text),
+        sa.Column("actor", sa.Text, nullable=False),
+    )
+    op.create_index("delivery_events_by_key", "delivery_events", ["delivery_key"])
