@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -330,15 +330,17 @@ def test_only_files_of_exports_are_sent(world: World, export_id: str, name: str)
 
 
 def test_nothing_to_export_leaves_nothing_behind(world: World) -> None:
-    for asked in ({"period": "2031-01"}, {"since": "2031-01-01", "until": "2031-02-01"}):
+    for asked in (
+        FocusRequest(period="2031-01"), FocusRequest(since="2031-01-01", until="2031-02-01"),
+    ):  # fmt: skip
         with pytest.raises(NothingToExportError, match="nothing to export"):
-            export_focus(world.desk, FocusRequest(**asked))
+            export_focus(world.desk, asked)
     assert list((world.desk.data_dir / "exports").glob("*")) == []
     assert exports_listed(world.desk, ListRequest())["rows"] == []
 
 
 @pytest.mark.parametrize("asked", [{}, {"period": "2026-10", "since": "2026-10-01"}])
-def test_a_period_or_a_range_is_needed(world: World, asked: dict[str, str]) -> None:
+def test_a_period_or_a_range_is_needed(world: World, asked: dict[str, Any]) -> None:
     with pytest.raises(QueryError, match="--period"):
         export_focus(world.desk, FocusRequest(**asked))
 
