@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.reconcile.reconcile_kit import (
     CACHED,
@@ -15,10 +15,12 @@ from tests.reconcile.reconcile_kit import (
     ledger_cost,
     lines_of,
     month_of_calls,
+    ns,
 )
 
 from tollbook.chargeback.reconcile.model import Cause, MoneyBasis
 from tollbook.chargeback.statements.model import Basis, Category
+from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
 from tollbook.money import usd_text
 
 if TYPE_CHECKING:
@@ -407,3 +409,46 @@ def test_all_at_once_each_keeps_its_size(place: Place) -> None:
     }
     assert run.ledger == ledger_cost(place)
     assert sum(one.amount for one in run.differences) == run.billed - run.ledger
+
+
+def _adjust(place: Place, adjustment: AdjustmentType, amount: int, **told: Any) -> None:
+    one = Adjustment(
+        adjustment=adjustment, at_ns=ns("2026-10-08T00:00"), cost=amount, provider="openai",
+        reason="terms", **told,
+    )  # fmt: skip
+    assert book_adjustments(place.store, f"terms:{adjustment}:{amount}", [one]) == 1
+
+
+def test_capacity_is_compared_with_what_its_terms_booked(place: Place) -> None:
+    calls = list(month_of_calls())
+    served = [Call("2026-10-08T08:00", {IN: 5000, OUT: 100}, model="m-ptu")]
+    place.book([*calls, *served])
+    _tell(place, calls)
+    line = {"amount": 90 * 10**12, "description": "Provisioned Managed Unit"}
+    place.state(Basis.COST, [*lines_of(calls, money=True), line])
+    for kind, amount in served[0].costs().items():
+        _adjust(place, AdjustmentType.COMMITMENT, -amount, model="m-ptu", kind=kind)
+    _adjust(place, AdjustmentType.COMMITMENT, 60 * 10**12, model="m-ptu")
+    _adjust(place, AdjustmentType.IDLE_COMMITMENT, 29 * 10**12)
+    one = _only(place.reconcile())
+    assert (one.cause, one.amount) == (Cause.COMMITMENT, 10**12)
+    assert one.evidence["booked_by_terms_usd"] == usd_text(89 * 10**12)
+
+
+def test_a_volume_tier_that_was_booked_is_no_wrong_card(place: Place) -> None:
+    calls = list(month_of_calls())
+    place.book(calls)
+    late = [one for one in calls if one.at >= "2026-10-21"]
+    early = [one for one in calls if one.at < "2026-10-21"]
+    cheaper = RATES | {IN: 1_000_000}
+    place.state(Basis.USAGE, lines_of(calls, money=False))
+    place.state(
+        Basis.COST, [*lines_of(early, money=True), *lines_of(late, money=True, rates=cheaper)]
+    )
+    for model in ("m-large", "m-small"):
+        tokens = sum((one.tokens or {})[IN] for one in late if one.model == model)
+        _adjust(place, AdjustmentType.VOLUME_TIER, -tokens * 10**6, model=model, kind=IN)
+    run = place.reconcile()
+    assert run.difference == 0
+    assert not [one for one in run.differences if one.cause is Cause.WRONG_CARD]
+    assert run.unexplained == 0

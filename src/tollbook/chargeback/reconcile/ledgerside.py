@@ -53,6 +53,8 @@ class Term(NamedTuple):
     adjustment: str
     key: Key
     amount: int
+    day: int | None = None
+    """Days since the epoch that it is charged for; None: the whole time."""
 
 
 HourSums = Mapping[tuple[int, Key], LedgerCell]
@@ -174,7 +176,7 @@ def _read_terms(
 ) -> None:  # fmt: skip
     query = SpendQuery(
         since=as_datetime(since_ns), until=as_datetime(until_ns),
-        by=("adjustment", "adjustment_id", "model", "price_tier"),
+        by=("day", "adjustment", "adjustment_id", "model", "price_tier"),
         where=(Filter("provider", (provider,)), ADJUSTMENTS), measures=("cost_usd", *_COSTS),
     )  # fmt: skip
     for row in wide_rows(reader, query):
@@ -185,10 +187,12 @@ def _read_terms(
             side.trued_up += amount
             continue
         side.cost += amount
-        model, tier = names.of(row["model"], since_ns), tier_of(row["price_tier"])
+        at_ns = (row["day"] - _EPOCH) // timedelta(microseconds=1) * 1000
+        day = at_ns // DAY_NS
+        model, tier = names.of(row["model"], at_ns), tier_of(row["price_tier"])
         for kind, column in zip(KINDS, _COSTS, strict=True):
             if row[column]:
                 amount -= row[column]
-                side.terms.append(Term(adjustment, Key(model, kind, tier), row[column]))
+                side.terms.append(Term(adjustment, Key(model, kind, tier), row[column], day))
         if amount:
-            side.terms.append(Term(adjustment, Key(model, None, tier), amount))
+            side.terms.append(Term(adjustment, Key(model, None, tier), amount, day))

@@ -94,7 +94,7 @@ class ProviderSide(Struct):
 
 def provider_side(
     books: Books, provider: str, since_ns: int, until_ns: int, names: ModelNames, *,
-    with_invoices: bool,
+    with_invoices: bool, prefer: Sequence[str],
 ) -> ProviderSide:  # fmt: skip
     """Return what a provider's statements say of a stretch of time.
 
@@ -105,14 +105,15 @@ def provider_side(
         until_ns: first moment that is no longer in it.
         names: of its models.
         with_invoices: whether invoices count; they do not for a part of a month.
+        prefer: sources of statements, the preferred first.
 
     Raises:
         BooksError: the books cannot be read.
     """
     words: list[str] = []
     margins = (since_ns - DAY_NS, until_ns + DAY_NS)
-    usage = current_lines(books, Basis.USAGE, *margins, provider)
-    costs = current_lines(books, Basis.COST, *margins, provider)
+    usage = current_lines(books, Basis.USAGE, *margins, provider, prefer=prefer)
+    costs = current_lines(books, Basis.COST, *margins, provider, prefer=prefer)
     invoices = (
         current_lines(books, Basis.INVOICE, since_ns, until_ns, provider, by_bill=True)
         if with_invoices

@@ -20,6 +20,7 @@ from tollbook.chargeback.reconcile.rule_invoice import rounding_tolerance
 from tollbook.chargeback.reconcile.rules import explain
 from tollbook.chargeback.reconcile.shelf import keep_run, reconciliations_of
 from tollbook.chargeback.reconcile.world import World
+from tollbook.chargeback.statements.operations import preference
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 NOTHING_TOLD: Final = "no statement of this time is imported; nothing is compared"
 _UNCOVERED: Final = frozenset([Cause.BYPASS, Cause.UNEXPLAINED])
 _APART: Final = frozenset([
-    Cause.CREDIT, Cause.TAX, Cause.MINIMUM, Cause.FEE, Cause.COMMITMENT, Cause.BYPASS,
+    Cause.CREDIT, Cause.TAX, Cause.MINIMUM, Cause.FEE, Cause.COMMITMENT, Cause.BYPASS, Cause.FX,
+    Cause.ROUNDING,
 ])  # fmt: skip
 """Causes that say nothing of how right the ledger is about its own calls."""
 _NOT_CONTENT: Final = frozenset(["run_id", "created_at_ns", "author", "trued_up", "state"])
@@ -65,7 +67,15 @@ def reconcile_provider(
     is_month = (since.day, until.day) == (1, 1) and (until - since).days <= _MONTH_DAYS_MAX
     names = ModelNames(desk.config, provider)
     ledger = ledger_side(desk.reader, provider, since_ns, until_ns, names)
-    told = provider_side(desk.books, provider, since_ns, until_ns, names, with_invoices=is_month)
+    told = provider_side(
+        desk.books,
+        provider,
+        since_ns,
+        until_ns,
+        names,
+        with_invoices=is_month,
+        prefer=preference(desk.config),
+    )
     policy, _ = policy_at(desk.books, provider, since_ns)
     run = Reconciliation(
         run_id="", provider=provider,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollbook.chargeback.reconcile.cells import Cell
 from tollbook.chargeback.reconcile.grain import Grain
 from tollbook.chargeback.reconcile.keys import HOURS_PER_DAY, Key
-from tollbook.chargeback.reconcile.ledgerside import LedgerCell
+from tollbook.chargeback.reconcile.ledgerside import LedgerCell, Term
 from tollbook.money import split_pico
 from tollbook.usage import FEE_KINDS
 
@@ -154,26 +154,24 @@ def _rates(
 
 _OF_CELLS = frozenset(["volume_tier", "free_quota"])
 """Terms that change what the tokens of a model cost."""
+_CAPACITY = "commitment"
 
 
 def _lay_terms(
     ledger: LedgerSide, grain: Grain, folded: dict[tuple[int, Key], LedgerCell], first_day: int,
     last_day: int,
 ) -> list[tuple[str, int]]:  # fmt: skip
-    """Add volume tiers and free quotas to the cells they are of, in proportion to their cost.
+    """Add what terms changed of the cost of calls to the cells they are of, by their cost.
 
     Returns what is of no cell, by type of adjustment.
     """
     rest: list[tuple[str, int]] = []
+    by_day: dict[int, list[tuple[Key, LedgerCell]]] = defaultdict(list)
+    for (day, key), one in sorted(folded.items(), key=lambda item: _order(item[0])):
+        if first_day <= day < last_day:
+            by_day[day].append((key, one))
     for term in ledger.terms:
-        wanted = grain.fold(term.key)
-        cells = [
-            one for (day, key), one in sorted(folded.items(), key=lambda item: _order(item[0]))
-            if term.adjustment in _OF_CELLS and first_day <= day < last_day and one.cost > 0
-            and (wanted.model is None or key.model == wanted.model)
-            and (wanted.kind is None or key.kind == wanted.kind)
-            and (wanted.tier is None or key.tier == wanted.tier)
-        ]  # fmt: skip
+        cells = _cells_of_term(term, grain.fold(term.key), by_day)
         if not cells:
             rest.append((term.adjustment, term.amount))
             continue
@@ -181,6 +179,34 @@ def _lay_terms(
         for one, part in zip(cells, parts, strict=True):
             one.cost += part
     return rest
+
+
+def _cells_of_term(
+    term: Term, wanted: Key, by_day: dict[int, list[tuple[Key, LedgerCell]]]
+) -> list[LedgerCell]:
+    # Capacity takes back what a card charged, kind by kind; the rest of it is no call's.
+    is_taken_back = term.adjustment == _CAPACITY and term.key.kind is not None
+    if term.adjustment not in _OF_CELLS and not is_taken_back:
+        return []
+    for days in ([term.day], list(by_day)):
+        cells = [
+            one
+            for day in days
+            if day is not None
+            for key, one in by_day.get(day, ())
+            if one.cost > 0 and _is_within(key, wanted)
+        ]
+        if cells:
+            return cells
+    return []
+
+
+def _is_within(key: Key, wanted: Key) -> bool:
+    return (
+        wanted.model in {None, key.model}
+        and wanted.kind in {None, key.kind}
+        and wanted.tier in {None, key.tier}
+    )
 
 
 def _shares(
