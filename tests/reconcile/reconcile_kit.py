@@ -20,7 +20,7 @@ from tollbook.chargeback.statements.model import (
     Statement,
     StatementLine,
 )
-from tollbook.chargeback.statements.shelf import keep_statement
+from tollbook.chargeback.statements.shelf import keep_statement, statements
 from tollbook.config import Config
 from tollbook.ledger.exact import money_array
 from tollbook.ledger.schema import TIME_ARROW, UUID_ARROW
@@ -81,7 +81,7 @@ class Place:
         self.store = open_store(root / LEDGER_FILE, threads=1)
         self.books = open_books(root)
         self.config = Config()
-        self._statements = 0
+        self._statements = len(statements(self.books))
         self._calls = 0
 
     def close(self) -> None:

@@ -24,7 +24,9 @@ from tollbook.chargeback.reconcile.shelf import (
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up, true_up_rows
 from tollbook.chargeback.statements.shelf import statements
 from tollbook.money import pico_from_usd, usd_text
+from tollbook.reports.query import SpendQuery
 from tollbook.reports.times import parse_period
+from tollbook.reports.wide import wide_rows
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
@@ -138,9 +140,11 @@ def _answer(runs: list[Reconciliation]) -> dict[str, Any]:
 
 
 def _providers(desk: Desk, month: Period) -> list[str]:
-    """Return the providers of the settings, and any that a statement of the month is of."""
+    """Return the providers that the ledger or a statement of the month is of."""
     known = statements(desk.books, since_ns=month.start_ns, until_ns=month.end_ns)
-    return sorted({*desk.config.providers, *(one.provider for one in known)})
+    query = SpendQuery(since=month.start, until=month.end, by=("provider",), measures=("cost_usd",))
+    used = {row["provider"] for row in wide_rows(desk.reader, query) if row["provider"]}
+    return sorted({*used, *(one.provider for one in known)})
 
 
 def _weeks(month: Period) -> list[tuple[datetime, datetime]]:
