@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tollbook import clock
 from tollbook.books.store import Books, open_books
 from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.periods.cutoffs import as_billed
+from tollbook.chargeback.reconcile.model import MoneyBasis, Reconciliation
+from tollbook.chargeback.reconcile.shelf import keep_run
+from tollbook.chargeback.statements.model import Basis, Finality, Statement, StatementLine
+from tollbook.chargeback.statements.shelf import keep_statement
 from tollbook.config import Config
 from tollbook.config.finance import Finance
 from tollbook.console.finance import carry_out
@@ -101,6 +108,37 @@ class World:
         with self.store.transaction() as connection:
             at = moment.replace(tzinfo=None)
             connection.execute("INSERT INTO progress VALUES (?, ?)", [at, at])
+
+    def invoice(self, month: datetime, provider: str, amount: int) -> str:
+        """Keep an invoice of a month; return the statement's id."""
+        start = int(month.replace(day=1, hour=0).timestamp()) * 10**9
+        end = int((month.replace(day=1, hour=0) + timedelta(days=31)).replace(day=1).timestamp())
+        raw = f"{provider} {amount}".encode()
+        sha = hashlib.sha256(raw).hexdigest()
+        statement_id = f"st-{provider}-{start}-{amount}"
+        kept = keep_statement(
+            self.books,
+            Statement(
+                statement_id=statement_id, provider=provider, basis=Basis.INVOICE, source="typed",
+                start_ns=start, end_ns=end * 10**9, finality=Finality.FINAL,
+                invoice_id=f"INV-{next(self._numbers)}", fetched_at_ns=clock.unix_ns(),
+                received_by="ada", raw_sha256=sha, raw_bytes=len(raw), lines=1,
+            ),
+            [StatementLine(statement_id=statement_id, line=1, start_ns=start, end_ns=end * 10**9,
+                           provider=provider, amount=amount)],
+            raw,
+        )  # fmt: skip
+        assert kept
+        return statement_id
+
+    def reconciled(self, period: str, provider: str, **fields: Any) -> None:
+        """Keep a run of a reconciliation, as if it had been made."""
+        defaults: dict[str, Any] = {
+            "run_id": f"rc-{provider}-{period}-{next(self._numbers)}", "provider": provider,
+            "period": period, "start_ns": 0, "end_ns": 1, "basis": MoneyBasis.INVOICE,
+            "billed": 0, "ledger": 0, "created_at_ns": clock.unix_ns(), "author": "ada",
+        }  # fmt: skip
+        keep_run(self.books, Reconciliation(**(defaults | fields)))
 
     def close(self) -> None:
         self._connection.close()

@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from tollbook.cli.options import Place
 
 _COLUMNS: Final = ("check", "problem", "entry_id", "call_id", "batch_id")
+_CHANGES: Final = ("part", "name", "problem")
 
 
 @click.command()
+@click.option("--period", metavar="MONTH", help="Compare a closed month (2026-10) with its seal.")
 @format_option
 @place_options
-def verify(output_format: str | None, config_path: Path | None, data_dir: Path | None) -> None:
+def verify(
+    period: str | None, output_format: str | None, config_path: Path | None, data_dir: Path | None
+) -> None:
     """Recompute every hash, sum, token count and price; exit code 1 if anything differs."""
+    if period is not None:
+        _verify_period(period, place(config_path, data_dir), config_path, output_format)
+        return
     answer = _verified(place(config_path, data_dir))
     chosen, findings, total = (
         chosen_format(output_format),
@@ -46,6 +53,33 @@ def verify(output_format: str | None, config_path: Path | None, data_dir: Path |
         )
         click.echo(f"Hash of the last batch: {answer['head_hash']}")
     if total:
+        sys.exit(1)
+
+
+def _verify_period(
+    period: str, at: Place, config_path: Path | None, output_format: str | None
+) -> None:
+    """Recompute the seal of a closed month, and say what changed and what came later."""
+    # Imported here: checking a ledger needs none of finance.
+    from tollbook.chargeback.periods.operations import VERIFY  # noqa: PLC0415 -- see above
+    from tollbook.cli.finance import ask  # noqa: PLC0415 -- see above
+
+    answer = ask(VERIFY, at, {"period": period}, config_path=config_path)
+    chosen, changes = chosen_format(output_format), answer["rows"]
+    if chosen == "json":
+        write_json(answer)
+    elif chosen == "csv":
+        sys.stdout.write(csv_text(changes, _CHANGES))
+    else:
+        if changes:
+            print_table(changes, _CHANGES)
+        verdict = f"{len(changes):,} difference(s)" if changes else "nothing differs"
+        click.echo(f"{period} against its seal {answer['seal'][:16]}: {verdict}.")
+        click.echo(
+            f"As billed {answer['as_billed_usd']} {answer['currency']}, as known now "
+            f"{answer['as_known_now_usd']}: {answer['came_later_calls']:,} calls came later."
+        )
+    if changes:
         sys.exit(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tollbook.chargeback.allocate.compute import Computed, own_runs, run_prefix, sums
+from tollbook.chargeback.allocate.compute import Computed, own_runs, run_prefix
 from tollbook.chargeback.allocate.policy import KEEP_FIELDS, OWNER_FIELDS
 from tollbook.chargeback.allocate.shelf import (
     AllocationRun,
@@ -12,6 +12,7 @@ from tollbook.chargeback.allocate.shelf import (
     newest_allocation,
 )
 from tollbook.chargeback.periods.events import PeriodState, period_state
+from tollbook.chargeback.periods.sums import sums
 from tollbook.errors import TollbookError
 from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
 from tollbook.reports import measures

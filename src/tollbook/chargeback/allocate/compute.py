@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.books.documents import Subject, document_history, documents_at
 from tollbook.chargeback.allocate.cells import QUANTITIES, Cell, Cells, used_of
@@ -10,15 +10,14 @@ from tollbook.chargeback.allocate.metrics import metric_values, newest_metric
 from tollbook.chargeback.allocate.policy import KEEP_FIELDS, grouped_by, read_policy
 from tollbook.chargeback.allocate.shelf import AllocationLine
 from tollbook.chargeback.allocate.waterfall import Outside, run_policy
-from tollbook.chargeback.periods.cutoffs import as_billed
+from tollbook.chargeback.periods.sums import sums
 from tollbook.errors import TollbookError
 from tollbook.reports import dimensions, measures
-from tollbook.reports.query import LATEST, Filter, SpendQuery
-from tollbook.reports.wide import wide_rows
-from tollbook.reports.zone import EPOCH, zone_of
+from tollbook.reports.query import Filter
+from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from fractions import Fraction
 
     from tollbook.books.documents import Document
@@ -75,21 +74,6 @@ def policy_of(
     if found is None:
         raise NoPolicyError(name, period.name, version)
     return found
-
-
-def sums(
-    desk: Desk, period: Period, by: tuple[str, ...], where: tuple[Filter, ...] = (),
-    shown: tuple[str, ...] = (measures.COST,),
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Yield the sums of what belongs to a period as billed; see ``wide_rows``.
-
-    Raises:
-        QueryTimeoutError: it took too long.
-    """
-    query = SpendQuery(
-        since=EPOCH, until=LATEST, by=by, where=where, measures=shown, billing_period=period.name
-    )
-    return wide_rows(desk.reader, as_billed(desk.books, desk.config, query))
 
 
 def run_prefix(period: str) -> str:

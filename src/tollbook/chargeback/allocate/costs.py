@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.chargeback.allocate.booking import ClosedError
-from tollbook.chargeback.allocate.compute import sums
 from tollbook.chargeback.periods.events import PeriodState, period_state
+from tollbook.chargeback.periods.sums import sums
 from tollbook.errors import TollbookError
 from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
 from tollbook.money import pico_from_usd

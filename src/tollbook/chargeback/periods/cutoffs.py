@@ -64,9 +64,11 @@ def the_period(books: Books, config: Config, name: str) -> Period:
 
 def window_among(period: Period, closed: list[Close]) -> EntryWindow:
     """Return what belongs to a period, given what was closed (oldest first)."""
+    after, upto = _cutoff(period.previous, closed), _cutoff(period, closed)
     return EntryWindow(
         period=period.name, start=period.start, end=period.end,
-        after_entry=_cutoff(period.previous, closed), upto_entry=_cutoff(period, closed),
+        # A month before that is closed with this one leaves nothing for it, as an open one does.
+        after_entry=None if after == upto else after, upto_entry=upto,
     )  # fmt: skip
 
 
