@@ -98,11 +98,10 @@ def _wanted(
 
 def derived_name(contract: Contract) -> str:
     """Return the name of a card that was given none: of whom it is for."""
-    parts = (contract.provider, contract.model, contract.tier, contract.region)
+    parts = (contract.provider, contract.model, contract.tier)
     plain = ":".join(part for part in parts if part is not None)
+    plain += "" if contract.region is None else f"@{contract.region}"
     name = _NOT_IN_NAMES.sub("-", plain)
-    if contract.region is not None and contract.tier is None:
-        name = f"{name}@region"  # a region is no tier
     if name != plain or len(name) > _NAME_MAX:
         digest = hashlib.sha256(repr(contract.scope).encode()).hexdigest()[:8]
         name = f"{name[:_NAME_MAX]}.{digest}"
@@ -251,14 +250,15 @@ def _scope_words(card: BookCard) -> str:
 
 
 def _check_overlaps(
-    file: str, after: Mapping[str, Sequence[DatedCard]], by_name: Mapping[str, list[Wanted]],
+    file: str, after: Mapping[str, Sequence[DatedCard]], by_name: dict[str, list[Wanted]],
     providers: Collection[str],
 ) -> None:  # fmt: skip
     others: dict[tuple[str, str, str | None, str | None], list[Contract]] = defaultdict(list)
     for contract in in_force([one for cards in after.values() for one in cards], providers)[0]:
         if not contract.is_withdrawn:
             others[contract.scope].append(contract)
-    for name, cards in by_name.items():
+    # From the end, so that of two in one file the later is named.
+    for name, cards in reversed(by_name.items()):
         for mine in _contracts(file, cards[-1].where, after[name], providers):
             for other in others[mine.scope]:
                 if other.name != name and not mine.is_withdrawn and _is_overlapping(mine, other):
