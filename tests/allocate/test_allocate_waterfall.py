@@ -60,7 +60,7 @@ def _methods() -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    rules = [
+    rules: list[dict[str, Any]] = [
         {
             "name": f"rule-{at}",
             "source": {"where": draw(st.lists(st.sampled_from(FILTERS), min_size=1, max_size=2)),
@@ -84,7 +84,7 @@ def policies(draw: st.DrawFn) -> Policy:
 @st.composite
 def cells_for(draw: st.DrawFn, policy: Policy) -> Cells:
     names = grouped_by(policy)
-    values = {
+    values: dict[str, list[str | None]] = {
         "tenant": TENANTS, "team": [None, "t1"], "cost_center": [None], "adjustment": [
             None, "idle_commitment"], "feature": [None, "chat", "evaluation"],
         "provider": ["openai", "azure", None], "model": ["m"],
@@ -207,7 +207,7 @@ def test_what_is_kept_central_no_later_rule_takes() -> None:
 def test_a_missing_metric_is_said(missing: str, expected: dict[Any, int], word: str) -> None:
     seats = Outside(metric=lambda _: {"globex": Fraction(2)}, model=OUTSIDE.model)
     rules = [UNATTRIBUTED | {"method": {"type": "metric", "metric": "seats", "missing": missing}}]
-    cells = {(None, None): 90, ("acme", None): 40}
+    cells: dict[tuple[str | None, str | None], int] = {(None, None): 90, ("acme", None): 40}
     after, outcome = _run(rules, cells, seats)
     assert after == expected
     assert "seats is not known of acme" in outcome.problems[0]

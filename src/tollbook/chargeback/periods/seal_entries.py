@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tollbook.money import pico_from_usd, usd_text
+from tollbook.reports import measures
 from tollbook.reports.table import entries, selected, to_sql
+from tollbook.reports.wide import wide_rows
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from tollbook.reports.reader import Reader
 
 BLOCK_ENTRIES: Final = 50_000
-"""Entries whose text the database holds at a time for one digest."""
+"""Ids of entries that are hashed together."""
 COLUMNS: Final = (
     "entry_id", "kind", "replaces", "reason", "calls", "call_id", "part", "called_at", "booked_at",
     "tenant_id", "user_id", "team_id", "cost_center", "feature", "environment", "api_key_id",
@@ -40,30 +44,30 @@ def slices(reader: Reader, query: SpendQuery) -> list[Slice]:
     """Return a digest for each day of what a query is about, oldest first.
 
     A row's text is each column's length and value, one after the other, so that no two rows look
-    alike; blocks of rows are hashed by the database (SHA-256), and the blocks of a day here.
+    alike. Rows and blocks of rows are hashed by the database (SHA-256), the blocks of a day here;
+    a day at a time, so that memory holds the hashes of a day's rows and not more.
 
     Raises:
         QueryTimeoutError: it took too long.
     """
-    rows = selected(entries(), query)
-    table = rows.select(*COLUMNS)
+    daily = replace(query, tz="UTC", by=("day",), measures=(measures.CALLS,), order=())
+    days = sorted(row["day"].replace(tzinfo=UTC) for row in wide_rows(reader, daily))
+    return [_slice(reader, query, day) for day in days]
+
+
+def _slice(reader: Reader, query: SpendQuery, day: datetime) -> Slice:
+    rows = selected(entries(), replace(query, since=day, until=day + timedelta(days=1)))
     texts = ", ".join(
         f"coalesce(strlen({name}::VARCHAR)::VARCHAR || ':' || {name}::VARCHAR, '-')"
         for name in COLUMNS
     )
     found = reader.fetch(
-        f"SELECT strftime(called_at, '%Y-%m-%d') AS day, entry_id // {BLOCK_ENTRIES} AS block,"  # noqa: S608 -- constants and what Ibis has quoted
-        f" count(*), coalesce(sum(cost_usd), 0),"
-        f" sha256(string_agg(concat({texts}), chr(10) ORDER BY entry_id))"
-        f" FROM ({to_sql(table)}) GROUP BY day, block ORDER BY day, block"
+        f"SELECT entry_id // {BLOCK_ENTRIES} AS block, count(*), coalesce(sum(cost_usd), 0),"  # noqa: S608 -- constants and what Ibis has quoted
+        f" sha256(string_agg(sha256(concat({texts})), '' ORDER BY entry_id))"
+        f" FROM ({to_sql(rows.select(*COLUMNS))}) GROUP BY block ORDER BY block"
     )
-    by_day: dict[str, list[tuple[int, int, str]]] = {}
-    for day, _, count, cost, block_digest in found:
-        by_day.setdefault(day, []).append((count, pico_from_usd(cost), block_digest))
-    return [
-        Slice(
-            day, sum(count for count, _, _ in blocks), usd_text(sum(cost for _, cost, _ in blocks)),
-            hashlib.sha256("\n".join(one for *_, one in blocks).encode()).hexdigest(),
-        )
-        for day, blocks in by_day.items()
-    ]  # fmt: skip
+    return Slice(
+        f"{day:%Y-%m-%d}", sum(count for _, count, *_ in found),
+        usd_text(sum(pico_from_usd(cost) for _, _, cost, _ in found)),
+        hashlib.sha256("\n".join(one for *_, one in found).encode()).hexdigest(),
+    )  # fmt: skip
