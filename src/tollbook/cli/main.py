@@ -40,6 +40,7 @@ commands: Final = [
     Registered("import", "tollbook.cli.imports", "import_", "Import calls from other tools' logs."),
     Registered("verify", "tollbook.cli.verify", "verify", "Recompute the ledger and compare."),
     Registered("prices", "tollbook.cli.prices", "prices", "Show, check and re-apply price cards."),
+    Registered("terms", "tollbook.cli.terms", "terms", "Tiers, quotas, minimums, commitments."),
     Registered(
         "statements",
         "tollbook.cli.statements",

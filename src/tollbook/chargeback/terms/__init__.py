@@ -1,1 +1,1 @@
-"""Prices of a month or an hour, not of a call: volume, minimums, quotas, commitments."""
+"""Prices that belong to a month or an hour, not to a call: tiers, quotas, minimums, commitments."""
