@@ -14,6 +14,7 @@ from tests.reports.conftest import MemoryLedger
 from tollbook import clock
 from tollbook.books.store import Books, open_books
 from tollbook.books.tables_periods import period_closes
+from tollbook.chargeback.allocate.shelf import AllocationLine, keep_allocation
 from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.focus.operations import FocusRequest, export_focus
 from tollbook.chargeback.statements.model import (
@@ -256,3 +257,37 @@ def invoice(
         for at, (category, usd) in enumerate(amounts.items(), 1)
     ]  # fmt: skip
     assert keep_statement(books, statement, lines, b"x")
+
+
+def allocate(world: World) -> None:
+    """Book an allocation run of October as :mod:`tollbook.chargeback.allocate` does."""
+    at = NOVEMBER - timedelta(microseconds=1)
+    pool = {"rule": "shared", "method": "proportional"}
+    shares = [
+        AllocationLine(
+            role="share", tenant="acme", amount=66_666_666_666_667, ratio="0.666666666667",
+            unit="Tokens", quantity="20000", **pool,
+        ),
+        AllocationLine(
+            role="share", tenant="globex", feature="chat", amount=33_333_333_333_333,
+            ratio="0.333333333333", unit="Tokens", quantity="10000", **pool,
+        ),
+    ]  # fmt: skip
+    taken = AllocationLine(
+        role="origin", tenant="platform", feature="gateway", amount=-100 * 10**12, **pool
+    )
+    keep_allocation(
+        world.desk.books, "allocation:2026-10:1", "2026-10", 1,
+        policy_id="allocation_policy/default/1", documents=[], lines=[taken, *shares],
+        problems=[], booked=3, author="ada",
+    )  # fmt: skip
+    world.ledger.add(
+        *(
+            world.adjustment(
+                at, "allocation", f"{usd_decimal(line.amount)}", tenant_id=line.tenant,
+                feature=line.feature, adjustment_id="allocation:2026-10:1:shared",
+                billing_period="2026-10",
+            )
+            for line in (taken, *shares)
+        )
+    )  # fmt: skip

@@ -86,7 +86,7 @@ BOTH = [
     ("priced-charge", _set("PricingQuantity", "")),
     ("priced-charge", _set("PricingCategory", "")),
     ("id-and-name", _set("SkuMeter", "")),
-    ("id-and-name", _set("SubAccountName", "")),
+    ("id-and-name", _set("SubAccountName", "", SubAccountId="acme")),
     ("tags-form", _set("Tags", '{"feature":["chat"]}')),
     ("tags-form", _set("Tags", '{"feature":{"a":1}}')),
     ("tags-form", _set("Tags", "feature=chat")),

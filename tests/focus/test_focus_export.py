@@ -256,6 +256,7 @@ def test_several_invoices_of_a_provider_are_not_guessed_among(world: World) -> N
 def test_parquet_has_the_same_cells(world: World) -> None:
     _, rows = exported(world, period="2026-10", version="1.4")
     answer = export_focus(world.desk, FocusRequest(period="2026-10", files="parquet"))
+    assert check(Path(answer["directory"])).findings == []
     table = pq.read_table(Path(answer["directory"]) / "focus_1.4_cost_and_usage.parquet")
     assert table.column_names == list(rows[0])
     costs = table.column("BilledCost").to_pylist()

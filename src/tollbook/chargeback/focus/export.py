@@ -25,6 +25,7 @@ from tollbook.chargeback.focus.groups import (
     adjustment_groups,
     billable_groups,
     charge_groups,
+    of_segment,
     price_edges,
 )
 from tollbook.chargeback.focus.invoices import Invoices
@@ -32,7 +33,7 @@ from tollbook.chargeback.focus.layout import KIND, MANIFEST, directory_of
 from tollbook.chargeback.focus.manifest import manifest_of
 from tollbook.chargeback.focus.parties import Parties
 from tollbook.chargeback.focus.periodrows import SeenPeriods
-from tollbook.chargeback.focus.scope import segments
+from tollbook.chargeback.focus.scope import batches
 from tollbook.chargeback.focus.splits import Splits
 from tollbook.chargeback.focus.unitprices import EXACT, UnitPrices
 from tollbook.chargeback.focus.usage import usage_rows
@@ -159,8 +160,10 @@ def _write(desk: Desk, wanted: Wanted, export_id: str, directory: Path) -> dict[
         ]
         rows = _cost_rows(desk, scope, parties) if is_cost else (
             (segment, row)
-            for segment in segments(desk, scope)
-            for row in charged_rows(segment, billable_groups(desk, segment), parties)
+            for batch in batches(desk, scope)
+            for found in [billable_groups(desk, batch)]
+            for segment in batch.segments
+            for row in charged_rows(segment, of_segment(found, segment), parties)
         )  # fmt: skip
         for segment, row in rows:
             invoices.link(row, segment)
@@ -192,18 +195,20 @@ def _cost_rows(desk: Desk, scope: Scope, parties: Parties) -> Iterator[tuple[Seg
     prices = UnitPrices(desk)
     edges = price_edges(desk, scope, prices)
     splits: Splits | None = None
-    for segment in segments(desk, scope):
-        if splits is None or splits.period != segment.period.name:
-            if splits is not None:
-                yield from splits.rows(parties)
-            splits = Splits(desk, segment.period.name, is_whole=not scope.query.where)
-        charges = charge_groups(desk, segment, edges)
-        moved = [
-            sums for sums in adjustment_groups(desk, segment) if not splits.hold(segment, sums)
-        ]  # fmt: skip
-        for row in usage_rows(segment, charges, prices, parties):
-            yield segment, row
-        for row in adjustment_rows(segment, moved, parties):
-            yield segment, row
+    for batch in batches(desk, scope):
+        charges = charge_groups(desk, batch, edges)
+        adjustments = adjustment_groups(desk, batch)
+        for segment in batch.segments:
+            if splits is None or splits.period != segment.period.name:
+                if splits is not None:
+                    yield from splits.rows(parties)
+                splits = Splits(desk, segment.period.name, is_whole=not scope.query.where)
+            moved = [
+                sums for sums in of_segment(adjustments, segment) if not splits.hold(segment, sums)
+            ]
+            for row in usage_rows(segment, of_segment(charges, segment), prices, parties):
+                yield segment, row
+            for row in adjustment_rows(segment, moved, parties):
+                yield segment, row
     if splits is not None:
         yield from splits.rows(parties)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tollbook.chargeback.desk import Desk
-    from tollbook.chargeback.focus.scope import Scope, Segment
+    from tollbook.chargeback.focus.scope import Batch, Scope, Segment
     from tollbook.chargeback.focus.unitprices import UnitPrices
 
 OWNER: Final = ("tenant", "team", "cost_center", "feature", "environment")
@@ -32,6 +33,9 @@ _MEASURES: Final = ("calls", "cost_usd", *KINDS, *COST_COLUMNS)
 _CHARGES: Final = Filter("kind", (Kind.ADJUSTMENT.value,), negate=True)
 _ADJUSTMENTS: Final = Filter("kind", (Kind.ADJUSTMENT.value,))
 
+_SORTED: Final = frozenset({*_CHARGE, *_ADJUSTMENT, *_BILLABLE})
+T = TypeVar("T", "Group", dict[str, Any])
+ByDay = dict[date, list[T]]
 Sums = dict[str, Any]
 """Dimensions and sums by name; money in pico."""
 
@@ -71,34 +75,54 @@ def price_edges(desk: Desk, scope: Scope, prices: UnitPrices) -> tuple[int, ...]
     return tuple(sorted(edges))
 
 
-def charge_groups(desk: Desk, segment: Segment, edges: tuple[int, ...]) -> Iterator[Group]:
-    """Yield the groups of charges and reversals of a stretch."""
+def charge_groups(desk: Desk, batch: Batch, edges: tuple[int, ...]) -> ByDay[Group]:
+    """Return the groups of charges and reversals, by day."""
     names = tuple(f"{OVER_PREFIX}{edge}" for edge in edges)
-    query = replace(
-        segment.query, by=(*_CHARGE, *names), where=(*segment.query.where, _CHARGES),
-        measures=_MEASURES,
-    )  # fmt: skip
-    for sums in wide_rows(desk.reader, query):
+    found: ByDay[Group] = {}
+    for sums in _sums(desk, batch, (*_CHARGE, *names), _CHARGES):
         exceeded = frozenset(
             edge for edge, name in zip(edges, names, strict=True) if sums[name] == "true"
         )
-        yield Group(sums, exceeded)
+        found.setdefault(_day(sums), []).append(Group(sums, exceeded))
+    return found
 
 
-def adjustment_groups(desk: Desk, segment: Segment) -> Iterator[Sums]:
-    """Yield the groups of adjustments of a stretch."""
-    yield from wide_rows(
-        desk.reader,
-        replace(
-            segment.query, by=_ADJUSTMENT, where=(*segment.query.where, _ADJUSTMENTS),
-            measures=_MEASURES,
-        ),
-    )  # fmt: skip
+def adjustment_groups(desk: Desk, batch: Batch) -> ByDay[Sums]:
+    """Return the groups of adjustments, by day."""
+    found: ByDay[Sums] = {}
+    for sums in _sums(desk, batch, _ADJUSTMENT, _ADJUSTMENTS):
+        found.setdefault(_day(sums), []).append(sums)
+    return found
 
 
-def billable_groups(desk: Desk, segment: Segment) -> Iterator[Sums]:
-    """Yield what tenants are charged in a stretch, by rule."""
-    yield from wide_rows(
-        desk.reader,
-        replace(segment.query, by=_BILLABLE, measures=("calls", "billable_usd", *KINDS)),
-    )
+def billable_groups(desk: Desk, batch: Batch) -> ByDay[Sums]:
+    """Return what tenants are charged, by rule and day."""
+    found: ByDay[Sums] = {}
+    for sums in _sums(desk, batch, _BILLABLE, None, ("calls", "billable_usd", *KINDS)):
+        found.setdefault(_day(sums), []).append(sums)
+    return found
+
+
+def _sums(
+    desk: Desk, batch: Batch, by: tuple[str, ...], only: Filter | None,
+    measures: tuple[str, ...] = _MEASURES,
+) -> Iterator[Sums]:  # fmt: skip
+    where = batch.query.where if only is None else (*batch.query.where, only)
+    query = replace(batch.query, by=("day", *by), where=where, measures=measures, tz="UTC")
+    return wide_rows(desk.reader, query)
+
+
+def _day(sums: Sums) -> date:
+    found: date = sums["day"].date()
+    return found
+
+
+def of_segment(by_day: ByDay[T], segment: Segment) -> list[T]:
+    """Return the groups of a segment, in an order that is always the same."""
+    return sorted(by_day.get(segment.start.date(), []), key=_order)
+
+
+def _order(one: Group | Sums) -> tuple[tuple[bool, str], ...]:
+    sums = one.sums if isinstance(one, Group) else one
+    names = (name for name in sums if name in _SORTED or name.startswith(OVER_PREFIX))
+    return tuple((sums[name] is not None, str(sums[name])) for name in names)

@@ -3,7 +3,7 @@
 An entry belongs to one billing period for ever (:mod:`tollbook.chargeback.periods`). An export of
 a period *as billed* has what belongs to it, late calls of closed months included. An export of a
 range *as known now* has all calls of the range, each under the billing period it landed in. Both
-are read a day at a time, so memory is bounded by the groups of one day.
+are read some days at a time, as many as have few calls, so memory is bounded.
 """
 
 from __future__ import annotations
@@ -35,18 +35,27 @@ if TYPE_CHECKING:
 BILLED: Final = "billed"
 KNOWN: Final = "known"
 PERIODS_MAX: Final = 600
+BATCH_CALLS: Final = 50_000
+"""Days with no more calls than that in all are read at once: most questions cost the same."""
+_DAY: Final = timedelta(days=1)
 
 
 class Segment(NamedTuple):
     """A part of one UTC day in one billing period."""
 
-    query: SpendQuery
-    """Selects its entries; without dimensions."""
     period: Period
     start: datetime
     end: datetime
     is_correction: bool
     """Its calls are of a closed period, and were booked after that was closed."""
+
+
+class Batch(NamedTuple):
+    """Segments that are read with one question: whole days, or one part of a day."""
+
+    query: SpendQuery
+    """Selects their entries; without dimensions."""
+    segments: tuple[Segment, ...]
 
 
 class Scope(NamedTuple):
@@ -108,29 +117,45 @@ def _periods(desk: Desk, whole: SpendQuery, zone: str) -> set[str]:
     return found
 
 
-def segments(desk: Desk, scope: Scope) -> Iterator[Segment]:
+def batches(desk: Desk, scope: Scope) -> Iterator[Batch]:
     """Yield the stretches of a scope that have entries, by billing period and time."""
     for period, query in scope.parts:
-        assert query.entry_window is not None
-        is_after_close = query.entry_window.after_entry is not None
-        days = sorted(
-            row["day"].replace(tzinfo=UTC)
-            for row in wide_rows(
-                desk.reader, replace(query, by=("day",), measures=("calls",), tz="UTC")
-            )
+        by_day = replace(query, by=("day",), measures=("calls",), tz="UTC")
+        found = sorted(
+            (row["day"].replace(tzinfo=UTC), abs(int(row["calls"] or 0)))
+            for row in wide_rows(desk.reader, by_day)
         )
-        for day in days:
-            for start, end in _cut(day, period, query):
-                yield Segment(
-                    query=replace(query, since=start, until=end), period=period, start=start,
-                    end=end, is_correction=is_after_close and start < period.start,
-                )  # fmt: skip
+        held: list[Segment] = []
+        calls = 0
+        for day, count in found:
+            parts = list(_cut(day, period, query))
+            is_whole = len(parts) == 1 and parts[0][1] - parts[0][0] == _DAY
+            if held and not (is_whole and calls + count <= BATCH_CALLS):
+                yield _batch(query, held)
+                held, calls = [], 0
+            if is_whole:
+                held.append(_segment(period, query, parts[0]))
+                calls += count
+            else:
+                yield from (_batch(query, [_segment(period, query, part)]) for part in parts)
+        if held:
+            yield _batch(query, held)
+
+
+def _segment(period: Period, query: SpendQuery, part: tuple[datetime, datetime]) -> Segment:
+    assert query.entry_window is not None
+    is_late = query.entry_window.after_entry is not None and part[0] < period.start
+    return Segment(period, *part, is_correction=is_late)
+
+
+def _batch(query: SpendQuery, held: list[Segment]) -> Batch:
+    return Batch(replace(query, since=held[0].start, until=held[-1].end), tuple(held))
 
 
 def _cut(day: datetime, period: Period, query: SpendQuery) -> Iterator[tuple[datetime, datetime]]:
     """Yield a day, cut where the billing period and the range begin and end."""
     begin = datetime.combine(day.date(), time(0), tzinfo=UTC)
-    after = begin + timedelta(days=1)
+    after = begin + _DAY
     cuts = {begin, after}
     cuts |= {
         edge for edge in (period.start, period.end, query.since, query.until)
