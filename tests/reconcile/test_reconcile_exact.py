@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tollbook.chargeback.reconcile.keys import Key
 from tollbook.chargeback.reconcile.ledgerside import LedgerCell, LedgerSide, Term
+from tollbook.chargeback.reconcile.lines import Line, Other, Who
 from tollbook.chargeback.reconcile.model import Cause
-from tollbook.chargeback.reconcile.providerside import Line, Other, ProviderSide, Who
+from tollbook.chargeback.reconcile.providerside import ProviderSide
 from tollbook.chargeback.reconcile.rule_invoice import SUBUNIT, rounding_tolerance
 from tollbook.chargeback.reconcile.rules import explain
 from tollbook.chargeback.reconcile.world import World
@@ -42,7 +43,7 @@ _lines = st.builds(
     Line,
     day=_days, offset_ns=st.sampled_from([0, 7_200 * 10**9]), days=st.sampled_from([1, 1, 1, 4]),
     key=_keys, who=st.builds(Who, st.sampled_from([None, "p"]), st.sampled_from([None, "k", "l"])),
-    quantity=st.one_of(st.none(), _tokens), amount=_money, name=st.just("st:1"),
+    quantity=st.one_of(st.none(), _tokens), amount=_money, lines=st.integers(1, 3),
 )  # fmt: skip
 _others = st.builds(
     Other,

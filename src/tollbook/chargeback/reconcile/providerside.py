@@ -1,69 +1,29 @@
 """The provider's side: quantities by key and project, dollars by day, and what stands on invoices.
 
-Lines are as statements have them; here they are only sorted by what they speak of.
+Lines are as statements have them; here they are only sorted by what they speak of and added up as
+they are read, so that a month of hourly lines takes no more memory than its days.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from tollbook.chargeback.reconcile.keys import DAY_NS, Key, ModelNames, day_of
-from tollbook.chargeback.reconcile.model import Cause
-from tollbook.chargeback.statements.model import Basis, Category, Finality, StatementLine
+from tollbook.chargeback.reconcile.keys import DAY_NS, ModelNames
+from tollbook.chargeback.reconcile.lines import Gathered, Line, Other
+from tollbook.chargeback.statements.model import Basis, Finality
 from tollbook.chargeback.statements.shelf import current_lines, statements
-from tollbook.prices.tiers import tier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tollbook.books.store import Books
+    from tollbook.chargeback.statements.model import Statement, StatementLine
 
-CENT: Final = 10**10
-_COMMITMENT_WORDS: Final = (
-    "provision", "ptu", "commit", "reserv", "savings", "throughput", "scale tier", "capacity",
-)  # fmt: skip
-_OF_CATEGORY: Final = {Category.TAX: Cause.TAX, Category.CREDIT: Cause.CREDIT}
-_BY_WORDS: Final = (
-    (Cause.COMMITMENT, _COMMITMENT_WORDS),
-    (Cause.MINIMUM, ("minimum",)),
-    (Cause.ROUNDING, ("rounding",)),
-)
-"""What providers call charges that no category of FOCUS tells apart."""
-
-
-class Who(NamedTuple):
-    """On whose account a provider counted usage."""
-
-    project: str | None
-    api_key: str | None
-
-
-class Line(NamedTuple):
-    """One line that speaks of usage. Amounts in pico; None is not told."""
-
-    day: int
-    offset_ns: int
-    """When the provider's day begins, after (before: negative) midnight UTC."""
-    days: int
-    """How many days it stands for; its quantity and amount are of all of them."""
-    key: Key
-    who: Who
-    quantity: int | None
-    amount: int | None
-    name: str
-    """``statement:line``."""
-
-
-class Other(NamedTuple):
-    """A line of money that is no usage of a model."""
-
-    cause: Cause
-    description: str
-    amount: int
-    name: str
+LINES_AT_ONCE: Final = 200_000
+"""About so many lines of statements are in memory at a time."""
 
 
 class ProviderSide(Struct):
@@ -92,161 +52,71 @@ class ProviderSide(Struct):
     words: tuple[str, ...]
 
 
-def provider_side(
-    books: Books, provider: str, since_ns: int, until_ns: int, names: ModelNames, *,
-    with_invoices: bool, prefer: Sequence[str],
-) -> ProviderSide:  # fmt: skip
+class Asked(NamedTuple):
+    """Which statements."""
+
+    provider: str
+    since_ns: int
+    until_ns: int
+    with_invoices: bool
+    """Invoices do not count for a part of a month."""
+    prefer: Sequence[str]
+    """Sources of statements, the preferred first."""
+
+
+def provider_side(books: Books, asked: Asked, names: ModelNames) -> ProviderSide:
     """Return what a provider's statements say of a stretch of time.
 
     Args:
         books: where statements are kept.
-        provider: as configured.
-        since_ns: first moment.
-        until_ns: first moment that is no longer in it.
-        names: of its models.
-        with_invoices: whether invoices count; they do not for a part of a month.
-        prefer: sources of statements, the preferred first.
+        asked: which of them.
+        names: of the provider's models.
 
     Raises:
         BooksError: the books cannot be read.
     """
-    words: list[str] = []
-    margins = (since_ns - DAY_NS, until_ns + DAY_NS)
-    usage = current_lines(books, Basis.USAGE, *margins, provider, prefer=prefer)
-    costs = current_lines(books, Basis.COST, *margins, provider, prefer=prefer)
-    invoices = (
-        current_lines(books, Basis.INVOICE, since_ns, until_ns, provider, by_bill=True)
-        if with_invoices
-        else []
-    )
-    costs, invoices = _with_amounts(costs, words), _with_amounts(invoices, words)
-
-    def within(line: StatementLine) -> bool:
-        return since_ns <= _day(line) * DAY_NS < until_ns
-
-    cost_models = [one for one in costs if _is_of_model(one)]
-    bill_models = [one for one in invoices if _is_of_model(one)]
-    source = cost_models or bill_models
-    money = [_line(one, names) for one in source]
-    inside = [one for one in costs if within(one)]
-    others = _others(inside, invoices)
-    read = [*usage, *costs, *invoices]
-    used = sorted({one.statement_id for one in read})
-    bills = {one.statement_id for one in invoices or inside}
-    kept = {
-        one.statement_id: one
-        for one in statements(books, provider=provider)
-    }  # fmt: skip
-    total = sum(one.amount or 0 for one in invoices or inside) if invoices or inside else None
-    apart = sum(one.amount for one in others)
-    return ProviderSide(
-        usage=[_line(one, names) for one in usage if one.category is Category.USAGE],
-        money=money, others=others, total=total,
-        usage_total=None if total is None else total - apart, is_invoiced=bool(invoices),
-        currency=next((one.currency for one in invoices or inside), "USD"),
-        unit=_unit([one.amount or 0 for one in source]),
-        rows=len(invoices) + len(inside),
-        is_final=bool(used)
-        and all(
-            one in kept and kept[one].finality is Finality.FINAL for one in used
-        ),
-        bill=bills.pop() if len(bills) == 1 else None,
-        statements=tuple(used), words=tuple(words),
-    )  # fmt: skip
-
-
-def _with_amounts(lines: Sequence[StatementLine], words: list[str]) -> list[StatementLine]:
-    missing = Counter(one.currency for one in lines if one.amount is None)
-    for currency, count in sorted(missing.items()):
-        words.append(
-            f"{count} lines in {currency} have no amount in US dollars: the rate of the day is "
-            "missing; they are left out"
-        )
-    return [one for one in lines if one.amount is not None]
-
-
-def _is_of_model(line: StatementLine) -> bool:
-    """Whether a line is usage that calls may account for."""
-    if line.category is not Category.USAGE:
-        return False
-    # Capacity is paid for by the hour, also where the line names the model that it serves.
-    return line.kind is not None or (line.model is not None and not _is_commitment(line))
-
-
-def _is_commitment(line: StatementLine) -> bool:
-    text = (line.description or "").lower()
-    return any(word in text for word in _COMMITMENT_WORDS)
-
-
-def _line(line: StatementLine, names: ModelNames) -> Line:
-    day = _day(line)
-    long_ns = line.end_ns - line.start_ns
-    offset_ns = line.start_ns - day * DAY_NS if long_ns >= DAY_NS else 0
-    key = Key(
-        names.of(line.model, line.start_ns), line.kind, tier_of(line.tier), line.region,
-        line.context_window,
-    )  # fmt: skip
-    return Line(
-        day, offset_ns, max((long_ns + DAY_NS // 2) // DAY_NS, 1), key,
-        Who(line.project, line.api_key), line.quantity, line.amount,
-        f"{line.statement_id}:{line.line}",
-    )  # fmt: skip
-
-
-def _day(line: StatementLine) -> int:
-    """Return the day of UTC that a line is of: the nearest, for days of another zone."""
-    if line.end_ns - line.start_ns < DAY_NS:
-        return day_of(line.start_ns)
-    return day_of(line.start_ns + DAY_NS // 2)
-
-
-def _others(costs: Sequence[StatementLine], invoices: Sequence[StatementLine]) -> list[Other]:
-    """Return what is no usage of a model.
-
-    Of each cause the invoice's lines count where it has any, else those of the cost reports. A
-    line of an invoice that names neither model nor kind is its usage in one sum, unless it speaks
-    of something else.
-    """
-    by_invoice = [
-        one for one in (_other(line, is_sum=True) for line in invoices) if one is not None
+    days = (asked.since_ns // DAY_NS, asked.until_ns // DAY_NS)
+    known = statements(books, provider=asked.provider)
+    usage, costs, bills = (Gathered(names, days) for _ in range(3))
+    for basis, gathered in ((Basis.USAGE, usage), (Basis.COST, costs)):
+        for line in _lines(books, basis, asked, known):
+            gathered.add(line)
+    if asked.with_invoices:
+        for line in current_lines(
+            books, Basis.INVOICE, asked.since_ns, asked.until_ns, asked.provider, by_bill=True
+        ):
+            bills.add(line, is_inside=True)
+    money = costs if costs.lines else bills
+    payable = bills if bills.rows else costs
+    told = {one.cause for one in bills.others(is_sum=True)}
+    others = bills.others(is_sum=True) + [
+        one for one in costs.others(is_sum=not costs.lines) if one.cause not in told
     ]
-    told = {one.cause for one in by_invoice}
-    by_cost = [
-        one for one in (_other(line, is_sum=not _has_models(costs)) for line in costs)
-        if one is not None and one.cause not in told
-    ]  # fmt: skip
-    return by_invoice + by_cost
+    # Of each cause the invoice's lines count where it has any, else those of the cost reports.
+    total = payable.total if payable.rows else None
+    used = usage.statements | costs.statements | bills.statements
+    final = {one.statement_id for one in known if one.finality is Finality.FINAL}
+    return ProviderSide(
+        usage=usage.as_lines(), money=money.as_lines(), others=others, total=total,
+        usage_total=None if total is None else total - sum(one.amount for one in others),
+        is_invoiced=bool(bills.rows), currency=payable.currency, unit=money.unit,
+        rows=bills.rows + costs.rows, is_final=bool(used) and used <= final,
+        bill=next(iter(payable.inside)) if len(payable.inside) == 1 else None,
+        statements=tuple(sorted(used)), words=(*costs.words(), *bills.words()),
+    )  # fmt: skip
 
 
-def _has_models(lines: Sequence[StatementLine]) -> bool:
-    return any(_is_of_model(one) for one in lines)
-
-
-def _other(line: StatementLine, *, is_sum: bool) -> Other | None:
-    if _is_of_model(line):
-        return None
-    cause = _cause(line, is_sum=is_sum)
-    if cause is None:
-        return None
-    text = line.description or line.category.value
-    return Other(cause, text, line.amount or 0, f"{line.statement_id}:{line.line}")
-
-
-def _cause(line: StatementLine, *, is_sum: bool) -> Cause | None:
-    text = (line.description or "").lower()
-    if line.category in _OF_CATEGORY:
-        return _OF_CATEGORY[line.category]
-    for cause, words in _BY_WORDS:
-        if any(word in text for word in words):
-            return cause
-    if line.category is Category.USAGE and is_sum:
-        return None
-    is_credit = line.category is Category.ADJUSTMENT and (line.amount or 0) < 0
-    return Cause.CREDIT if is_credit else Cause.FEE
-
-
-def _unit(amounts: Sequence[int]) -> int:
-    unit = CENT
-    while unit > 1 and any(amount % unit for amount in amounts):
-        unit //= 10
-    return unit
+def _lines(
+    books: Books, basis: Basis, asked: Asked, known: Sequence[Statement]
+) -> Iterator[StatementLine]:
+    """Yield lines, as many at a time as fit into memory."""
+    since_ns, until_ns = asked.since_ns - DAY_NS, asked.until_ns + DAY_NS
+    lines = sum(
+        one.lines for one in known
+        if one.basis is basis and one.end_ns > since_ns and one.start_ns < until_ns
+    )  # fmt: skip
+    days = (until_ns - since_ns) // DAY_NS
+    parts = min(max(-(-lines // LINES_AT_ONCE), 1), days)
+    edges = [since_ns + days * at // parts * DAY_NS for at in range(parts + 1)]
+    for first, last in pairwise(edges):
+        yield from current_lines(books, basis, first, last, asked.provider, prefer=asked.prefer)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tollbook.chargeback.reconcile.findings import Findings
     from tollbook.chargeback.reconcile.keys import Key
-    from tollbook.chargeback.reconcile.providerside import Who
+    from tollbook.chargeback.reconcile.lines import Who
     from tollbook.chargeback.reconcile.world import World
 
 _FIT_MIN: Final = Fraction(4, 5)

@@ -13,7 +13,7 @@ from tollbook.money import usd_text
 
 if TYPE_CHECKING:
     from tollbook.chargeback.reconcile.findings import Findings
-    from tollbook.chargeback.reconcile.providerside import Other
+    from tollbook.chargeback.reconcile.lines import Other
     from tollbook.chargeback.reconcile.world import World
 
 SUBUNIT: Final = 10**10

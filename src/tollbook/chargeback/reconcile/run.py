@@ -15,7 +15,7 @@ from tollbook.chargeback.reconcile.keys import DAY_NS, Key, ModelNames, day_text
 from tollbook.chargeback.reconcile.ledgerside import ledger_side
 from tollbook.chargeback.reconcile.model import Cause, MoneyBasis, Reconciliation
 from tollbook.chargeback.reconcile.policy import policy_at
-from tollbook.chargeback.reconcile.providerside import provider_side
+from tollbook.chargeback.reconcile.providerside import Asked, provider_side
 from tollbook.chargeback.reconcile.rule_invoice import rounding_tolerance
 from tollbook.chargeback.reconcile.rules import explain
 from tollbook.chargeback.reconcile.shelf import keep_run, reconciliations_of
@@ -67,15 +67,8 @@ def reconcile_provider(
     is_month = (since.day, until.day) == (1, 1) and (until - since).days <= _MONTH_DAYS_MAX
     names = ModelNames(desk.config, provider)
     ledger = ledger_side(desk.reader, provider, since_ns, until_ns, names)
-    told = provider_side(
-        desk.books,
-        provider,
-        since_ns,
-        until_ns,
-        names,
-        with_invoices=is_month,
-        prefer=preference(desk.config),
-    )
+    asked = Asked(provider, since_ns, until_ns, is_month, preference(desk.config))
+    told = provider_side(desk.books, asked, names)
     policy, _ = policy_at(desk.books, provider, since_ns)
     run = Reconciliation(
         run_id="", provider=provider,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tollbook.chargeback.reconcile.ledgerside import LedgerSide
-    from tollbook.chargeback.reconcile.providerside import Line, ProviderSide, Who
+    from tollbook.chargeback.reconcile.lines import Line, Who
+    from tollbook.chargeback.reconcile.providerside import ProviderSide
 
 
 class Share(NamedTuple):
@@ -28,6 +29,8 @@ class Share(NamedTuple):
     who: Who
     quantity: int | None
     amount: int | None
+    lines: int = 1
+    """Lines that it comes from."""
 
 
 class World:
@@ -97,7 +100,7 @@ class World:
         billed: dict[tuple[int, Key], list[int]] = defaultdict(lambda: [0, 0])
         for share in money:
             billed[share.day, share.key][0] += share.amount or 0
-            billed[share.day, share.key][1] += 1
+            billed[share.day, share.key][1] += share.lines
         counted = {share.key for share in self.shares}
         cells: dict[tuple[int, Key], Cell] = {}
         for day, key in sorted({*folded, *provided, *billed}, key=_order):
@@ -218,7 +221,7 @@ def _shares(
         # Pieces that are folded into a sum over all kinds are no tokens of it.
         quantity = None if key.kind is None and line.key.kind in FEE_KINDS else line.quantity
         if line.days == 1:
-            found.append(Share(line.day, key, line.who, quantity, line.amount))
+            found.append(Share(line.day, key, line.who, quantity, line.amount, line.lines))
             continue
         days = range(line.day, line.day + line.days)
         weights = [max(folded[day, key].tokens, 0) if (day, key) in folded else 0 for day in days]
@@ -227,7 +230,7 @@ def _shares(
         amounts = _split(line.amount, weights)
         quantities = _split(quantity, weights)
         found.extend(
-            Share(day, key, line.who, count, amount)
+            Share(day, key, line.who, count, amount, line.lines)
             for day, count, amount in zip(days, quantities, amounts, strict=True)
         )
     return found
