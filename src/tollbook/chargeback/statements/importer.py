@@ -202,7 +202,8 @@ class _Waiting:
             if reading.span is None and how.span is None:
                 problems = "; ".join(reading.words()[:3])
                 raise StatementFileError(what, f"has no line that can be kept. {problems}".strip())
-            provider = how.provider or _PROVIDERS.get(form.source.partition(".")[0], form.source)
+            prefix = form.source.partition(".")[0]
+            provider = how.provider or _PROVIDERS.get(prefix, prefix)
             scope = how.scope
             if scope is None and form.source == "openai.usage":
                 scope = "completions"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.clock import NS_PER_S
@@ -16,6 +15,8 @@ HOUR_NS: Final = 3600 * NS_PER_S
 DAY_NS: Final = 24 * HOUR_NS
 _AMERICAN: Final = re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})")
 _COMPACT: Final = re.compile(r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})")
+_SECONDS: Final = re.compile(r"\d{9,10}")
+"""Since the epoch, from 1973 on; eight digits are a date."""
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}([ T].{1,40})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_S: Final = 7_258_118_400  # the year 2200
@@ -26,6 +27,9 @@ class NotATimeError(ValueError):
     """A cell that is no date or time; the text says so."""
 
     def __init__(self, value: object) -> None:
+        if value is None or value == "":
+            super().__init__("is missing")
+            return
         super().__init__(f"{str(value)[:40]!r} is not a date or time such as 2026-10-01T00:00:00Z")
 
 
@@ -44,7 +48,7 @@ def at_ns(value: Any, zone: tzinfo = UTC) -> int:
 
     Args:
         value: text (ISO 8601, ``2026-10-01 00:00:00 UTC``, ``10/31/2026`` with the month first as
-            Microsoft writes it, ``20261031``), seconds since the epoch, or a datetime.
+            Microsoft writes it, ``20261031``), seconds since the epoch, a date or a datetime.
         zone: of what names none.
 
     Raises:
@@ -64,9 +68,9 @@ def _moment(value: Any, zone: tzinfo) -> datetime | None:
         return value if value.tzinfo else value.replace(tzinfo=zone)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=zone)
-    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        return _EPOCH + timedelta(seconds=int(value)) if 0 <= value < _LATEST_S else None
     text = str(value).strip()
+    if _SECONDS.fullmatch(text):
+        return _EPOCH + timedelta(seconds=int(text))
     for form in (_AMERICAN, _COMPACT):
         found = form.fullmatch(text)
         if found is not None:

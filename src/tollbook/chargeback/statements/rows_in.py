@@ -113,7 +113,8 @@ def _json(path: Path, stream: BinaryIO) -> Iterator[Row]:
             yield from _of_value(value)
             return
     stream.seek(0)
-    if b"\n" not in whole or _is_whole(whole.partition(b"\n")[0]):
+    first, newline, _ = whole.partition(b"\n")
+    if newline and _is_whole(first):
         yield from _json_lines(path, stream)
         return
     for number, _, values, problem in read_json(path, stream, ROW_MAX_CHARS):
@@ -154,10 +155,10 @@ def _of_value(value: Any) -> Iterator[Row]:
         if value.get("has_more") is not None:
             yield Row(0, {"has_more": value["has_more"], "next_page": value.get("next_page")})
     for number, one in enumerate([value] if rows is None else rows, 1):
-        if isinstance(one, dict):
+        if rows is value and isinstance(one, dict) and isinstance(one.get("data"), list):
+            yield from _of_value(one)  # an array of pages
+        elif isinstance(one, dict):
             yield Row(number, one)
-        elif isinstance(one, list):  # an array of pages
-            yield from _of_value(one)
         else:
             yield Row(number, None, "is not an object")
 

@@ -123,10 +123,11 @@ def _line(cells: Cells, provider: str, start_ns: int, reading: Reading) -> State
 
 def model_of_meter(meter: str) -> str | None:
     """Return what is left of a meter's name without the words of direction, place and price."""
-    words = [word for word in re.split(r"[\s-]+", meter) if word.lower() not in _MARKERS]
+    kept = meter.replace("text-embedding", "text\0embedding")
+    words = [word for word in re.split(r"[\s-]+", kept) if word.lower() not in _MARKERS]
     if not words or not any(character.isdigit() for character in "".join(words)):
         return None
-    return "-".join(words)
+    return "-".join(words).replace("\0", "-")
 
 
 def _region(meter: str, cells: Cells) -> str | None:
@@ -141,9 +142,9 @@ def _region(meter: str, cells: Cells) -> str | None:
 
 def _quantity(cells: Cells, words: str) -> int | None:
     count = cells.number("quantity", "usagequantity", "consumedquantity")
-    if count is None:
+    unit = cells.text("unitofmeasure", "unit")
+    if count is None or unit is None:
         return None
-    unit = cells.text("unitofmeasure", "unit") or ""
     found = _UNIT.match(unit)
     scale = 1
     if found is not None:

@@ -54,8 +54,10 @@ def detect(rows: Iterable[Row], what: str) -> Format:
         StatementFileError: none, or it cannot be told.
     """
     names: set[str] = set()
+    problem = ""
     for row in islice(rows, _ROWS_LOOKED_AT):
         if row.values is None:
+            problem = problem or f" (row {row.number} {row.problem})"
             continue
         _add_names(names, row.values)
         results = row.values.get("results")
@@ -67,7 +69,7 @@ def detect(rows: Iterable[Row], what: str) -> Format:
             return found
     raise StatementFileError(
         what,
-        "is of no form that is known by its fields; say which with --as: "
+        f"is of no form that is known by its fields{problem}; say which with --as: "
         + ", ".join([*FORMATS, "csv:NAME"]),
     )
 
