@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tollbook import clock
 from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.operations import operations
+from tollbook.chargeback.periods.cutoffs import as_billed
 from tollbook.config import load_config
 from tollbook.console.finance import READ_TIMEOUT_S, carry_out
 from tollbook.console.ledgerfile import open_ledger
@@ -55,7 +56,7 @@ class House:
         self.files, self.desk = files, desk
         self._operations = operations()
 
-    def do(self, name: str, **given: Any) -> dict[str, Any]:
+    def do(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Carry out an operation as its command and its route of the API do."""
         return carry_out(self._operations[name], self.desk, given)
 
@@ -67,7 +68,9 @@ class House:
 
     def spend(self, **given: str) -> dict[tuple[str | None, ...], int]:
         """Return dollars in pico by the dimensions of ``by``."""
-        query = from_pairs(list(given.items()), clock.utc_now())
+        query = as_billed(
+            self.desk.books, self.desk.config, from_pairs(list(given.items()), clock.utc_now())
+        )
         return {
             tuple(None if row[name] is None else str(row[name]) for name in query.by): row[
                 "cost_usd"
