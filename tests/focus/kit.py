@@ -197,14 +197,15 @@ def _adjustments(world: World, day: datetime) -> list[dict[str, Any]]:
         world.adjustment(day, "fee", "100", tenant_id="platform", feature="gateway"),
         world.adjustment(
             day, "commitment", "60", tenant_id="acme", provider="azure", model_actual="gpt-4o",
-            uncached_input_tokens=1_000_000,
+            uncached_input_tokens=1_000_000, adjustment_id="terms:2026-10:ptu-east:1",
         ),
         world.adjustment(
-            day, "commitment", "20", tenant_id="globex", provider="azure", model_actual="gpt-4o"
+            day, "commitment", "20", tenant_id="globex", provider="azure",
+            model_actual="gpt-4o-mini", adjustment_id="terms:2026-10:ptu-east:2",
         ),
         world.adjustment(
-            day, "idle_commitment", "16.5", provider="azure", model_actual="gpt-4o",
-            adjustment_id="commitment:2026-10:1",
+            day, "idle_commitment", "16.5", provider="azure", model_actual=None,
+            adjustment_id="terms:2026-10:ptu-east:1",
         ),
         world.adjustment(day, "allocation", "-50", tenant_id="platform"),
         world.adjustment(day, "allocation", "30", tenant_id="acme"),

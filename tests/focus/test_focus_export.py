@@ -91,7 +91,7 @@ def test_a_cost_is_exactly_its_unit_price_times_its_quantity(world: World) -> No
 
 def test_a_discount_stands_between_the_list_price_and_the_contracted_one(world: World) -> None:
     _, rows = exported(world, period="2026-10")
-    mini = [row for row in rows if "/gpt-4o-mini/" in row["SkuId"]]
+    mini = [row for row in rows if row["SkuId"].startswith("openai/gpt-4o-mini/")]
     assert {row["SkuMeter"] for row in mini} == {"Input Tokens", "Output Tokens"}
     for row in mini:
         listed = Decimal(row["ListUnitPrice"])
@@ -200,6 +200,7 @@ def test_each_basis_of_a_cost_has_its_word(world: World) -> None:
 def test_a_commitment_is_bought_once_and_consumed_by_its_users(world: World) -> None:
     _, rows = exported(world, period="2026-10", version="1.2")
     rows = [row for row in rows if row["CommitmentDiscountId"]]
+    assert {row["CommitmentDiscountId"] for row in rows} == {"ptu-east"}
     (bought,) = [row for row in rows if row["ChargeCategory"] == "Purchase"]
     assert (bought["BilledCost"], bought["EffectiveCost"]) == ("96.5", "0.0")
     used = [

@@ -63,7 +63,10 @@ _WORDS: Final = {
     AdjustmentType.ROUNDING.value: "Rounding of the invoice",
     AdjustmentType.ALLOCATION.value: "Allocation of shared cost",
 }
-_Commitment = tuple[str | None, str | None, str | None, str]
+_Commitment = tuple[str | None, str]
+"""Provider, and the id of the commitment."""
+_TERMS: Final = "terms"
+_TERMS_PARTS: Final = 4
 
 
 def adjustment_rows(segment: Segment, groups: Iterable[Sums], parties: Parties) -> Iterator[Row]:
@@ -71,13 +74,13 @@ def adjustment_rows(segment: Segment, groups: Iterable[Sums], parties: Parties) 
     paid: dict[_Commitment, int] = {}
     for sums in groups:
         if sums["adjustment"] in _COMMITMENTS:
-            key = (sums["provider"], sums["model"], sums["region"], commitment_id(sums))
+            key = (sums["provider"], commitment_id(sums))
             paid[key] = paid.get(key, 0) + (sums["cost_usd"] or 0)
             yield from _consumed(segment, sums, parties)
         else:
             yield from _rows_of(segment, sums, parties)
-    for (provider, model, region, name), pico in paid.items():
-        yield _purchase(segment, parties, (provider, model, region, name), pico)
+    for key, pico in paid.items():
+        yield _purchase(segment, parties, key, pico)
 
 
 def shared_cells(segment: Segment, sums: Sums, parties: Parties) -> Row:
@@ -132,7 +135,13 @@ def _unseen_usage(shared: Row, sums: Sums, quantities: dict[str, int], cost: int
 
 
 def commitment_id(sums: Sums) -> str:
-    """Return which commitment an adjustment is of: the part of its run's id that names it."""
+    """Return which commitment an adjustment is of: the same in every period.
+
+    Runs of price terms are ``terms:PERIOD:NAME:SEQUENCE``; of any other run it is the run.
+    """
+    parts = str(sums["adjustment_id"]).split(":")
+    if parts[0] == _TERMS and len(parts) >= _TERMS_PARTS:
+        return parts[2]
     return str(sums["adjustment_id"])
 
 
@@ -185,13 +194,13 @@ def _commitment_sku(provider: str | None, model: str | None) -> str:
 
 def _purchase(segment: Segment, parties: Parties, key: _Commitment, pico: int) -> Row:
     """Return what a commitment costs in a stretch, as billed."""
-    provider, model, region, name = key
-    sku = _commitment_sku(provider, model)
+    provider, name = key
+    sku = _commitment_sku(provider, None)
     amount = usd_decimal(pico)
     nobody = dict.fromkeys(("tenant", "team", "cost_center", "feature", "environment"))
     return {
         **owner_cells(nobody), **period_cells(segment), **party_cells(parties.of(provider)),
-        **region_cells(region), **price_cells(ONE, ONE, amount),
+        **price_cells(ONE, ONE, amount),
         **_commitment_cells(segment, name, pico),
         "ChargeCategory": "Purchase", "ChargeFrequency": "Recurring",
         "ChargeDescription": f"Commitment: {name}", "PricingCategory": "Standard",
