@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from tests.console.conftest import LedgerThread
 from tests.reconcile.reconcile_kit import (
     IN,
     OUT,
@@ -157,3 +158,17 @@ def test_a_policy_is_kept_and_shown(directory: Path, tmp_path: Path) -> None:
     answer = _run(directory, "policy", "--provider", "openai")
     assert {"cause": "bypass", "target": "tenant:platform"} in answer["rows"]
     assert _run(directory, "policy", "--set", str(path), code=2).count("--reason") == 1
+
+
+def test_a_running_ledger_answers_the_same_commands(directory: Path) -> None:
+    thread = LedgerThread(directory)
+    running = thread.start()
+    try:
+        answer = _run(directory, "run", "--period", "2026-10")
+        assert [row["provider"] for row in answer["rows"]] == ["openai"]
+        told = running.api.finance("GET", "/reconciliations/differences", {"cause": "credit"})
+        assert [row["amount_usd"] for row in told["rows"]] == ["-1.000000000000"]
+        done = _run(directory, "true-up", "--period", "2026-10", "--apply")
+        assert done["totals"][0]["left_usd"] == "0.000000000000"
+    finally:
+        assert thread.end() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,13 +21,18 @@ from tests.reconcile.reconcile_kit import (
     ns,
 )
 
+from tollbook.books.tables_periods import period_closes
+from tollbook.budgets.rules import read_rules
+from tollbook.budgets.window import Span
+from tollbook.chargeback.periods.cutoffs import entry_window
 from tollbook.chargeback.reconcile.errors import NothingBilledError, PolicyError
 from tollbook.chargeback.reconcile.model import Cause, State
 from tollbook.chargeback.reconcile.policy import put_policy
 from tollbook.chargeback.reconcile.shelf import accepted_months, remark
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up
 from tollbook.chargeback.statements.model import Basis, Category
-from tollbook.ledger.budgetsums import not_settled_after
+from tollbook.config.budgets import Budget
+from tollbook.ledger.budgetsums import booked_in, not_settled_after
 from tollbook.ledger.cards import CardShelf
 from tollbook.ledger.verify import verify
 from tollbook.money import usd_text
@@ -204,11 +210,17 @@ def test_without_money_there_is_nothing_to_true_up_to(place: Place) -> None:
 def test_budgets_do_not_count_true_ups(place: Place) -> None:
     _planted(place)
     last = place.store.last_entry_id
+    (rule,) = read_rules([Budget(name="all", each=["tenant"], limit_usd=Decimal(100))], "test")
+    month = Span(ns("2026-10-01T00:00") // 10**9, ns("2026-11-01T00:00") // 10**9)
+    with place.store.reader() as connection:
+        before = sorted(map(str, booked_in(DuckdbReader(connection).fetch, rule, month)))
     _true_up(place)
     assert place.store.last_entry_id > last
     with place.store.reader() as connection:
         fetch = DuckdbReader(connection).fetch
         assert list(not_settled_after(fetch, last)) == []
+        assert sorted(map(str, booked_in(fetch, rule, month))) == before
+        assert before
 
 
 class _NoCards(CardShelf):
@@ -259,3 +271,37 @@ def test_the_rollup_is_partly_known_where_one_provider_is_not(place: Place) -> N
     unknown = [row for row in report.rows if row["reconciled_usd"] is None]
     assert [row["model"] for row in unknown] == ["c-1"]
     assert report.totals["reconciled_usd"] is None
+
+
+def test_what_a_closed_month_lacks_is_booked_in_the_open_one(place: Place) -> None:
+    calls = list(month_of_calls())
+    place.book(calls)
+    place.state(Basis.COST, lines_of(calls, money=True))
+    _true_up(place)
+    cutoff = place.store.last_entry_id
+    with place.books.write() as connection:
+        connection.execute(
+            period_closes.insert().values(
+                period="2026-10", seal="s", cutoff_entry_id=cutoff, timezone="UTC",
+                mode="showback", closed_by="ann", closed_at_ns=1,
+            )
+        )  # fmt: skip
+    billed = _as_billed(place, "2026-10")
+    told = lines_of(calls, money=True, rates=RATES | {OUT: 8_300_000})
+    place.state(Basis.COST, told)
+    plan = _true_up(place)
+    assert plan.billing_period == "2026-11"
+    assert ledger_cost(place) == sum(line["amount"] for line in told)
+    assert _as_billed(place, "2026-10") == billed
+    assert _as_billed(place, "2026-11") == plan.amount != 0
+    assert plan_true_up(place.desk(), place.reconcile()).postings == []
+
+
+def _as_billed(place: Place, period: str) -> int:
+    window = entry_window(place.books, place.config, period)
+    query = SpendQuery(
+        since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2027, 1, 1, tzinfo=UTC),
+        billing_period=period, entry_window=window, measures=("cost_usd",),
+    )  # fmt: skip
+    (row,) = wide_rows(DuckdbReader(place.store.reader()), query)
+    return int(row["cost_usd"] or 0)

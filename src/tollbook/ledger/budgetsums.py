@@ -29,7 +29,11 @@ _SUMS: Final = (
     "coalesce(sum(CASE WHEN price_state = 'unpriced' THEN calls ELSE 0 END), 0)",
 )
 _US_PER_S: Final = 1_000_000
-_COUNTED: Final = "status <> 'rejected' AND metering <> 'free' AND price_state <> 'cached'"
+_COUNTED: Final = (
+    "status <> 'rejected' AND metering <> 'free' AND price_state <> 'cached'"
+    " AND kind <> 'adjustment'"
+)
+"""Adjustments are what finance books later: no limit was overrun by them."""
 _NOT_SETTLED: Final = (
     "(status = 'interrupted' OR provider_batch_id IS NOT NULL OR kind <> 'charge'"
     " OR replaces IS NOT NULL OR observer IS NOT NULL)"
