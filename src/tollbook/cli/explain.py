@@ -19,11 +19,11 @@ _LINES = ("kind", "quantity", "rate", "product", "cost_usd", "step", "note")
 _BILLABLE = ("part", "what", "arithmetic", "amount_usd")
 _ENTRIES = (
     "entry_id", "batch_id", "kind", "part", "replaces", "tenant_id", "cost_usd", "price_card_id",
-    "booked_at", "reason",
+    "booked_at", "billing_period", "reason",
 )  # fmt: skip
 _SECTIONS = ("section", "layer", "weight", "tokens", "kinds")
 _NOTHING = "0.000000000000"
-_NARROW = ("batch_id", "part", "booked_at", "tenant_id")
+_NARROW = ("batch_id", "part", "billing_period", "booked_at", "tenant_id")
 """What a narrow terminal does without, the first first."""
 _WHAT = (
     "provider", "operation", "model_requested", "model_actual", "service_tier", "region", "route",

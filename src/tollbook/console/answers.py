@@ -47,19 +47,21 @@ READS: Final = ("spend", "rollup", "calls", "tail", "batches", "stitching", "run
 class Answers:
     """Answers questions from one open ledger; safe to use from several threads.
 
-    ``as_billed`` looks up the billing period that a query names, ``accepted`` the providers and
-    months whose reconciliation is accepted, ``rule`` a version of a billing rule.
+    ``as_billed`` looks up the billing period that a query names, ``with_periods`` those that the
+    entries of a call are in, ``accepted`` the providers and months whose reconciliation is
+    accepted, ``rule`` a version of a billing rule.
     """
 
     def __init__(
         self, reader: Reader, shelf: CardShelf, *, as_billed: Callable[[SpendQuery], SpendQuery],
+        with_periods: Callable[[Explanation], Explanation],
         accepted: Callable[[], Collection[tuple[str, str]]] = frozenset,
         rule: LoadRule = no_rule,
         late_identity_h: float = LATE_IDENTITY_H,
     ) -> None:  # fmt: skip
         self.reader = reader
         self._shelf = shelf
-        self._as_billed = as_billed
+        self._as_billed, self._with_periods = as_billed, with_periods
         self._accepted = accepted
         self._rule = rule
         self._late_identity = timedelta(hours=late_identity_h)
@@ -126,7 +128,7 @@ class Answers:
             CallNotFoundError: no entry bears the id.
             QueryTimeoutError: it took too long.
         """
-        return explain_call(self.reader, wanted, self.card, self._rule)
+        return self._with_periods(explain_call(self.reader, wanted, self.card, self._rule))
 
     def card(self, card_id: str) -> RateCard | None:
         """Return a price card as the books keep it, None where they do not know it.

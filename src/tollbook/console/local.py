@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tollbook.books.store import open_books
-from tollbook.chargeback.periods.cutoffs import as_billed
+from tollbook.chargeback.periods.cutoffs import as_billed, with_periods
 from tollbook.chargeback.reconcile.shelf import accepted_months
 from tollbook.console.answers import READS, Answers
 from tollbook.console.client import LedgerSilentError, NotRunningError
@@ -102,6 +102,7 @@ def open_local(config: Config, data_dir: Path) -> Iterator[LocalSource]:
             answers = Answers(
                 DuckdbReader(connection), BooksShelf(books),
                 as_billed=partial(as_billed, books, config),
+                with_periods=partial(with_periods, books, config),
                 accepted=partial(accepted_months, books), rule=partial(rule_of, books),
                 late_identity_h=config.ledger.late_identity_window_h,
             )  # fmt: skip

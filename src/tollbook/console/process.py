@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tollbook.chargeback.periods.cutoffs import as_billed
+from tollbook.chargeback.periods.cutoffs import as_billed, with_periods
 from tollbook.chargeback.reconcile.shelf import accepted_months
 from tollbook.config import Config, load_config
 from tollbook.config.load import DEFAULT_FILE
@@ -108,6 +108,7 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     operations = LedgerOperations(files, reader, pump, settings)
     answers = Answers(
         reader, files.shelf, as_billed=partial(as_billed, files.books, config),
+        with_periods=partial(with_periods, files.books, config),
         accepted=partial(accepted_months, files.books), rule=partial(rule_of, files.books),
         late_identity_h=config.ledger.late_identity_window_h,
     )  # fmt: skip

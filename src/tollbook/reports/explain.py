@@ -111,6 +111,8 @@ class EntryLine(Struct, frozen=True, kw_only=True):
     price_card_id: str | None
     tenant_id: str | None
     booked_at: str
+    billing_period: str | None
+    """In whose bill it is; in the ledger itself only where it names one."""
 
 
 class Explanation(Struct, frozen=True, kw_only=True):

@@ -88,12 +88,14 @@ def _is_over(desk: Desk, period: Period) -> Iterator[Check]:
 
 def _is_read(desk: Desk, period: Period) -> Iterator[Check]:
     until = read_freshness(desk.reader).complete_until
-    problem = None
+    problem = note = None
     if until is None:
         problem = "it is not known how far the spool was read"
     elif until < period.end:
-        problem = f"the spool was read up to {until:%Y-%m-%dT%H:%M:%SZ} only"
-    yield Check(name="spool-read", step=PeriodState.RECONCILED, problem=problem)
+        # Where it stands is no part of the problem: it moves on while somebody accepts it.
+        problem = f"the spool was not read up to the end of {period.name}"
+        note = f"read up to {until:%Y-%m-%dT%H:%M:%SZ}"
+    yield Check(name="spool-read", step=PeriodState.RECONCILED, problem=problem, note=note)
 
 
 def _is_priced(desk: Desk, period: Period) -> Iterator[Check]:

@@ -8,6 +8,7 @@ closed with it, so cut-offs never go back and every entry belongs to exactly one
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from tollbook.reports.query import EntryWindow
 if TYPE_CHECKING:
     from tollbook.books.store import Books
     from tollbook.config import Config
+    from tollbook.reports.explain import Explanation
     from tollbook.reports.query import SpendQuery
 
 
@@ -70,6 +72,30 @@ def window_among(period: Period, closed: list[Close]) -> EntryWindow:
         # A month before that is closed with this one leaves nothing for it, as an open one does.
         after_entry=None if after == upto else after, upto_entry=upto,
     )  # fmt: skip
+
+
+def period_among(entry_id: int, home: Period, closed: list[Close]) -> str:
+    """Return the period that an entry belongs to; the same as its windows say, turned round."""
+    before = [one.period for one in closed if one.cutoff_entry_id < entry_id]
+    if not before:
+        return home.name
+    return max(home.name, Period(before[-1], home.timezone).following.name)
+
+
+def with_periods(books: Books, config: Config, explained: Explanation) -> Explanation:
+    """Return an explanation whose entries say in which month's bill they are.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    closed = closes(books)
+    zone = closed[-1].timezone if closed else config.finance.timezone
+    called = Period.of(datetime.fromisoformat(explained.called_at), zone)
+    entries = []
+    for one in explained.entries:
+        home = called if one.billing_period is None else Period(one.billing_period, zone)
+        entries.append(replace(one, billing_period=period_among(one.entry_id, home, closed)))
+    return replace(explained, entries=entries)
 
 
 def _cutoff(period: Period, closed: list[Close]) -> int | None:
