@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_FINANCE: Final = "tollbook.chargeback."
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final = (
     (QueryError, HTTPStatus.BAD_REQUEST),
@@ -63,14 +64,21 @@ def problem(
 def _tollbook_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     assert isinstance(error, TollbookError)
     status = next(
-        (status for kind, status in _STATUS if isinstance(error, kind)),
-        HTTPStatus.CONFLICT if error.exit_code == 1 else HTTPStatus.INTERNAL_SERVER_ERROR,
+        (status for kind, status in _STATUS if isinstance(error, kind)), _other_status(error)
     )
     further: dict[str, Any] = {"error": type(error).__name__, "exit_code": error.exit_code}
     if isinstance(error, QueryError):
         # The text names the option of a command; a program wants the parameter of the query.
         further["parameter"] = error.option.removeprefix("--").replace("-", "_")
     return problem(status, error.message, **further)
+
+
+def _other_status(error: TollbookError) -> HTTPStatus:
+    if error.exit_code == 1:
+        return HTTPStatus.CONFLICT
+    # The rooms of finance refuse what was asked; what fails below them has errors of its own.
+    is_refusal = type(error).__module__.startswith(_FINANCE)
+    return HTTPStatus.BAD_REQUEST if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _http_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
