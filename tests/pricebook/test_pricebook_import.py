@@ -291,7 +291,7 @@ def _fx(opened: Opened, text: str = FX, **given_options: Any) -> dict[str, Any]:
 def test_exchange_rates_are_kept_once_and_carried_only_when_asked(opened: Opened) -> None:
     shown = _fx(opened, dry_run=True)
     assert (len(shown["rows"]), shown["documents"]) == (2, [])
-    assert _fx(opened)["documents"] == ["fx_rates/EUR/1"]
+    assert _fx(opened)["documents"] == ["fx_rates/EUR:2026/1"]
     assert _fx(opened)["documents"] == []
     assert _fx(opened)["unchanged"] == 2
     carried = _fx(opened, carry_days=2)

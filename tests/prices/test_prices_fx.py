@@ -30,7 +30,16 @@ def test_a_day_goes_from_midnight_to_midnight_utc(offset_ns: int) -> None:
 
 def test_a_currency_that_is_not_known_has_no_rate() -> None:
     assert FxTable().rate("EUR", NOVEMBER_NS) is None
-    assert FxTable().days("EUR") == frozenset()
+    assert (FxTable().rates("EUR"), FxTable().carried("EUR")) == ({}, ())
+
+
+def test_years_of_a_currency_are_one_table() -> None:
+    table = FxTable([
+        FxBody(currency="EUR", rates={"2025-12-31": Decimal("1.1")}, carried=("2025-12-31",)),
+        FxBody(currency="EUR", rates={"2026-01-01": Decimal("1.2")}),
+    ])  # fmt: skip
+    assert list(table.rates("EUR")) == ["2025-12-31", "2026-01-01"]
+    assert list(table.carried("EUR")) == ["2025-12-31"]
 
 
 def test_a_body_that_was_changed_is_one_line() -> None:

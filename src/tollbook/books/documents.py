@@ -226,6 +226,27 @@ def document_history(books: Books, subject: Subject, name: str | None = None) ->
         return [_document(row) for row in connection.execute(query)]
 
 
+def newest_documents(books: Books, subject: Subject) -> dict[str, Document]:
+    """Return the newest version of each document of a subject, by name, whatever its dates.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    columns = documents.c
+    newest = (
+        sa.select(columns.name, sa.func.max(columns.version).label("version"))
+        .where(columns.subject == subject.value)
+        .group_by(columns.name)
+        .subquery()
+    )
+    query = sa.select(documents).join(
+        newest, (columns.name == newest.c.name) & (columns.version == newest.c.version)
+    )
+    with books.read() as connection:
+        rows = connection.execute(query.where(columns.subject == subject.value))
+        return {one.name: one for one in map(_document, rows)}
+
+
 def documents_at(
     books: Books, subject: Subject, at_ns: int, *, known_before_ns: int | None = None
 ) -> dict[str, Document]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 USD: Final = "USD"
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
@@ -33,7 +33,7 @@ class FxTextError(TollbookError):
 
 
 class FxBody(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """All that is known of one currency: the body of its document."""
+    """The rates of one currency in one year: the body of a document."""
 
     currency: str
     rates: dict[str, Decimal]
@@ -69,26 +69,31 @@ class FxTable:
     """The rates of all currencies.
 
     Args:
-        bodies: one for each currency.
+        bodies: of any currencies and years.
     """
 
     def __init__(self, bodies: Iterable[FxBody] = ()) -> None:
-        self._bodies: Mapping[str, FxBody] = {one.currency: one for one in bodies}
-        self._carried = {name: frozenset(one.carried) for name, one in self._bodies.items()}
+        self._rates: dict[str, dict[str, Decimal]] = {}
+        self._carried: dict[str, set[str]] = {}
+        for one in bodies:
+            self._rates.setdefault(one.currency, {}).update(one.rates)
+            self._carried.setdefault(one.currency, set()).update(one.carried)
 
     def rate(self, currency: str, at_ns: int) -> FxRate | None:
         """Return the rate of the UTC day of a moment, None where there is none."""
         day = day_of(at_ns)
-        body = self._bodies.get(currency)
-        usd = None if body is None else body.rates.get(day.isoformat())
+        usd = self._rates.get(currency, {}).get(day.isoformat())
         if usd is None:
             return None
         return FxRate(currency, day, Fraction(usd), day.isoformat() in self._carried[currency])
 
-    def days(self, currency: str) -> frozenset[str]:
-        """Return the dates that have a rate."""
-        body = self._bodies.get(currency)
-        return frozenset() if body is None else frozenset(body.rates)
+    def rates(self, currency: str) -> Mapping[str, Decimal]:
+        """Return the rates of a currency by date."""
+        return self._rates.get(currency, {})
+
+    def carried(self, currency: str) -> Collection[str]:
+        """Return the dates that were given the quote before."""
+        return self._carried.get(currency, ())
 
 
 def read_fx(currency: str, text: str) -> FxBody:

@@ -14,17 +14,17 @@ import msgspec
 from tollbook.books.documents import (
     Draft,
     Subject,
-    document_history,
     documents_mark,
+    newest_documents,
     put_documents,
 )
 from tollbook.chargeback.pricebook.files import TEXT_CHARS_MAX, PriceFileError
+from tollbook.chargeback.pricebook.shelf import fx_table
 from tollbook.prices.fx import CURRENCY, USD, USD_PER_UNIT_MAX, FxBody, day_window, read_fx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tollbook.books.documents import Document
     from tollbook.books.store import Books
 
 HEADING: Final = ("date", "currency", "usd_per_unit")
@@ -33,6 +33,7 @@ _DIGITS_MAX: Final = 24
 _EARLIEST: Final = date(2000, 1, 1)
 _LATEST: Final = date(2200, 1, 1)
 _EPOCH: Final = date(1970, 1, 1)
+_YEAR_CHARS: Final = 4
 _DAY_NS: Final = 86_400 * 10**9
 
 Quotes = dict[str, dict[str, Decimal]]
@@ -106,7 +107,7 @@ def _quote(file: str, where: str, cells: list[str]) -> tuple[str, str, Decimal]:
 
 
 def plan_quotes(books: Books, quotes: Quotes, reason: str, carry_days: int = 0) -> FxPlan:
-    """Return what keeping rates would change: a new version of each currency's document.
+    """Return what keeping rates would change: a new version of each currency and year.
 
     Args:
         books: where they are kept.
@@ -119,42 +120,49 @@ def plan_quotes(books: Books, quotes: Quotes, reason: str, carry_days: int = 0) 
         FxTextError: kept rates that cannot be read.
         BooksError: the books cannot be read.
     """
-    mark = documents_mark(books)
+    mark, table = documents_mark(books), fx_table(books)
+    kept = newest_documents(books, Subject.FX_RATES)
     drafts: list[Draft] = []
     rows: list[dict[str, Any]] = []
     unchanged = 0
-    kept = newest_fx(books)
     for currency, given in sorted(quotes.items()):
-        old = read_fx(currency, kept[currency].body) if currency in kept else None
-        before: Mapping[str, Decimal] = old.rates if old is not None else {}
-        carried = set(old.carried if old is not None else ()) - given.keys()
+        before = table.rates(currency)
+        carried = set(table.carried(currency)) - given.keys()
         rates = {**before, **given}
         for day, usd in _carried(rates, carried, given, carry_days).items():
             rates[day] = usd
             carried.add(day)
-        body = FxBody(
-            currency=currency, rates=dict(sorted(rates.items())), carried=tuple(sorted(carried))
-        )
-        if body == old:
-            unchanged += len(given)
-            continue
-        first_ns = day_start_ns(next(iter(body.rates)))
-        drafts.append(
-            Draft(
-                subject=Subject.FX_RATES, name=currency, reason=reason,
-                body=msgspec.json.encode(body).decode(), effective_from_ns=first_ns,
-            )
-        )  # fmt: skip
-        for day, usd in body.rates.items():
-            if before.get(day) != usd:
-                rows.append({
-                    "currency": currency, "date": day,
-                    "before": None if day not in before else f"{before[day]:f}",
-                    "after": f"{usd:f}", "carried": day in carried,
-                })  # fmt: skip
-            elif day in given:
-                unchanged += 1
+        for body in _by_year(currency, rates, carried):
+            first = next(iter(body.rates))
+            name = f"{currency}:{first[:_YEAR_CHARS]}"
+            if name in kept and read_fx(currency, kept[name].body) == body:
+                continue
+            text = msgspec.json.encode(body).decode()
+            drafts.append(
+                Draft(
+                    subject=Subject.FX_RATES, name=name, reason=reason, body=text,
+                    effective_from_ns=day_start_ns(first),
+                )
+            )  # fmt: skip
+        rows += [
+            {"currency": currency, "date": day,
+             "before": None if day not in before else f"{before[day]:f}",
+             "after": f"{usd:f}", "carried": day in carried}
+            for day, usd in sorted(rates.items()) if before.get(day) != usd
+        ]  # fmt: skip
+        unchanged += sum(before.get(day) == usd for day, usd in given.items())
     return FxPlan(tuple(drafts), tuple(rows), unchanged, mark)
+
+
+def _by_year(currency: str, rates: Mapping[str, Decimal], carried: set[str]) -> list[FxBody]:
+    """Return a body for each year, so that a day's import does not write all days anew."""
+    years: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for day, usd in sorted(rates.items()):
+        years[day[:_YEAR_CHARS]][day] = usd
+    return [
+        FxBody(currency=currency, rates=one, carried=tuple(sorted(carried & one.keys())))
+        for one in years.values()
+    ]
 
 
 def apply_quotes(books: Books, plan: FxPlan, author: str | None) -> list[str]:
@@ -169,19 +177,6 @@ def apply_quotes(books: Books, plan: FxPlan, author: str | None) -> list[str]:
     return [one.document_id for one, _ in put_documents(
         books, plan.drafts, author=author, mark=plan.mark
     )]  # fmt: skip
-
-
-def newest_fx(books: Books) -> dict[str, Document]:
-    """Return the newest version of each currency's document.
-
-    Raises:
-        BooksError: the books cannot be read.
-    """
-    newest: dict[str, Document] = {}
-    for one in document_history(books, Subject.FX_RATES):
-        if one.name not in newest or newest[one.name].version < one.version:
-            newest[one.name] = one
-    return newest
 
 
 def day_start_ns(day: str) -> int:

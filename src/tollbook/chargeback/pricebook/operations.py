@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tollbook import clock
+from tollbook.books.documents import Subject, newest_documents
 from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.pricebook import checking, fxfiles, importing, showing
 from tollbook.chargeback.pricebook.files import PriceFileError, Written, read_file
@@ -232,12 +233,12 @@ def _fx(desk: Desk, asked: FxRequest) -> dict[str, Any]:
     since = None if asked.since is None else text_of(asked_ns(asked.since, asked.tz, "--since"))
     until = None if asked.until is None else text_of(asked_ns(asked.until, asked.tz, "--until"))
     rows = []
-    for currency, document in sorted(fxfiles.newest_fx(desk.books).items()):
-        if asked.currency not in {None, currency}:
+    for name, document in sorted(newest_documents(desk.books, Subject.FX_RATES).items()):
+        body = read_fx(name, document.body)
+        if asked.currency not in {None, body.currency}:
             continue
-        body = read_fx(currency, document.body)
         rows += [
-            {"currency": currency, "date": day, "usd_per_unit": f"{usd:f}",
+            {"currency": body.currency, "date": day, "usd_per_unit": f"{usd:f}",
              "carried": day in body.carried, "document": document.document_id,
              "author": document.author, "reason": document.reason,
              "created_at": text_of(document.created_at_ns)}

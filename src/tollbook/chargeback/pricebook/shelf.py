@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tollbook.books.documents import Subject, document_history, documents_mark
+from tollbook.books.documents import (
+    Subject,
+    document_history,
+    documents_mark,
+    newest_documents,
+)
 from tollbook.errors import TollbookError
 from tollbook.prices.book import BookPrices
 from tollbook.prices.bookcard import DatedCard
@@ -47,7 +52,7 @@ def dated(document: Document) -> DatedCard:
 
 
 def fx_table(books: Books, known_before_ns: int | None = None) -> FxTable:
-    """Return the exchange rates: of each currency what its newest version says.
+    """Return the exchange rates: of each currency and year what the newest version says.
 
     Args:
         books: where they are kept.
@@ -57,11 +62,14 @@ def fx_table(books: Books, known_before_ns: int | None = None) -> FxTable:
         FxTextError: kept rates that cannot be read.
         BooksError: the books cannot be read.
     """
-    newest: dict[str, Document] = {}
-    for one in document_history(books, Subject.FX_RATES):
-        is_known = known_before_ns is None or one.created_at_ns < known_before_ns
-        if is_known and (one.name not in newest or newest[one.name].version < one.version):
-            newest[one.name] = one
+    if known_before_ns is None:
+        newest = newest_documents(books, Subject.FX_RATES)
+    else:
+        newest = {}
+        for one in document_history(books, Subject.FX_RATES):
+            is_newer = one.name not in newest or newest[one.name].version < one.version
+            if one.created_at_ns < known_before_ns and is_newer:
+                newest[one.name] = one
     return FxTable(read_fx(one.name, one.body) for one in newest.values())
 
 
