@@ -33,7 +33,7 @@ class Asked:
 
     def one(self, name: str) -> str | None:
         """Return the one value of a name in the query."""
-        return self.query.get(name, [None])[0]  # type: ignore[list-item]
+        return self.query.get(name, [None])[0]
 
 
 class FakeApi:

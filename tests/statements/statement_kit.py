@@ -19,8 +19,6 @@ def make(
     amounts: dict[int, int],
     *,
     raw: bytes | None = None,
-    basis: Basis = Basis.COST,
-    finality: Finality = Finality.PROVISIONAL,
     **of: Any,
 ) -> tuple[Statement, list[StatementLine], bytes]:
     """Return a statement of days ``[first, end)`` with a line for each day that has an amount."""
@@ -28,13 +26,14 @@ def make(
         "provider": "openai", "account": None, "source": "openai.costs", "scope": None,
     }  # fmt: skip
     known = named | {name: of[name] for name in named if name in of}
-    more = {name: value for name, value in of.items() if name not in named}
+    more: dict[str, Any] = {"basis": Basis.COST, "finality": Finality.PROVISIONAL}
+    more |= {name: value for name, value in of.items() if name not in named}
     content = repr((first, end, sorted(amounts.items()), known)).encode() if raw is None else raw
     digest, size = sha256_of(content)
     start_ns, end_ns = first * DAY, end * DAY
     statement = Statement(
         statement_id=statement_id_of(**known, start_ns=start_ns, end_ns=end_ns, raw_sha256=digest),
-        basis=basis, start_ns=start_ns, end_ns=end_ns, finality=finality, fetched_at_ns=fetched,
+        start_ns=start_ns, end_ns=end_ns, fetched_at_ns=fetched,
         received_by="test", raw_sha256=digest, raw_bytes=size, lines=0, **known, **more,
     )  # fmt: skip
     lines = [

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 MICRO = 10**6
 
 
-def ns(*date: int) -> int:
-    year, month, day = date[:3]
-    return ns_of(datetime(year, month, day, *date[3:], tzinfo=UTC))
+def ns(year: int, month: int, day: int, hour: int = 0) -> int:
+    return ns_of(datetime(year, month, day, hour, tzinfo=UTC))
 
 
 def read(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -32,9 +32,11 @@ from tollbook.chargeback.statements.shelf import (
 from tollbook.chargeback.statements.spans import Claims, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tollbook.books.store import Books
+    from tollbook.chargeback.statements.model import StatementLine
 
 ALWAYS = (0, 2**62)
 
@@ -103,7 +105,7 @@ def test_marks_need_a_reason_and_a_known_word(books: Books) -> None:
 
 
 def test_scopes_of_a_source_add_up(books: Books) -> None:
-    usage = {"basis": Basis.USAGE, "source": "openai.usage"}
+    usage: dict[str, Any] = {"basis": Basis.USAGE, "source": "openai.usage"}
     keep_statement(books, *make(1, 2, 10, {1: 1}, scope="completions", **usage))
     keep_statement(books, *make(1, 2, 20, {1: 2}, scope="embeddings", **usage))
     assert sorted(amounts(books, Basis.USAGE)) == [(1, 1), (1, 2)]
@@ -128,7 +130,7 @@ def test_accounts_are_apart_and_an_unnamed_one_may_be_any(books: Books) -> None:
 
 
 def test_invoices_of_a_month_add_up_and_are_replaced_by_their_number(books: Books) -> None:
-    bill = {"basis": Basis.INVOICE, "finality": Finality.FINAL, "source": "typed"}
+    bill: dict[str, Any] = {"basis": Basis.INVOICE, "finality": Finality.FINAL, "source": "typed"}
     keep_statement(books, *make(1, 31, 10, {1: 5}, invoice_id="A", scope="A", **bill))
     keep_statement(books, *make(1, 31, 10, {1: 7}, invoice_id="B", scope="B", **bill))
     keep_statement(books, *make(1, 31, 20, {1: 6}, invoice_id="A", scope="A", **bill))
@@ -158,7 +160,7 @@ def test_cost_exports_stand_in_for_usage_without_their_money(books: Books) -> No
     keep_statement(books, one, told, raw)
     used = current_lines(books, Basis.USAGE, *ALWAYS)
     assert [(line.quantity, line.amount) for line in used] == [(10**20, None)] * 2
-    usage = {"basis": Basis.USAGE, "source": "bedrock.logs", "provider": "bedrock"}
+    usage: dict[str, Any] = {"basis": Basis.USAGE, "source": "bedrock.logs", "provider": "bedrock"}
     keep_statement(books, *make(2, 3, 10, {2: 0}, **usage))
     used = current_lines(books, Basis.USAGE, *ALWAYS)
     assert [line.statement_id == one.statement_id for line in used] == [True, False]
@@ -198,12 +200,12 @@ def test_what_is_kept_cannot_be_changed(books: Books) -> None:
 def test_a_load_that_fails_leaves_nothing(books: Books) -> None:
     one, lines, raw = make(1, 3, 10, {1: 1, 2: 2})
 
-    def broken() -> object:
+    def broken() -> Iterator[StatementLine]:
         yield lines[0]
         raise RuntimeError("the file ended")
 
     with pytest.raises(RuntimeError):
-        keep_statement(books, one, broken(), raw)  # type: ignore[arg-type]
+        keep_statement(books, one, broken(), raw)
     assert statements(books) == []
     with books.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM statement_lines").scalar() == 0
