@@ -26,7 +26,8 @@ deliveries: Final = Table(
     Column("event_ns", BigInteger, nullable=False),  # the time that is sent
     Column("sequence", Integer, nullable=False),  # from 1, within meter, tenant and bucket
     Column("quantity", Text, nullable=False),  # integer of the meter's units: the increment
-    Column("total", Text, nullable=False),  # with it and all before
+    Column("total", Text, nullable=False),  # with it and all before that count
+    Column("cancels", Text),  # delivery_key of the event that it takes back
     Column("planned_at_ns", BigInteger, nullable=False),
     Column("planned_by", Text, nullable=False),
 )

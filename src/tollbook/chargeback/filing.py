@@ -83,7 +83,7 @@ def file_export(
         desk: what is open.
         kind: such as ``journal``.
         period: which month.
-        manifest: without ``export_id``, ``kind`` and ``files``.
+        manifest: without ``export_id``, ``kind`` and ``files``; ``write`` may add to it.
         write: writes into the directory it is given; what it raises leaves nothing behind.
 
     Returns:

@@ -64,6 +64,7 @@ def _create_deliveries() -> None:
         sa.Column("sequence", sa.Integer, nullable=False),
         sa.Column("quantity", sa.Text, nullable=False),
         sa.Column("total", sa.Text, nullable=False),
+        sa.Column("cancels", sa.Text),
         sa.Column("planned_at_ns", sa.BigInteger, nullable=False),
         sa.Column("planned_by", sa.Text, nullable=False),
         sa.UniqueConstraint("system", "meter", "tenant_id", "bucket_ns", "sequence"),
