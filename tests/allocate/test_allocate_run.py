@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.periods.finance_kit import World, usd
 
+from tollbook.books.documents import Subject, put_document
 from tollbook.chargeback.allocate import operations
-from tollbook.chargeback.allocate.compute import NoPolicyError
+from tollbook.chargeback.allocate.compute import NoModelError, NoPolicyError
 from tollbook.chargeback.allocate.metrics import MetricError
 from tollbook.chargeback.allocate.shelf import newest_allocation
 from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
@@ -169,6 +170,24 @@ def test_a_metric_that_does_not_exist_stops_the_run(world: World) -> None:
 def test_a_wrong_metric_file_is_told_by_its_line(world: World, text: str, problem: str) -> None:
     with pytest.raises(MetricError, match=problem):
         world.ask(operations.IMPORT_METRIC, name="seats", csv=text, reason="x")
+
+
+def test_an_attribution_model_may_say_who_bears_it(world: World) -> None:
+    fill(world)
+    policy(world, [RULES[2] | {"method": {"type": "model", "model": "by-calls"}}])
+    with pytest.raises(NoModelError, match="'by-calls' is not in force in the period"):
+        world.ask(operations.RUN, period="2026-10")
+    put_document(
+        world.books, Subject.ATTRIBUTION_MODEL, "by-calls",
+        '{"method": {"type": "calls"}, "pools": []}', effective_from_ns=0, reason="tried",
+    )  # fmt: skip
+    answer = world.ask(operations.RUN, period="2026-10")
+    moved = {row["tenant"]: Decimal(row["moved_usd"]) for row in answer["owners"]}
+    # 11.5 without an owner, by 3 calls to 1
+    assert moved == {
+        "acme": Decimal("8.625000000001"), "globex": Decimal("2.875000000000"),
+        "unknown": Decimal("-11.500000000001"),
+    }  # fmt: skip
 
 
 def test_entering_a_cost_again_books_the_difference(world: World) -> None:

@@ -214,6 +214,14 @@ def test_a_missing_metric_is_said(missing: str, expected: dict[Any, int], word: 
     assert word in outcome.problems[0]
 
 
+def test_what_is_kept_by_a_tenant_is_the_tenants_whatever_owners_are_else() -> None:
+    rules = [UNATTRIBUTED | {"method": {"type": "keep", "tenant": "platform"},
+                             "to": {"by": ["team", "feature"]}}]  # fmt: skip
+    after, outcome = _run(rules, CELLS)
+    assert after == {"acme": 30, "globex": 10, "platform": 107}
+    assert [one.owner for one in outcome.moved if one.ratio] == [("platform", None, None, None)]
+
+
 def test_nobody_to_receive_is_said_and_stays() -> None:
     rules = [UNATTRIBUTED | {"method": {"type": "proportional"}}]
     after, outcome = _run(rules, {(None, None): 5})
@@ -243,6 +251,8 @@ def test_a_credit_is_spread_like_a_cost() -> None:
         ({"method": {"type": "tiered", "metric": "calls", "bands": [
             {"upto": "5", "weight": "1"}, {"upto": "5", "weight": "1"}, {"weight": "2"}]}},
          "bands: expected to rise"),
+        ({"method": {"type": "model", "model": "m"}, "to": {"by": ["team"]}}, "expected tenant in"),
+        ({"to": {"by": ["tenant", "team"], "names": ["acme"]}}, "'acme' is not tenant / team"),
         ({"method": {"type": "guess"}}, "Invalid value 'guess'"),
         ({"to": {"by": []}}, "to.by: expected names"),
         ({"name": "Not So"}, "matching regex"),

@@ -109,7 +109,7 @@ def _by_method(  # noqa: PLR0911 -- one for each method
             return _measured(weights, owners, None)
         case ByModel() as method:
             by_tenant = scene.model_weights(method.model)
-            at = fields.index("tenant") if "tenant" in fields else 0
+            at = fields.index("tenant")
             weights = {owner: Fraction(by_tenant.get(owner[at], 0)) for owner in owners}
             return _measured(weights, owners, None)
         case Keep():

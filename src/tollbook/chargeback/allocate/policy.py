@@ -209,7 +209,7 @@ def _check_rule(rule: Rule) -> None:
     for name in named:
         if len(owner_parts(name, len(rule.to.by))) != len(rule.to.by):
             raise PolicyError(where, f"{name!r} is not {' / '.join(rule.to.by)}")
-    _check_method(rule.method, where)
+    _check_method(rule.method, rule.to.by, where)
 
 
 def owner_parts(name: str, fields: int) -> list[str]:
@@ -217,7 +217,7 @@ def owner_parts(name: str, fields: int) -> list[str]:
     return [name] if fields == 1 else name.split("/", fields - 1)
 
 
-def _check_method(method: Method, where: str) -> None:
+def _check_method(method: Method, by: tuple[OwnerField, ...], where: str) -> None:
     match method:
         case Fixed():
             shares = [fraction(text, f"{where}, shares", most=1) for text in method.shares.values()]
@@ -235,6 +235,8 @@ def _check_method(method: Method, where: str) -> None:
             _check_bands(method.bands, where)
         case Proportional() | ByMetric():
             filters(method.where, where)
+        case ByModel() if "tenant" not in by:
+            raise PolicyError(where, "a model knows tenants: expected tenant in to.by")
         case _:
             pass
 

@@ -157,6 +157,7 @@ class _Run:
         weights = integer_weights(shares.shares)
         receiving = [at for at, weight in enumerate(weights) if weight]
         ratios = ratio_texts([weights[at] for at in receiving])
+        fields = ("tenant",) if isinstance(rule.method, Keep) else rule.to.by
         pools: dict[Key, list[tuple[Key, int]]] = {}
         for key, amount in taken.items():
             if amount:
@@ -167,7 +168,7 @@ class _Run:
             pool = sum(amount for _, amount in origins)
             parts = split_pico(pool, [weights[at] for at in receiving])
             for at, part, ratio in zip(receiving, parts, ratios, strict=True):
-                identity: dict[str, str] = dict(zip(rule.to.by, owners[at], strict=True))
+                identity: dict[str, str] = dict(zip(fields, owners[at], strict=True))
                 key = self._key(identity, kept)
                 self._state[key] = self._state.get(key, 0) + part
                 self._moved.append(
