@@ -99,19 +99,28 @@ class RerateReport(Struct, frozen=True):
         return sum(row.difference for row in self.rows)
 
 
+_SAID_OF_CHANGES = (
+    "entry_id", "tenant_id", "provider", "model_actual", "model_requested", "calls",
+    "price_card_id",
+)  # fmt: skip
+
+
 class _Change(NamedTuple):
     row: dict[str, Any]
+    """Of the stored entry what sums and reasons need: pages of whole rows are large."""
     old_cost: int | None
     charge: Charge | None
     """None: the call has no such part any more."""
     part: tuple[int, PartCharge] | None = None
     """The call has got this part."""
+    is_read_anew: bool = True
+    """Its usage differs too."""
 
     @property
     def reason(self) -> str:
         before = None if self.part else self.row["price_card_id"]
         after = self.charge.card_id if self.charge else None
-        if self.part or self.charge is None or kinds_of(self.row) != self.charge.kinds:
+        if self.is_read_anew:
             return f"usage read anew; price card: {before or 'none'} -> {after or 'none'}"
         return f"price card changed: {before or 'none'} -> {after or 'none'}"
 
@@ -263,7 +272,9 @@ def _changes(
         whole = charge_of(call_of(row), *prices)
         charge = charge_at(whole, row["part"])
         if charge is None or stored_charge(row, amounts, components) != said_of(charge):
-            yield _Change(row, amounts["cost_usd"], charge)
+            slim = {name: row[name] for name in _SAID_OF_CHANGES}
+            is_read_anew = charge is None or kinds_of(row) != charge.kinds
+            yield _Change(slim, amounts["cost_usd"], charge, None, is_read_anew)
         if whole.further and row["part"] == 0:
             several[row["call_id"]] = (row, whole)
     if several:
@@ -316,7 +327,7 @@ class _Sums:
         self._cards: dict[tuple[str | None, str, str | None], tuple[set[str], set[str]]] = {}
 
     def add(self, changes: Iterable[_Change]) -> None:
-        for row, old_cost, charge, part in changes:
+        for row, old_cost, charge, part, _ in changes:
             model = row["model_actual"] or row["model_requested"]
             if part is not None:
                 model = part[1].model or model
