@@ -126,7 +126,7 @@ def _lot(rows: list[dict[str, Any]]) -> Lot:
     return Lot(columns, len(rows))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(_rules(), st.lists(_rows(), min_size=1, max_size=8), st.lists(_CARD, min_size=3, max_size=3))
 def test_many_at_once_is_each_alone(
     rule: Rule, rows: list[dict[str, Any]], cards: list[RateCard]

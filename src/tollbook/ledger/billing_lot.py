@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -27,18 +27,33 @@ LARGEST: Final = 1 << 57
 _equal: Any = pc.equal  # whose stubs do not know a plain text
 
 
-class Lot(NamedTuple):
-    """Entries as Arrow arrays by column name; what is missing stands for nothing."""
+class Lot:
+    """Some entries, as Arrow arrays by column name; a column is taken when it is looked at.
 
-    columns: Mapping[str, Any]
-    rows: int
+    Args:
+        columns: of all entries; what is missing stands for nothing.
+        rows: how many there are in the lot.
+        index: which of all entries they are; None for all.
+    """
+
+    def __init__(self, columns: Mapping[str, Any], rows: int, index: Ints | None = None) -> None:
+        self.columns, self.rows, self._index = columns, rows, index
+        self._taken: dict[str, Any] = {}
 
     def column(self, name: str) -> Any:
         """Return a column as one array."""
+        found = self._taken.get(name)
+        if found is None:
+            found = self._taken[name] = self._take(name)
+        return found
+
+    def _take(self, name: str) -> Any:
         found = self.columns.get(name)
         if found is None:
             return absent_column(name, self.rows)
-        return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+        whole = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+        index: Any = self._index
+        return whole if index is None else whole.take(pa.array(index))
 
     def has(self, name: str) -> bool:
         """Whether a column says anything."""
@@ -48,8 +63,7 @@ class Lot(NamedTuple):
         """Return some of the entries."""
         if len(at) == self.rows:
             return self
-        index = pa.array(at)
-        return Lot({name: Lot.column(self, name).take(index) for name in self.columns}, len(at))
+        return Lot(self.columns, len(at), at if self._index is None else self._index[at])
 
 
 class BilledRows:
@@ -83,17 +97,25 @@ class BilledRows:
         self.flags[row] = self.code(billed.flags)
 
 
+_KEYS_MAX: Final = 1 << 40
+
+
 def group_keys(lot: Lot, names: tuple[str, ...]) -> Ints:
     """Return a number for each entry that is the same where all these columns are."""
     keys = np.zeros(lot.rows, np.int64)
+    size = 1
     for name in names:
-        if lot.has(name):
-            encoded = lot.column(name).dictionary_encode(null_encoding="encode")
-            codes = encoded.indices.to_numpy(zero_copy_only=False)
-            keys = keys * len(encoded.dictionary) + codes
-            if len(names) > 1:
-                # Small again, so that no product of many columns grows beyond 64 bits.
-                _, keys = np.unique(keys, return_inverse=True)
+        if not lot.has(name):
+            continue
+        encoded = lot.column(name).dictionary_encode(null_encoding="encode")
+        values = len(encoded.dictionary)
+        if values <= 1:
+            continue
+        if size * values > _KEYS_MAX:
+            found, keys = np.unique(keys, return_inverse=True)
+            size = len(found)
+        keys = keys * values + encoded.indices.to_numpy(zero_copy_only=False)
+        size *= values
     return keys
 
 
