@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
@@ -13,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.pricebook.conftest import House, Spent
 
+from tollbook import clock
 from tollbook.books.events import list_events
 from tollbook.books.records import FILE_NAME
 from tollbook.chargeback.pricebook.shelf import refresher
@@ -295,6 +297,45 @@ def test_check_finds_what_is_expired_unused_and_far_from_the_list(house: House) 
         )
         with pytest.raises(QueryError, match="--differ"):
             opened.ask("check", differ_percent=-1)
+
+
+def test_check_names_cards_that_only_the_alphabet_decides_between(house: House) -> None:
+    house.write(Spent())
+    with house.open() as opened:
+        opened.import_cards(card("m-?") + card("?-1") + card("m*"))
+        found = opened.ask("check", **RANGE)["rows"]
+    assert [(one["finding"], one["card"], one["model"]) for one in found] == [
+        ("as literal as another", "house:?-1", "m-1"),
+        ("matches no calls", "house:?-1", "?-1"),
+        ("matches no calls", "house:m*", "m*"),
+    ]  # fmt: skip
+
+
+def test_a_gateway_takes_up_new_cards_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path)
+    store = msgspec.structs.replace(house.config.store, dir=str(tmp_path))
+    prices = GatewayPrices(msgspec.structs.replace(house.config, store=store), "test")
+
+    async def main(opened: Opened) -> None:
+        prices.load()
+        assert prices.list_price("house", "m-1") is None
+        opened.import_cards(card())
+        assert prices.list_price("house", "m-1") is None  # it looks every ten seconds
+        later_ns = clock.monotonic_ns() + 11 * clock.NS_PER_S
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: later_ns)
+        price = prices.list_price("house", "m-1")
+        for _ in range(2000):
+            if price is not None:
+                break
+            await asyncio.sleep(0.005)
+            price = prices.list_price("house", "m-1")
+        assert price is not None
+        assert price.output_pico == 2 * 10**12
+
+    with house.open() as opened:
+        asyncio.run(main(opened))
 
 
 def test_a_gateway_reads_the_books_only_when_they_changed(tmp_path: Path) -> None:

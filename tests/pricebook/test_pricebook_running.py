@@ -142,6 +142,7 @@ def test_tables_for_people(here: Path) -> None:
     assert "No exchange rates yet" in run("fx", "list", "--format", "table").stdout
     imported = run("import", "cards.toml", "--reason", "r", "--format", "table").stdout
     assert "Imported: 1 new." in imported
+    assert "with tollbook prices rerate --since 2020-01-01." in imported
     shown = run("show", "--format", "table").stdout
     assert "Cards in force" in shown
     assert "No call has been priced yet." in shown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tollbook import clock
 from tollbook.chargeback.pricebook.files import TEXT_CHARS_MAX, PriceFileError
 from tollbook.cli.finance import ask
 from tollbook.ledger.errors import NoLedgerError
@@ -108,5 +109,13 @@ def say_counts(answer: Mapping[str, Any]) -> None:
     counts = ", ".join(f"{count} {words}" for words, count in answer["counts"].items() if count)
     done = "Imported" if answer["applied"] else "Nothing is imported yet"
     click.echo(f"{done}: {counts}.")
+    today = clock.utc_now().date().isoformat()
+    past = [row["effective_from"] for row in answer["rows"]
+            if row["action"] != "unchanged" and row["effective_from"] < today]  # fmt: skip
+    if past:
+        click.echo(
+            "Calls that are booked already keep their prices; see what would change with "
+            f"tollbook prices rerate --since {min(past)[:10]}."
+        )
     for name in answer["passed_over"]:
         click.echo(f"Goes before {name} of the settings, which no longer prices these calls.")

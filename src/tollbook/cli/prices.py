@@ -207,7 +207,7 @@ def unpriced(
     if chosen == "table" and not answer["rows"]:
         click.echo("Every metered call in the range has a price.")
     else:
-        show_rows(answer, chosen, None if chosen == "csv" else _UNPRICED)
+        show_rows(answer, chosen, _UNPRICED)
     if chosen == "table" and answer["rows"]:
         total = money(answer["totals"]["estimated_usd"])
         without = answer["totals"]["models_without_estimate"]

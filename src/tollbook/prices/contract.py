@@ -69,6 +69,10 @@ class Contract(NamedTuple):
         """What two cards must not share at one time."""
         return (self.provider, self.model, self.tier, self.region)
 
+    def is_literal_as(self, other: Contract) -> bool:
+        """Whether nothing but date and alphabet decides between two cards."""
+        return self.precedence[:4] == other.precedence[:4]
+
     @property
     def precedence(self) -> tuple[bool, int, int, int, int, str, str]:
         """Sort key: the books win, then the most literal model, tier, region, then the later."""

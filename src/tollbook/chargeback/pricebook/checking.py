@@ -148,6 +148,8 @@ class _Met:
         self.expired: dict[tuple[str, str], list[int]] = defaultdict(list)
         self.ended: dict[str, Contract] = {}
         self.no_fx: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self.rivals: dict[tuple[str, str], str] = {}
+        """Cards that are as much for a call as the one that won: which, and the model."""
 
     def add(self, use: Use) -> None:
         where = (use.provider, use.model, use.at_ns, use.tier, use.region)
@@ -161,6 +163,10 @@ class _Met:
         if chosen is None:
             return
         self.names.add(chosen.name)
+        for one in matching:
+            is_rival = one.is_literal_as(chosen) and one.scope != chosen.scope
+            if is_rival and one.covers(use.at_ns) and not one.is_withdrawn:
+                self.rivals.setdefault((one.name, use.model), chosen.name)
         if chosen.currency is not None:
             card = self._book.resolve(*where)
             if card is not None and card.uncounted:
@@ -179,6 +185,12 @@ def _against_calls(
             "warning", "expired card in use", name, ended.provider, model,
             f"ended {text_of(ended.until_ns or 0)}; {sum(calls):,} calls since then have another "
             "price, or none",
+        )  # fmt: skip
+    for (name, model), winner in met.rivals.items():
+        yield Finding(
+            "warning", "as literal as another", name, None, model,
+            f"{winner} prices these calls: of two patterns alike the later start wins, then the "
+            "order of the alphabet; make one more literal",
         )  # fmt: skip
     for (name, currency), days in met.no_fx.items():
         yield Finding(
