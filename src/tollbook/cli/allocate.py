@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from tollbook.books.events import current_user
-from tollbook.chargeback.allocate import operations
+from tollbook.chargeback.allocate import models_split_operations, operations
 from tollbook.cli.finance import ask, show_rows
 from tollbook.cli.options import chosen_format, format_option, place, place_options
 from tollbook.errors import TollbookError
@@ -112,6 +112,22 @@ def cost(output_format: str | None, **asked: Any) -> None:
     show_rows(_answer(operation, asked), chosen_format(output_format))
 
 
+@allocate.command()
+@_PERIOD
+@click.option("--batch", metavar="ID", help="That batch alone.")
+@click.option("--apply", "is_applied", is_flag=True, help="Book it.  [default: preview]")
+@common
+def split(output_format: str | None, *, is_applied: bool, **asked: Any) -> None:
+    """Move what calls for several tenants cost to each: mixed batches, requests tagged tenants."""
+    operation = models_split_operations.BOOK if is_applied else models_split_operations.PREVIEW
+    answer = _answer(operation, asked)
+    chosen = chosen_format(output_format)
+    show_rows(answer, chosen)
+    if chosen == "table":
+        for problem in answer["problems"]:
+            click.echo(f"Note: {problem}")
+
+
 @allocate.group()
 def policy() -> None:
     """Allocation policies: versioned documents in the books."""
@@ -127,7 +143,7 @@ def policy() -> None:
 @common
 def import_policy(output_format: str | None, file: str, **asked: Any) -> None:
     """Check a policy (TOML or JSON) and keep it as a new version."""
-    asked |= {"body": _read_body(file), "author": current_user()}
+    asked |= {"body": read_body(file), "author": current_user()}
     answer = _answer(operations.IMPORT_POLICY, asked)
     show_rows(answer, chosen_format(output_format), _POLICY_COLUMNS)
 
@@ -218,7 +234,12 @@ def _read(file: str) -> str:
         raise FileError(path, "is not UTF-8") from error
 
 
-def _read_body(file: str) -> dict[str, Any]:
+def read_body(file: str) -> dict[str, Any]:
+    """Read a TOML or JSON file.
+
+    Raises:
+        FileError: it cannot be read, or is neither.
+    """
     text = _read(file)
     try:
         if file.endswith(".toml"):

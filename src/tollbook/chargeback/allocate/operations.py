@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from tollbook.books.documents import Subject, document_history, put_document
-from tollbook.chargeback.allocate import answers
+from tollbook.chargeback.allocate import answers, models_operations, models_split_operations
 from tollbook.chargeback.allocate.booking import book
 from tollbook.chargeback.allocate.compute import DEFAULT_POLICY, compute, policy_of
 from tollbook.chargeback.allocate.costs import enter_cost, entered_costs
@@ -259,4 +259,5 @@ METRICS: Final = Operation(
 )  # fmt: skip
 OPERATIONS: Final = (
     RUN, SHOW, PREVIEW, DIFF, IMPORT_POLICY, POLICIES, COST, COSTS, IMPORT_METRIC, METRICS,
+    *models_operations.OPERATIONS, *models_split_operations.OPERATIONS,
 )  # fmt: skip
