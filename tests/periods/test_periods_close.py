@@ -116,6 +116,23 @@ def test_what_comes_later_is_in_the_open_month_and_changes_nothing(world: World)
     assert balance["difference_usd"] == "0.000000000000"
 
 
+def test_a_true_up_of_a_closed_month_is_no_variance_of_the_open_one(world: World) -> None:
+    closed(world)
+    world.charge(OCTOBER, usd("7"), tenant="acme")
+    world.charge(NOVEMBER, usd("2"), tenant="acme")
+    true_up = Adjustment(
+        adjustment=AdjustmentType.TRUE_UP, at_ns=int(OCTOBER.timestamp()) * 10**9, cost=usd("-7"),
+        provider="openai", billing_period="2026-11", corrects="2026-10", reason="billed before",
+    )  # fmt: skip
+    book_adjustments(world.store, "late", [true_up])
+    world.invoice(NOVEMBER, "openai", usd("2"))
+    balance = world.ask(periods.TRIAL_BALANCE, period="2026-11")
+    assert [row["account"].partition(":")[0] for row in balance["rows"]] == [
+        "cost", "cost", "payable",
+    ]  # fmt: skip
+    assert balance["totals"]["debit_usd"] == balance["totals"]["credit_usd"] == "9.000000000000"
+
+
 def test_nothing_can_be_done_to_a_closed_month(world: World) -> None:
     closed(world)
     with pytest.raises(PeriodError, match="2026-10: is closed; what comes later is booked"):

@@ -3,7 +3,7 @@
 ====================  =======================================================================
 ``cost:OWNER``         what the period's entries cost each owner
 ``accrual:PROVIDER``   owed for the month and not invoiced (credit)
-``prior:PROVIDER``     late entries of months that are closed: cost here, owed before (credit)
+``prior:PROVIDER``     what is of months that are closed: cost here, owed before (credit)
 ``payable:PROVIDER:ID``  an invoice (credit)
 ``variance:PROVIDER``  what an invoice says and no entry (debit), or the other way round (credit)
 ====================  =======================================================================
@@ -15,17 +15,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tollbook.chargeback.periods.sums import sums
+from msgspec.structs import replace
+
+from tollbook.chargeback.periods.sums import period_query
 from tollbook.chargeback.statements.model import Basis
 from tollbook.chargeback.statements.shelf import current_lines, statements
 from tollbook.reports import measures
 from tollbook.reports.dimensions import UNKNOWN
+from tollbook.reports.wide import wide_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.reports.query import SpendQuery
 
 INTERNAL: Final = "internal"
 """Stands for the provider of what none has: shared costs that were typed in."""
@@ -106,17 +110,25 @@ def trial_balance(desk: Desk, period: Period, by: str = "tenant") -> TrialBalanc
         QueryTimeoutError: it took too long.
         BooksError: the books cannot be read.
     """
-    owners = _by(desk, period, by, UNKNOWN, only_own=False)
-    whole = _by(desk, period, "provider", INTERNAL, only_own=False)
-    own = _by(desk, period, "provider", INTERNAL, only_own=True)
+    query = period_query(desk, period)
+    owners = _by(desk, query, by, UNKNOWN)
+    whole = _by(desk, query, "provider", INTERNAL)
+    own = _by(desk, _of_the_month(query), "provider", INTERNAL)
     late = {provider: cost - own.get(provider, 0) for provider, cost in whole.items()}
     invoices, problems = invoices_of(desk, period)
     return balance(owners, own, late, invoices)._replace(problems=problems)
 
 
-def _by(desk: Desk, period: Period, name: str, unset: str, *, only_own: bool) -> dict[str, int]:
+def _of_the_month(query: SpendQuery) -> SpendQuery:
+    """Leave out what is of months that are closed, corrections that name this one included."""
+    window = query.entry_window
+    assert window is not None, "a period's query is looked up"
+    return query if window.after_entry is None else replace(query, since=window.start)
+
+
+def _by(desk: Desk, query: SpendQuery, name: str, unset: str) -> dict[str, int]:
     found: dict[str, int] = {}
-    for row in sums(desk, period, (name,), only_own=only_own):
+    for row in wide_rows(desk.reader, replace(query, by=(name,))):
         key = unset if row[name] is None else row[name]
         found[key] = found.get(key, 0) + (row[measures.COST] or 0)
     return found
