@@ -249,5 +249,6 @@ def _show_month(answer: dict[str, Any], chosen: str) -> None:
 
 _DELIVERY: Final = "tollbook.cli.billing_delivery"
 if find_spec(_DELIVERY) is not None:
-    for command in import_module(_DELIVERY).COMMANDS:
-        billing.add_command(command)
+    for one in list(vars(import_module(_DELIVERY)).values()):
+        if isinstance(one, click.Command):
+            billing.add_command(one)
