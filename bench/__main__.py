@@ -13,7 +13,7 @@ from bench.figures import Figure, table_line, write_results
 from bench.procs import BenchError
 from tollbook import clock
 
-PARTS = ("gateway", "streams", "framings", "layers", "sdk", "ledger", "reports", "peers")
+PARTS = ("gateway", "streams", "framings", "layers", "sdk", "ledger", "reports", "finance", "peers")
 RESULTS = machine.ROOT / "bench" / "results"
 
 
