@@ -110,7 +110,7 @@ def test_what_comes_later_is_in_the_open_month_and_changes_nothing(world: World)
     assert (found["came_later_usd"], found["came_later_calls"]) == ("5.000000000000", 1)
     balance = world.ask(periods.TRIAL_BALANCE, period="2026-11")
     assert {row["account"]: row["credit_usd"] for row in balance["rows"]} == {
-        "cost:acme": None, "cost:unknown": "2.000000000000",
+        "cost:acme": "0.000000000000", "cost:unknown": "2.000000000000",
         "accrual:openai": "1.000000000000", "prior:openai": "5.000000000000",
     }  # fmt: skip
     assert balance["difference_usd"] == "0.000000000000"

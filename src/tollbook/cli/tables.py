@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tollbook.cli.layout import GAP, Column, fit
+from tollbook.reports.query import LATEST
 from tollbook.reports.tabular import PERCENT, column_names, csv_text, is_number_column, label_other
 from tollbook.reports.zone import EPOCH
 
@@ -202,6 +203,10 @@ def completeness_lines(answer: Mapping[str, Any]) -> list[str]:
     since, until = (_local(query[name], zone) for name in ("since", "until"))
     start = "Everything up" if datetime.fromisoformat(str(query["since"])) == EPOCH else since
     lines = [f"{start} to {until} ({query['tz']}), {answer['currency']}."]
+    if query.get("billing_period"):
+        of = f"The billing period {query['billing_period']} as billed"
+        is_whole = datetime.fromisoformat(str(query["until"])) == LATEST
+        lines = [f"{of}, {answer['currency']}."] if is_whole else [f"{of}, of which:", *lines]
     if complete["complete_until"] is None:
         lines.append("Nothing has been ingested yet.")
     else:

@@ -190,8 +190,8 @@ def balance(desk: Desk, asked: WhichBalance) -> dict[str, Any]:
     rows = [
         {
             "account": name,
-            "debit_usd": usd_text(amount) if amount > 0 else None,
-            "credit_usd": usd_text(-amount) if amount < 0 else None,
+            "debit_usd": usd_text(max(amount, 0)),
+            "credit_usd": usd_text(max(-amount, 0)),
         }
         for name, amount in found.accounts.items()
     ]
