@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -103,3 +104,8 @@ def adjusted(world: World, *by: str) -> dict[tuple[Any, ...], int]:
         if key[0] is not None:
             found[key] += cost
     return dict(found)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of code on a page, in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)

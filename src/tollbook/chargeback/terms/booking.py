@@ -11,6 +11,7 @@ from tollbook.chargeback.terms.posting import (
     Posting,
     book_difference,
     booked_runs,
+    difference,
     whole_of,
 )
 from tollbook.chargeback.terms.spent import RUNS as _ALL
@@ -68,6 +69,20 @@ def standings(desk: Desk, period: Period) -> tuple[list[Standing], Booked]:
         own = {one: runs[one] for one in runs if one.split(":")[2] == name}
         found.append(Standing(name, results, wanted, whole_of(own)))
     return found, runs
+
+
+def unapplied(desk: Desk, period: Period) -> list[tuple[str, int]]:
+    """Return the terms whose booked amounts are not what they come to, with how many are not.
+
+    A check before a month is reconciled: nothing where all is applied.
+
+    Raises:
+        TermError: a document cannot be used.
+        QueryTimeoutError: it took too long.
+    """
+    found, _ = standings(desk, period)
+    counts = [(one.name, len(difference(one.booked, one.wanted))) for one in found]
+    return [(name, count) for name, count in counts if count]
 
 
 def apply_terms(desk: Desk, period: Period) -> list[Applied]:

@@ -25,6 +25,7 @@ from tollbook.chargeback.terms.versions import InForce, terms_in_force
 from tollbook.chargeback.terms.volume import Amounts, Effect, volume_effect
 from tollbook.ledger.adjust import AdjustmentType
 from tollbook.money import usd_text
+from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -117,7 +118,7 @@ def _quota(scene: Scene, one: InForce) -> Result:
 
 def _of_effect(one: InForce, adjustment: AdjustmentType, effect: Effect) -> Result:
     """Return amounts of a month: dated at its first day, where applying it again need not move."""
-    day = moment_of(one.window.start_ns).date()
+    day = _local_day(one, one.window.start_ns)
     amounts = {
         _posting(one, adjustment, day, key, kind): amount
         for (key, kind), amount in effect.amounts.items()
@@ -189,11 +190,15 @@ def _commitment(scene: Scene, one: InForce) -> Result:
     amounts: dict[Posting, int] = {}
     for drawn in windows:
         if drawn.shortfall:
-            day = moment_of(drawn.window.end_ns - 1_000).date()
+            day = _local_day(one, drawn.window.end_ns - 1_000)
             at = _posting(one, AdjustmentType.IDLE_COMMITMENT, day, _scope(one), None)
             amounts[at] = amounts.get(at, 0) + drawn.shortfall
     facts = windows[-1].facts() if windows else {}
     return Result(one, amounts, facts, [])
+
+
+def _local_day(one: InForce, at_ns: int) -> date:
+    return moment_of(at_ns).astimezone(zone_of(one.term.timezone)).date()
 
 
 def _scope(one: InForce) -> Key:
