@@ -43,7 +43,28 @@ class RulesFileError(TollbookError):
         super().__init__(f"{path}: {problem}")
 
 
-@click.group()
+_DELIVERY: Final = "tollbook.cli.billing_delivery"
+
+
+class _Billing(click.Group):
+    """Its own commands, and those of delivery, which are imported when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_delivery()])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        return found if found is not None else _delivery().get(cmd_name)
+
+
+def _delivery() -> dict[str, click.Command]:
+    if find_spec(_DELIVERY) is None:
+        return {}
+    found = vars(import_module(_DELIVERY)).values()
+    return {one.name: one for one in found if isinstance(one, click.Command) and one.name}
+
+
+@click.group(cls=_Billing)
 def billing() -> None:
     """Show and change what tenants are charged, beside what the providers charge."""
 
@@ -245,10 +266,3 @@ def _show_month(answer: dict[str, Any], chosen: str) -> None:
         click.echo(f"No terms say anything of {answer['period']}.")
         return
     show_rows(answer, chosen, _MONTH, totals=answer["totals"])
-
-
-_DELIVERY: Final = "tollbook.cli.billing_delivery"
-if find_spec(_DELIVERY) is not None:
-    for one in list(vars(import_module(_DELIVERY)).values()):
-        if isinstance(one, click.Command):
-            billing.add_command(one)

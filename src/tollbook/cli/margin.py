@@ -75,7 +75,7 @@ def margin(
     where = place(config_path, data_dir)
     answer = ask(_operation("margin.show"), where, question, config_path=config_path)
     chosen = chosen_format(output_format)
-    if chosen == "table":
+    if chosen != "json":
         for row in answer["rows"]:
             row["notes"], row["alerts"] = ", ".join(row["notes"]), ", ".join(row["alerts"])
     show_rows(answer, chosen, (question["by"], *_FIGURES), totals=answer["totals"])
