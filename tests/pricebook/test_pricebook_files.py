@@ -121,6 +121,13 @@ def test_any_text_is_cards_or_one_line(text: str, name: str) -> None:
     except PriceFileError as error:
         cards, message = [], error.message
     assert bool(cards) != message.startswith("f: ")
+    assert message.isprintable()
+
+
+def test_a_cell_that_was_kept_from_spreadsheets_is_read_as_it_was() -> None:
+    head = "provider,model,effective_from,input\n"
+    (one,) = read_file("c.csv", head + "house,'@cf/meta/llama,2026-11-01,1\n")
+    assert one.card.model == "@cf/meta/llama"
 
 
 def test_the_name_says_the_format_unless_it_is_given() -> None:

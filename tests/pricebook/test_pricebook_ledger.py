@@ -262,7 +262,12 @@ def test_unpriced_models_wait_with_the_dollars_at_stake(house: House) -> None:
             "qqqq-zzzz"
         ] == "0.000210000000"
         card_of_books = opened.ask("unpriced", **RANGE, like="house/m-9")["rows"]
-        assert len(card_of_books) == 3
+        assert card_of_books[0]["estimated_usd"] == "0.004800000000"
+        by_name = opened.ask("unpriced", **RANGE, like="house:m-9")["rows"]
+        assert by_name[0]["estimated_with"] == "price of house:m-9 (named)"
+        assert [row["estimated_usd"] for row in by_name] == [
+            row["estimated_usd"] for row in card_of_books
+        ]
         with pytest.raises(QueryError, match="--like: 'openai/none' has no price"):
             opened.ask("unpriced", **RANGE, like="openai/none")
         # Estimates are never booked, and what is re-rated leaves the queue.

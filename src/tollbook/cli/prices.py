@@ -189,7 +189,7 @@ def check(
 @click.option("--tz", metavar="ZONE", help="IANA time zone.  [default: UTC]")
 @click.option(
     "--like", metavar="PROVIDER/MODEL",
-    help="Whose list price to estimate with.  [default: the most similar name]",
+    help="Whose price to estimate with, or a card of the books.  [default: the most similar name]",
 )  # fmt: skip
 @format_option
 @place_options

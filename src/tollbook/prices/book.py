@@ -227,6 +227,18 @@ class PriceBook:
         """Return a price of the list by the list's own names, None where it has none."""
         return self._list.resolve(list_id, model, at_ns, tier_of(tier)).card
 
+    def named(self, name: str, at_ns: int) -> RateCard | None:
+        """Return the rates of a card of the books by its name, None where it has none of its own.
+
+        Args:
+            name: of the card.
+            at_ns: when, nanoseconds since the epoch, UTC.
+        """
+        for one in self._contracts:
+            if one.name == name and one.document is not None and one.covers(at_ns):
+                return None if one.rates is None else self._own(one, at_ns, None, None).card
+        return None
+
     def _asked(
         self, provider: str, model: str, at_ns: int
     ) -> tuple[ProviderPrices, str, str, tuple[int | None, int | None]]:

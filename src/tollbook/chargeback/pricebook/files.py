@@ -21,6 +21,7 @@ TEXT_CHARS_MAX: Final = 3_500_000
 CARDS_MAX: Final = 5_000
 FORMATS: Final = ("toml", "json", "csv")
 _TABLE: Final = "prices"
+_FORMULA_STARTS: Final = frozenset("=+-@")
 _STEP_COLUMN: Final = re.compile(r"(?P<field>[a-z_0-9]+)_above_(?P<above>\d{1,9})")
 _HEADER: Final = re.compile(r"\s*\[\[\s*prices\s*\]\]")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
@@ -34,7 +35,13 @@ class PriceFileError(TollbookError):
     """A file of prices that cannot be imported; nothing of it is."""
 
     def __init__(self, file: str, where: str, problem: str) -> None:
-        super().__init__(f"{file}: {where}: {problem}" if where else f"{file}: {problem}")
+        text = f"{file}: {where}: {problem}" if where else f"{file}: {problem}"
+        super().__init__(_one_line(text))
+
+
+def _one_line(text: str) -> str:
+    """Return text of strangers as a terminal may have it."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 class Written(NamedTuple):
@@ -145,11 +152,17 @@ def _csv(file: str, text: str) -> _Rows:
                     file, where, f"has {len(cells)} cells; the heading has {len(heading)}"
                 )
             else:
-                named = dict(zip(heading, (cell.strip() for cell in cells), strict=True))
+                named = dict(zip(heading, map(_plain, cells), strict=True))
                 rows.append((where, _from_cells(file, where, named)))
     except csv.Error as error:
         raise PriceFileError(file, f"line {reader.line_num}", f"is no CSV: {error}") from error
     return rows
+
+
+def _plain(cell: str) -> str:
+    """Return a cell without the apostrophe that keeps a spreadsheet from running it."""
+    text = cell.strip()
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA_STARTS else text
 
 
 def _heading(file: str, where: str, cells: list[str]) -> list[str]:
@@ -193,7 +206,7 @@ def _written(file: str, where: str, row: Any) -> Written:
     if not isinstance(row, dict):
         raise PriceFileError(file, where, "expected a table of fields")
     model = row.get("model")
-    named = f"{where} (model {model[:64]})" if isinstance(model, str) else where
+    named = f"{where} (model {_one_line(model[:64])})" if isinstance(model, str) else where
     plain = {
         name: value.isoformat() if isinstance(value, (date, datetime)) else value
         for name, value in row.items()

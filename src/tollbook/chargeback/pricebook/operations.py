@@ -150,7 +150,8 @@ class UnpricedRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     until: str | None = None
     tz: str = "UTC"
     like: str | None = None
-    """``provider/model`` (a configured provider, or an id of the price list), or a model."""
+    """A card of the books, ``provider/model`` (a configured provider, or an id of the price list),
+    or a model."""
 
 
 def _unpriced(desk: Desk, asked: UnpricedRequest) -> dict[str, Any]:

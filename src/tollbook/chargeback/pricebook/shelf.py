@@ -99,10 +99,7 @@ def take_books(price_book: PriceBook, books: Books) -> PriceBook:
         FxTextError: kept rates that cannot be read.
         BooksError: the books cannot be read.
     """
-    prices, problems = book_prices(books, price_book.providers)
-    for problem in problems:
-        _log.warning("not used for pricing: %s", problem)
-    price_book.take(prices)
+    price_book.take(book_prices(books, price_book.providers)[0])
     return price_book
 
 
@@ -113,14 +110,25 @@ def refresher(price_book: PriceBook, books: Books) -> Callable[[], None]:
     are: what is booked then names its cards all the same.
     """
     mark, is_silent = documents_mark(books), False
-    take_books(price_book, books)
+    said: frozenset[str] = frozenset()
+
+    def take() -> None:
+        nonlocal said
+        prices, problems = book_prices(books, price_book.providers)
+        for problem in problems:
+            if problem not in said:
+                _log.warning("not used for pricing: %s", problem)
+        said = frozenset(problems)
+        price_book.take(prices)
+
+    take()
 
     def refresh() -> None:
         nonlocal mark, is_silent
         try:
             now = documents_mark(books)
             if now != mark:
-                take_books(price_book, books)
+                take()
                 mark = now
             is_silent = False
         except TollbookError as error:

@@ -19,7 +19,7 @@ from tollbook.reports.zone import zone_of
 from tollbook.usage import KINDS, Kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from datetime import datetime, tzinfo
 
     from tollbook.chargeback.desk import Desk
@@ -140,43 +140,61 @@ class _Pricing(NamedTuple):
         if own is not None:
             words = f"{own[1].provider} {own[1].model}, card {own[1].card_id} in force now"
             return own[0], Likeness(words, is_own=True)
-        for list_id, name in self._similar(self.of.model):
-            found = self._sum(list_id, name)
+        if self.like is not None:
+            return self._sum_like(self.like), Likeness(
+                f"price of {self.like} (named)", is_own=False
+            )
+        for list_id, name in self.book.similar(self.of.provider, self.of.model):
+            found = self._sum(lambda at_ns, _, one=(list_id, name): self._listed(one, at_ns))
             if found is not None:
-                which = "named" if self.like is not None else "a similar name"
-                return found, Likeness(f"list price of {list_id} {name} ({which})", is_own=False)
+                words = f"list price of {list_id} {name} (a similar name)"
+                return found, Likeness(words, is_own=False)
         return None, None
+
+    def _listed(self, one: tuple[str, str], at_ns: int) -> RateCard | None:
+        return self.book.list_card(*one, at_ns, self.of.tier)
+
+    def _sum_like(self, like: str) -> int:
+        """Return what a card of the books by its name, or a model, would make of it.
+
+        Raises:
+            QueryError: that has no price for such usage.
+        """
+        provider, _, name = like.rpartition("/")
+        provider = provider or self.of.provider
+
+        def find(at_ns: int, region: str | None) -> RateCard | None:
+            return (
+                self.book.named(like, at_ns)
+                or self._listed((provider, name), at_ns)
+                or self.book.resolve(provider, name, at_ns, self.of.tier, region)
+            )
+
+        total = self._sum(find)
+        if total is None:
+            raise QueryError("--like", f"{like[:64]!r} has no price for this usage")
+        return total
 
     def _own(self) -> tuple[int, RateCard] | None:
         """Return what the cards that are in force now would make of it, if they price all of it."""
-        total, card = 0, None
-        for (day, region), sums in self.queue.days.items():
-            card = self.book.resolve(
-                self.of.provider, self.of.model, self.at_ns(day), self.of.tier, region
-            )
-            cost = None if card is None else _cost(card, sums)
-            if cost is None:
-                return None
-            total += cost
-        return None if card is None else (total, card)
+        provider, model, tier = self.of
+        cards: list[RateCard | None] = []
 
-    def _similar(self, model: str) -> Sequence[tuple[str, str]]:
-        if self.like is None:
-            return self.book.similar(self.of.provider, model)
-        provider, _, name = self.like.rpartition("/")
-        return [(provider or self.of.provider, name)]
+        def find(at_ns: int, region: str | None) -> RateCard | None:
+            cards.append(self.book.resolve(provider, model, at_ns, tier, region))
+            return cards[-1]
 
-    def _sum(self, list_id: str, name: str) -> int | None:
+        total = self._sum(find)
+        card = cards[-1]
+        return None if total is None or card is None else (total, card)
+
+    def _sum(self, find: Callable[[int, str | None], RateCard | None]) -> int | None:
+        """Return what cards, found by time and region, make of all days; None: not of all."""
         total = 0
         for (day, region), sums in self.queue.days.items():
-            at_ns = self.at_ns(day)
-            card = self.book.list_card(list_id, name, at_ns, self.of.tier)
-            if card is None and self.like is not None:
-                card = self.book.resolve(list_id, name, at_ns, self.of.tier, region)
+            card = find(self.at_ns(day), region)
             cost = None if card is None else _cost(card, sums)
             if cost is None:
-                if self.like is not None:
-                    raise QueryError("--like", f"{self.like[:64]!r} has no price for this usage")
                 return None
             total += cost
         return total
