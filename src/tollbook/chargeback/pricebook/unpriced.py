@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -141,17 +142,18 @@ class _Pricing(NamedTuple):
             words = f"{own[1].provider} {own[1].model}, card {own[1].card_id} in force now"
             return own[0], Likeness(words, is_own=True)
         if self.like is not None:
-            return self._sum_like(self.like), Likeness(
-                f"price of {self.like} (named)", is_own=False
-            )
-        for list_id, name in self.book.similar(self.of.provider, self.of.model):
-            found = self._sum(lambda at_ns, _, one=(list_id, name): self._listed(one, at_ns))
+            words = f"price of {self.like} (named)"
+            return self._sum_like(self.like), Likeness(words, is_own=False)
+        for one in self.book.similar(self.of.provider, self.of.model):
+            found = self._sum(partial(self._listed, one))
             if found is not None:
-                words = f"list price of {list_id} {name} (a similar name)"
+                words = f"list price of {' '.join(one)} (a similar name)"
                 return found, Likeness(words, is_own=False)
         return None, None
 
-    def _listed(self, one: tuple[str, str], at_ns: int) -> RateCard | None:
+    def _listed(
+        self, one: tuple[str, str], at_ns: int, _region: str | None = None
+    ) -> RateCard | None:
         return self.book.list_card(*one, at_ns, self.of.tier)
 
     def _sum_like(self, like: str) -> int:
