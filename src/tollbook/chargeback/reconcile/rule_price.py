@@ -69,51 +69,63 @@ def _claim_group(world: World, findings: Findings, key: Key, priced: list[_Price
     if has_terms and abs(whole) <= allowed:
         # A month's terms are laid over its days evenly, while they set in on one of them.
         off = []
-    proven = _proven(off)
     about = tuple(part or "" for part in key)
+    proven: list[_Priced] = []
+    ratios = _told_ratios(world, key)
     for one in priced:
-        cause = Cause.ROUNDING
-        if one in off:
-            cause = Cause.WRONG_CARD if one in proven else Cause.UNEXPLAINED
-        whose: tuple[str, ...] = ("lines",) if cause is Cause.ROUNDING else about
-        if cause is Cause.UNEXPLAINED:
-            whose = ("dollars", *about)
-        findings.add(cause, whose, one.cell.day, key, 0, one.price)
+        if one not in off:
+            findings.add(Cause.ROUNDING, ("lines",), one.cell.day, key, 0, one.price)
+            continue
+        by_price = _by_price(one, ratios, off)
+        if abs(one.price - by_price) <= one.tolerance:
+            by_price = one.price
+        if by_price:
+            proven.append(one)
+            findings.add(Cause.WRONG_CARD, about, one.cell.day, key, 0, by_price)
+        rest = one.price - by_price
+        if rest:
+            findings.add(Cause.UNEXPLAINED, ("dollars", *about), one.cell.day, key, 0, rest)
     if proven:
-        findings.tell(
-            Cause.WRONG_CARD, about, rates=_segments(world, key, sorted(
-                proven, key=lambda one: one.cell.day
-            )),
-        )  # fmt: skip
-    findings.tell(
-        Cause.UNEXPLAINED, ("dollars", *about), quantities="the provider tells none",
-    )  # fmt: skip
+        proven.sort(key=lambda one: one.cell.day)
+        findings.tell(Cause.WRONG_CARD, about, rates=_segments(key, proven))
+    findings.tell(Cause.UNEXPLAINED, ("dollars", *about), quantities="the provider tells none")
 
 
-def _proven(off: list[_Priced]) -> list[_Priced]:
-    """Return those that a price explains: quantities are told, or the ratio is that of other days.
+def _told_ratios(world: World, key: Key) -> dict[int, Fraction]:
+    """Return what the provider billed for a dollar of the ledger's, on days with quantities."""
+    found: dict[int, Fraction] = {}
+    for cell in world.of(key):
+        left = cell.left()
+        if cell.provided is not None and left.common_cost > 0:
+            found[cell.day] = Fraction(left.common_cost + left.price, left.common_cost)
+    return found
 
-    Where no quantities are told, one ratio on three days or more is a price too.
+
+def _by_price(one: _Priced, ratios: dict[int, Fraction], off: list[_Priced]) -> int:
+    """Return how much of a cell's dollars another price explains.
+
+    All, where quantities are told. Else what the price of the nearest day with quantities, before
+    or after, comes to; where no day has any, one ratio on three days or more is a price too.
     """
-    counted = [one for one in off if one.cell.provided is not None]
-    others = [one for one in off if one.cell.provided is None]
-    ratios = {one.ratio for one in counted}
-    if not counted and len({one.cell.day for one in others}) >= _DAYS_MIN:
-        ratios = {others[0].ratio}
-        if not all(_is_one_of(one.ratio, ratios) for one in others):
-            return []
-    return counted + [one for one in others if _is_one_of(one.ratio, ratios)]
+    if one.cell.provided is not None:
+        return one.price
+    if ratios:
+        before = max((day for day in ratios if day < one.cell.day), default=None)
+        after = min((day for day in ratios if day > one.cell.day), default=None)
+        guesses = [
+            round(one.common_cost * (ratios[day] - 1)) for day in (before, after) if day is not None
+        ]
+        return min(guesses, key=lambda guess: abs(one.price - guess), default=0)
+    same = {other.cell.day for other in off if _is_same(other.ratio, one.ratio)}
+    return one.price if len(same) >= _DAYS_MIN and len(same) == len(off) else 0
 
 
-def _is_one_of(ratio: Fraction | None, known: set[Fraction | None]) -> bool:
-    return ratio is not None and any(
-        one is not None and abs(one - ratio) <= _SAME_RATIO * abs(one) for one in known
-    )
+def _is_same(one: Fraction | None, other: Fraction | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= _SAME_RATIO * abs(one)
 
 
-def _segments(world: World, key: Key, priced: list[_Priced]) -> list[dict[str, str | None]]:
+def _segments(key: Key, priced: list[_Priced]) -> list[dict[str, str | None]]:
     """Return stretches of days with one price: what was billed, and what the ledger's card says."""
-    del world
     found: list[dict[str, str | None]] = []
     for one in priced:
         tokens = one.cell.ledger.tokens

@@ -73,6 +73,13 @@ class World:
         """Yield the cells of the time, by day."""
         return (cell for cell in list(self.cells.values()) if self.is_inside(cell.day))
 
+    def of(self, key: Key) -> Iterator[Cell]:
+        """Yield the cells of a key in the time, by day."""
+        for day in range(self.first_day, self.last_day):
+            found = self.cells.get((day, key))
+            if found is not None:
+                yield found
+
     def cell(self, day: int, key: Key) -> Cell:
         """Return a cell; one in which neither side has anything where there was none."""
         found = self.cells.get((day, key))
