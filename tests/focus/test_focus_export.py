@@ -52,8 +52,17 @@ if TYPE_CHECKING:
 Rows = list[dict[str, str]]
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A ledger that is only read."""
+    with make_world(tmp_path_factory.mktemp("shared"), prices=[contract()]) as made:
+        fill(made)
+        yield made
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def own_world(tmp_path: Path) -> Iterator[World]:
+    """A ledger and books of one test, which it may change."""
     with make_world(tmp_path, prices=[contract()]) as made:
         fill(made)
         yield made
@@ -226,9 +235,9 @@ def test_adjustments_have_the_categories_of_focus(world: World) -> None:
     }  # fmt: skip
 
 
-def test_rows_name_the_invoice_and_its_lines_add_up_to_it(world: World) -> None:
-    invoice(world.desk.books, {Category.USAGE: "3.930194250007", Category.TAX: "3.21"})
-    answer, rows = exported(world, period="2026-10")
+def test_rows_name_the_invoice_and_its_lines_add_up_to_it(own_world: World) -> None:
+    invoice(own_world.desk.books, {Category.USAGE: "3.930194250007", Category.TAX: "3.21"})
+    answer, rows = exported(own_world, period="2026-10")
     on_it = [row for row in rows if row["InvoiceId"]]
     assert {row["InvoiceIssuerName"] for row in on_it} == {"OpenAI"}
     assert {row["BillingAccountId"] for row in on_it} == {"org-1"}
@@ -242,13 +251,13 @@ def test_rows_name_the_invoice_and_its_lines_add_up_to_it(world: World) -> None:
     ]  # fmt: skip
 
 
-def test_several_invoices_of_a_provider_are_not_guessed_among(world: World) -> None:
+def test_several_invoices_of_a_provider_are_not_guessed_among(own_world: World) -> None:
     for number in ("1", "2"):
         invoice(
-            world.desk.books, {Category.USAGE: "1"}, invoice_id=f"INV-{number}",
+            own_world.desk.books, {Category.USAGE: "1"}, invoice_id=f"INV-{number}",
             statement_id=f"st-{number}", account=f"org-{number}",
         )  # fmt: skip
-    answer, rows = exported(world, period="2026-10")
+    answer, rows = exported(own_world, period="2026-10")
     assert {row["InvoiceId"] for row in rows} == {"", "INV-1"}
     assert {row["x_StatementId"] for row in rows if row["InvoiceId"]} == {"st-1"}
     assert any("openai has several invoices" in note for note in answer["notes"])
@@ -282,25 +291,25 @@ def test_filters_of_reports_apply(world: World) -> None:
         exported(world, period="2026-10", where=["kind=charge"])
 
 
-def test_what_tenants_are_charged_is_a_dataset_of_its_own(world: World) -> None:
+def test_what_tenants_are_charged_is_a_dataset_of_its_own(own_world: World) -> None:
     at = OCTOBER + timedelta(days=9)
-    world.ledger.add(
-        world.call(at, billable_usd=Decimal("0.5"), billing_rule_id="billing_rule/std/1"),
-        world.adjustment(
+    own_world.ledger.add(
+        own_world.call(at, billable_usd=Decimal("0.5"), billing_rule_id="billing_rule/std/1"),
+        own_world.adjustment(
             at, "billing", "0", tenant_id="acme", billable_usd=Decimal("-0.25"),
             reason="allowance",
         ),
     )  # fmt: skip
-    answer, rows = exported(world, period="2026-10", perspective="billable")
+    answer, rows = exported(own_world, period="2026-10", perspective="billable")
     assert total(rows, "BilledCost") == Decimal("0.25")
     assert {row["InvoiceIssuerName"] for row in rows} == {"Internal"}
     assert {row["ChargeCategory"] for row in rows} == {"Usage", "Adjustment"}
     assert check(Path(answer["directory"])).findings == []
 
 
-def test_an_export_is_stamped_listed_and_watched_over(world: World) -> None:
-    answer, _ = exported(world, period="2026-10")
-    listed = exports_listed(world.desk, ListRequest(period="2026-10"))["rows"]
+def test_an_export_is_stamped_listed_and_watched_over(own_world: World) -> None:
+    answer, _ = exported(own_world, period="2026-10")
+    listed = exports_listed(own_world.desk, ListRequest(period="2026-10"))["rows"]
     assert [one["export_id"] for one in listed] == [answer["export_id"]]
     assert (listed[0]["author"], listed[0]["version"]) == ("ada", "1.4")
     sources = answer["prices"]["sources"]
@@ -309,14 +318,14 @@ def test_an_export_is_stamped_listed_and_watched_over(world: World) -> None:
     assert answer["query"]["billing_period"] == "2026-10"
     name = answer["files"][0]["name"]
     asked = FileRequest(export_id=answer["export_id"], name=name)
-    sent = sent_file(world.desk, asked)
+    sent = sent_file(own_world.desk, asked)
     assert sent.media_type == "text/csv"
-    manifest = sent_file(world.desk, FileRequest(export_id=answer["export_id"])).path
+    manifest = sent_file(own_world.desk, FileRequest(export_id=answer["export_id"])).path
     assert json.loads(manifest.read_text())["totals"] == answer["totals"]
     sent.path.write_text(sent.path.read_text().replace("acme", "evil"))
     with pytest.raises(ExportChangedError, match="is not what was exported"):
-        sent_file(world.desk, asked)
-    told = export_told(world.desk, ShowRequest(export_id=answer["export_id"]))
+        sent_file(own_world.desk, asked)
+    told = export_told(own_world.desk, ShowRequest(export_id=answer["export_id"]))
     assert [row["state"] for row in told["rows"]] == ["changed", "unchanged"]
 
 
@@ -331,14 +340,14 @@ def test_only_files_of_exports_are_sent(world: World, export_id: str, name: str)
         sent_file(world.desk, asked)
 
 
-def test_nothing_to_export_leaves_nothing_behind(world: World) -> None:
+def test_nothing_to_export_leaves_nothing_behind(own_world: World) -> None:
     for asked in (
         FocusRequest(period="2031-01"), FocusRequest(since="2031-01-01", until="2031-02-01"),
     ):  # fmt: skip
         with pytest.raises(NothingToExportError, match="nothing to export"):
-            export_focus(world.desk, asked)
-    assert list((world.desk.data_dir / "exports").glob("*")) == []
-    assert exports_listed(world.desk, ListRequest())["rows"] == []
+            export_focus(own_world.desk, asked)
+    assert list((own_world.desk.data_dir / "exports").glob("*")) == []
+    assert exports_listed(own_world.desk, ListRequest())["rows"] == []
 
 
 @pytest.mark.parametrize("asked", [{}, {"period": "2026-10", "since": "2026-10-01"}])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.focus.kit import World, allocate, exported, make_world, total
+from tests.focus.kit import NOVEMBER, World, allocate, exported, make_world, total
 
 from tollbook.chargeback.focus.check import check
 
@@ -57,12 +58,9 @@ def test_an_export_of_1_2_has_the_columns_as_custom_ones(world: World) -> None:
 
 def test_entries_that_the_run_does_not_explain_are_told_as_they_are(world: World) -> None:
     # As after a crash between the books and the ledger.
-    at = world.ledger.entry
-    del at
     extra = world.adjustment(
-        world.ledger.reader.fetch("SELECT max(called_at) FROM entries")[0][0].astimezone(),
-        "allocation", "5", tenant_id="initech", adjustment_id="allocation:2026-10:2:shared",
-        billing_period="2026-10",
+        NOVEMBER - timedelta(microseconds=1), "allocation", "5", tenant_id="initech",
+        adjustment_id="allocation:2026-10:2:shared", billing_period="2026-10",
     )  # fmt: skip
     world.ledger.add(extra)
     _, rows = exported(world, period="2026-10")

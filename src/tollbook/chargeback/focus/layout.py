@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=1024)
 def time_text(value: datetime) -> str:
     """Return a time in UTC as FOCUS has it: ``2026-10-01T00:00:00Z``."""
     return f"{value:%Y-%m-%dT%H:%M:%SZ}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tollbook.chargeback.desk import Desk
+    from tollbook.money import Rate
     from tollbook.prices.card import RateCard, Rates
 
 EXACT: Final = Context(prec=60)
@@ -136,8 +138,11 @@ def unix_ns_of(at: datetime) -> int:
 def unit_price(rates: Rates, kind: str, per: int) -> Decimal | None:
     """Return dollars for ``per`` of a kind; None where there is no rate."""
     rate = rates[KINDS.index(kind)]
-    if rate is None:
-        return None
+    return None if rate is None else _dollars(rate, per)
+
+
+@lru_cache(maxsize=8192)
+def _dollars(rate: Rate, per: int) -> Decimal:
     exact = Fraction(rate.numerator * per, rate.denominator * PICO_PER_USD)
     quotient = EXACT.divide(Decimal(exact.numerator), Decimal(exact.denominator))
     return quotient.quantize(_PLACES, ROUND_HALF_EVEN, EXACT)
