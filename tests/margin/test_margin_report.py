@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.billable.billing_kit import DAY_NS, OCTOBER_NS, Ledger
 
 from tollbook.books.documents import Subject
+from tollbook.chargeback.margin.model import RevenueError
 from tollbook.chargeback.margin.operations import OPERATIONS as ROOM
 from tollbook.chargeback.margin.report import previous
 from tollbook.chargeback.margin.rows import Span
@@ -150,7 +151,8 @@ def _encoded(body: FxBody) -> bytes:
 
 
 def _decide(desk: Desk, name: str, **says: Any) -> None:
-    given = {"name": name, "says": {"kind": "target", **says}, "reason": "board"}
+    entry = {"name": name, "says": {"kind": "target", **says}}
+    given = {"entries": [entry], "reason": "board"}
     carry_out(OPERATIONS["margin.decide"], desk, given)
 
 
@@ -213,3 +215,24 @@ def test_by_command(tmp_path: Path) -> None:
     table = run("--period", "2026-10", "--format", "table")
     assert "40.00" in table
     assert "below 41" in " ".join(table.split())
+
+
+@pytest.mark.parametrize(
+    ("says", "problem"),
+    [
+        ({"kind": "target"}, "min_margin_percent"),
+        ({"kind": "target", "min_margin_percent": "x"}, "min_margin_percent"),
+        ({"kind": "target", "min_margin_percent": 1, "match": {"model": "m"}}, "match.model"),
+        ({"kind": "source", "system": "moon", "base_url": "https://x", "key_env": "K"}, "system"),
+        ({"kind": "source", "system": "lago", "base_url": "ftp://x", "key_env": "K"}, "base_url"),
+        ({"kind": "moon"}, "kind"),
+    ],
+)
+def test_decisions_are_kept_all_or_none(
+    ledger: Ledger, desk: Desk, says: dict[str, Any], problem: str
+) -> None:
+    good = {"name": "good", "says": {"kind": "target", "min_margin_percent": 1}}
+    given = {"entries": [good, {"name": "bad", "says": says}], "reason": "r"}
+    with pytest.raises(RevenueError, match=problem):
+        carry_out(OPERATIONS["margin.decide"], desk, given)
+    assert carry_out(OPERATIONS["margin.decisions"], desk, {})["rows"] == []

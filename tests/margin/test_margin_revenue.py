@@ -49,7 +49,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 def _source(desk: Desk, system: str, url: str) -> None:
     says = {"kind": "source", "system": system, "base_url": url, "key_env": "BILLING_KEY"}
-    carry_out(OPERATIONS["margin.decide"], desk, {"name": "ours", "says": says, "reason": "r"})
+    _decide(desk, "ours", says)
+
+
+def _decide(desk: Desk, name: str, says: dict[str, Any]) -> None:
+    given = {"entries": [{"name": name, "says": says}], "reason": "r"}
+    carry_out(OPERATIONS["margin.decide"], desk, given)
 
 
 def _fetch(desk: Desk) -> dict[str, Any]:
@@ -101,9 +106,7 @@ def test_stripe_is_read_whole_once_and_through_faults(desk: Desk) -> None:
     with served(_stripe(), faults) as url:
         _source(desk, "stripe", url)
         customers = {"kind": "customers", "source": "ours", "customers": {"cus_1": "acme"}}
-        carry_out(
-            OPERATIONS["margin.decide"], desk, {"name": "map", "says": customers, "reason": "r"}
-        )
+        _decide(desk, "map", customers)
         faults.waiting = [429, "cut", 500, 503]
         assert _fetch(desk) == {
             "source": "ours", "new": 9, "revised": 0, "same": 0, "customers_without_tenant": 0,

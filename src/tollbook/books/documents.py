@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tollbook.books.store import Books
 
 BODY_CHARS_MAX: Final = 4_000_000
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@*? -]{0,199}")
+DOCUMENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@*? -]{0,199}")
 
 
 class Subject(StrEnum):
@@ -173,7 +173,7 @@ def _mark(connection: sa.Connection) -> int:
 
 def _check(draft: Draft) -> None:
     subject, name = draft.subject, draft.name
-    if not _NAME.fullmatch(name):
+    if not DOCUMENT_NAME.fullmatch(name):
         raise DocumentError(subject, name[:64], "expected a name of letters, digits, . _ : @ * -")
     if not draft.reason.strip():
         raise DocumentError(subject, name, "expected a reason; give one with --reason")

@@ -168,14 +168,15 @@ def decide(
         raise RevenueError(str(path), str(error)) from error
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise RevenueError(str(path), "expected [[margin]]")
-    rows: list[dict[str, Any]] = []
-    for one in msgspec.to_builtins(found):
+    entries: list[dict[str, Any]] = []
+    for at, one in enumerate(msgspec.to_builtins(found)):
         own = {name: one.pop(name, None) for name in ("name", "effective_from", "effective_until")}
         if not isinstance(own["name"], str):
-            raise RevenueError(str(path), f"margin[{len(rows)}]: name is missing")
-        given = own | {"says": one, "reason": reason}
-        rows += ask(_operation("margin.decide"), where, given, config_path=config_path)["rows"]
-    show_rows({"rows": rows}, chosen_format(output_format))
+            raise RevenueError(f"{path}: margin[{at}]", "name is missing")
+        entries.append(own | {"says": one})
+    given = {"entries": entries, "reason": reason}
+    answer = ask(_operation("margin.decide"), where, given, config_path=config_path)
+    show_rows(answer, chosen_format(output_format))
 
 
 def _text(path: Path) -> str:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from tollbook.books.documents import Document, Subject, document_history, put_document
+from tollbook.books.documents import (
+    DOCUMENT_NAME,
+    Document,
+    Subject,
+    document_history,
+    put_document,
+)
 from tollbook.chargeback.pricebook.moments import asked_ns
 from tollbook.errors import TollbookError
 from tollbook.ledger.billing_rules import Body, RuleBook
@@ -62,6 +68,8 @@ def read_rules(given: Sequence[Mapping[str, Any]], source: str) -> list[Written]
         if not isinstance(name, str) or not name:
             raise RuleFileError(where, "name: is missing")
         where = f"{where} ({name[:64]})"
+        if not DOCUMENT_NAME.fullmatch(name):
+            raise RuleFileError(where, "name: expected letters, digits, . _ : @ * -")
         if any(other.name == name for other in found):
             raise RuleFileError(where, "name: is there twice")
         found.append(_read(name, one, where))
@@ -111,9 +119,11 @@ def keep_rules(
     """Keep checked rules; each with whether it is new.
 
     Raises:
-        DocumentError: the reason is missing, or a name is not allowed.
+        RuleFileError: the reason is missing.
         BooksError: the books cannot be written.
     """
+    if not reason.strip():  # before the first is kept
+        raise RuleFileError("--reason", "expected why; it is kept with the rules")
     return [
         put_document(
             books, Subject.BILLING_RULE, one.name, one.text,

@@ -15,6 +15,7 @@ from tollbook.chargeback.margin.model import RevenueError, Source
 from tollbook.chargeback.margin.report import margin_report
 from tollbook.chargeback.margin.rows import BY, NONE, SPLITS, TENANT, Span, ns_of
 from tollbook.chargeback.margin.shelf import (
+    checked,
     decide,
     decided,
     invoice_lines,
@@ -174,25 +175,35 @@ def _revenue(desk: Desk, asked: RevenueRequest) -> dict[str, Any]:
     return {"rows": rows}
 
 
-class DecideRequest(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A target, customers or a source to keep."""
+class Decision(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A target, customers or a source."""
 
     name: str
     says: dict[str, Any]
-    reason: str
-    effective_from: str = "2000-01-01"
+    effective_from: str | None = None
+    """Unset: from the beginning."""
     effective_until: str | None = None
 
 
+class DecideRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What to keep: all of them, or none."""
+
+    entries: list[Decision]
+    reason: str
+
+
 def _decide(desk: Desk, asked: DecideRequest) -> dict[str, Any]:
-    until = asked.effective_until
-    document, is_new = decide(
-        desk.books, asked.name, asked.says,
-        effective_from_ns=asked_ns(asked.effective_from, "UTC", "effective_from"),
-        effective_until_ns=None if until is None else asked_ns(until, "UTC", "effective_until"),
-        reason=asked.reason, author=desk.author,
-    )  # fmt: skip
-    return {"rows": [{"document_id": document.document_id, "is_new": is_new}]}
+    entries = [
+        checked(
+            one.name, one.says,
+            asked_ns(one.effective_from or "2000-01-01", "UTC", "effective_from"),
+            None if one.effective_until is None
+            else asked_ns(one.effective_until, "UTC", "effective_until"),
+        )
+        for one in asked.entries
+    ]  # fmt: skip
+    kept = decide(desk.books, entries, asked.reason, desk.author)
+    return {"rows": [{"document_id": one.document_id, "is_new": is_new} for one, is_new in kept]}
 
 
 class DecisionsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -222,7 +233,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "margin.decide", "POST", "/margin/targets", DecideRequest, _decide,
-        "Keep a margin target, customers, or a source of revenue.",
+        "Keep margin targets, customers, sources of revenue.",
     ),
     Operation("revenue.list", "GET", "/revenue", RevenueRequest, _revenue, "Lines of revenue."),
     Operation(

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tollbook import clock
-from tollbook.books.documents import Subject, documents_at, put_document
+from tollbook.books.documents import DOCUMENT_NAME, Subject, documents_at, put_document
 from tollbook.books.events import current_user
 from tollbook.books.tables_revenues import revenues
 from tollbook.chargeback.margin.model import (
@@ -169,23 +169,56 @@ def read_body(one: Document) -> Body:
         raise RevenueError(one.document_id, f"cannot be read: {error}") from error
 
 
-def decide(
-    books: Books, name: str, given: Mapping[str, Any], *, effective_from_ns: int,
-    effective_until_ns: int | None, reason: str, author: str | None,
-) -> tuple[Document, bool]:  # fmt: skip
-    """Keep a target, customers or a source; raises as :func:`put_document`, and RevenueError."""
+class Entry(NamedTuple):
+    """A decision as it was written, checked."""
+
+    name: str
+    body: Body
+    effective_from_ns: int
+    effective_until_ns: int | None
+
+
+def checked(
+    name: str, given: Mapping[str, Any], effective_from_ns: int, effective_until_ns: int | None
+) -> Entry:
+    """Check a target, customers or a source.
+
+    Raises:
+        RevenueError: naming it, the field and what was expected.
+    """
+    if not DOCUMENT_NAME.fullmatch(name):
+        raise RevenueError(name[:64] or "name", "expected a name of letters, digits, . _ : @ * -")
+    if effective_until_ns is not None and effective_until_ns <= effective_from_ns:
+        raise RevenueError(name, "effective_until is not after effective_from")
     try:
         body: Body = msgspec.convert(dict(given), Body)
         check_body(body)
     except (msgspec.ValidationError, BillingError) as error:
         text, _, path = str(error).partition(" - at `$")
         raise RevenueError(name, f"{path.rstrip('`').lstrip('.')} {text}".strip()) from error
-    return put_document(
-        books, Subject.MARGIN_TARGET, name,
-        msgspec.json.encode(body, order="deterministic").decode(),
-        effective_from_ns=effective_from_ns, effective_until_ns=effective_until_ns,
-        author=author, reason=reason,
-    )  # fmt: skip
+    return Entry(name, body, effective_from_ns, effective_until_ns)
+
+
+def decide(
+    books: Books, entries: Sequence[Entry], reason: str, author: str | None
+) -> list[tuple[Document, bool]]:
+    """Keep checked decisions; each with whether it is new.
+
+    Raises:
+        RevenueError: the reason is missing.
+        BooksError: the books cannot be written.
+    """
+    if not reason.strip():  # before the first is kept
+        raise RevenueError("--reason", "expected why; it is kept with them")
+    return [
+        put_document(
+            books, Subject.MARGIN_TARGET, one.name,
+            msgspec.json.encode(one.body, order="deterministic").decode(),
+            effective_from_ns=one.effective_from_ns, effective_until_ns=one.effective_until_ns,
+            author=author, reason=reason,
+        )
+        for one in entries
+    ]  # fmt: skip
 
 
 def tenants_of(bodies: Iterable[tuple[Document, Body]], source: str) -> dict[str, str]:
