@@ -179,7 +179,7 @@ def _file(some: list[tuple[str, int, Decimal, Decimal]]) -> str:
 
 
 @settings(
-    max_examples=6, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+    max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
 )  # a ledger for each: what fails is small already
 @given(calls=calls, first=cards, second=cards)
 def test_a_preview_is_what_is_booked_to_the_pico(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _ANSWERS_MAX: Final = 8192
 _TEXT_MAX: Final = 512
+_DAY_NS: Final = 86_400 * 10**9
 _Key = tuple[str, str | None, str | None, str | None]
 
 
@@ -83,6 +84,7 @@ class PriceBook:
         """The cards of the settings, the one that wins first."""
         self._list = ListPrices()
         self._answers: dict[_Key, tuple[int, int, RateCard | None]] = {}
+        self._by_day: dict[tuple[_Key, int], tuple[int, int, RateCard | None]] = {}
         self._cards: dict[str, RateCard] = {}
         self._new: list[RateCard] = []
         self.uses_reported = frozenset(
@@ -107,6 +109,7 @@ class PriceBook:
         self._contracts = tuple(sorted(both, key=lambda one: one.precedence, reverse=True))
         self._fx = books.fx
         self._answers.clear()
+        self._by_day.clear()
 
     @classmethod
     def of_config(cls, config: Config, source: str, books: BookPrices = _NO_BOOKS) -> PriceBook:
@@ -144,11 +147,19 @@ class PriceBook:
         if not model or max(map(len, (model, tier or "", region or ""))) > _TEXT_MAX:
             # Such text is no model's name, and is not kept in memory.
             return None
+        key = (provider, model, tier, region)
+        # Calls that are told late come in any order of days, and a currency has a card for each.
+        answer = self._by_day.get((key, at_ns // _DAY_NS))
+        if answer is not None and answer[0] <= at_ns < answer[1]:
+            self._answers[key] = answer
+            return answer[2]
         resolved = self.window(provider, model, at_ns, tier, region)
-        if len(self._answers) >= _ANSWERS_MAX:
+        if len(self._answers) >= _ANSWERS_MAX or len(self._by_day) >= _ANSWERS_MAX:
             self._answers.clear()
+            self._by_day.clear()
         card = resolved.card
-        self._answers[provider, model, tier, region] = (resolved.from_ns, resolved.until_ns, card)
+        answer = (resolved.from_ns, resolved.until_ns, card)
+        self._answers[key] = self._by_day[key, at_ns // _DAY_NS] = answer
         if card is not None and card.card_id not in self._cards:
             self._cards[card.card_id] = card
             self._new.append(card)
