@@ -452,3 +452,27 @@ def test_a_volume_tier_that_was_booked_is_no_wrong_card(place: Place) -> None:
     assert run.difference == 0
     assert not [one for one in run.differences if one.cause is Cause.WRONG_CARD]
     assert run.unexplained == 0
+
+
+def test_usage_of_a_month_in_one_line_is_no_gap(place: Place) -> None:
+    calls = list(month_of_calls())
+    place.book(calls)
+    sums: dict[tuple[str, str], int] = {}
+    for line in lines_of(calls, money=False):
+        at = (line["model"], line["kind"])
+        sums[at] = sums.get(at, 0) + line["quantity"]
+    place.state(
+        Basis.USAGE,
+        [{"model": model, "kind": kind, "quantity": n} for (model, kind), n in sums.items()],
+    )
+    place.state(Basis.COST, lines_of(calls, money=True))
+    assert place.reconcile().differences == ()
+
+
+def test_a_call_at_midnight_on_a_day_without_others_is_no_gap(place: Place) -> None:
+    calls = list(month_of_calls(range(1, 20)))
+    night = Call("2026-10-24T23:59", {IN: 4000, OUT: 600})
+    place.book([*calls, night])
+    _tell(place, [*calls, night._replace(at="2026-10-25T00:01")])
+    one = _only(place.reconcile())
+    assert (one.cause, one.amount, one.days) == (Cause.BOUNDARY, 0, ("2026-10-24", "2026-10-25"))

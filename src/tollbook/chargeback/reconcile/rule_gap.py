@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tollbook.chargeback.reconcile.keys import Key, day_text
 from tollbook.chargeback.reconcile.model import Cause
+from tollbook.chargeback.reconcile.rule_shift import claim_midnight
 from tollbook.money import usd_text
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ def claim_gaps(world: World, findings: Findings) -> None:
     days: dict[int, list[Cell]] = defaultdict(list)
     for cell in world.cells.values():
         days[cell.day].append(cell)
-    counted = {share.day for share in world.provider.usage}
+    counted = world.usage_days
     has_usage, has_money = bool(counted), bool(world.provider.money)
     billed = {cell.day for cell in world.cells.values() if cell.billed}
     for day, cells in sorted(days.items()):
-        if not any(cell.ledger.tokens or cell.ledger.cost for cell in cells):
+        if not any(cell.ledger.unpriced or cell.ledger.cost for cell in cells):
             continue
         lacks = [
             name
@@ -39,7 +40,7 @@ def claim_gaps(world: World, findings: Findings) -> None:
             )
             if is_lacking
         ]
-        if lacks:
+        if lacks and not claim_midnight(world, findings, day):
             _claim_day(world, findings, day, cells, lacks)
 
 

@@ -15,6 +15,7 @@ from tollbook.chargeback.reconcile.keys import HOUR_NS, HOURS_PER_DAY, Key, day_
 from tollbook.chargeback.reconcile.model import Cause
 
 if TYPE_CHECKING:
+    from tollbook.chargeback.reconcile.cells import Cell
     from tollbook.chargeback.reconcile.findings import Findings
     from tollbook.chargeback.reconcile.ledgerside import LedgerCell
     from tollbook.chargeback.reconcile.world import World
@@ -90,6 +91,23 @@ def _claim_moved(world: World, findings: Findings, shift: int, sums: _Sums) -> N
     )  # fmt: skip
 
 
+def claim_midnight(world: World, findings: Findings, day: int) -> bool:
+    """Claim a day that a neighbour has to the token, if that is all of the day.
+
+    Where little is called, a call around midnight may be a whole day of the ledger's.
+    """
+    cells = [cell for (at, _), cell in world.cells.items() if at == day and cell.tokens_left]
+    for other in (day - 1, day + 1):
+        pairs = [(cell, world.cells.get((other, cell.key))) for cell in cells]
+        if not all(there and there.tokens_left == -cell.tokens_left for cell, there in pairs):
+            continue
+        for cell, there in pairs:
+            if there is not None:
+                _claim_pair(findings, *sorted((cell, there), key=lambda one: one.day))
+        return bool(cells)
+    return False
+
+
 def claim_pairs(world: World, findings: Findings) -> None:
     """Claim leftovers of neighbouring days that cancel."""
     for day, key in sorted(world.cells, key=lambda at: (at[0], str(at[1]))):
@@ -99,8 +117,13 @@ def claim_pairs(world: World, findings: Findings) -> None:
         mine, other = cell.tokens_left, after.tokens_left
         if abs(mine + other) > _PAIR_REST_MAX * max(abs(mine), abs(other)):
             continue
-        moved = min(abs(mine), abs(other)) * (1 if mine > 0 else -1)
-        about = ("midnight", day_text(day + 1))
-        findings.add(Cause.BOUNDARY, about, day, key, moved, cell.claim(moved))
-        findings.add(Cause.BOUNDARY, about, day + 1, key, -moved, after.claim(-moved))
-        findings.tell(Cause.BOUNDARY, about, between=[day_text(day), day_text(day + 1)])
+        _claim_pair(findings, cell, after)
+
+
+def _claim_pair(findings: Findings, cell: Cell, after: Cell) -> None:
+    mine = cell.tokens_left
+    moved = min(abs(mine), abs(after.tokens_left)) * (1 if mine > 0 else -1)
+    about = ("midnight", day_text(after.day))
+    findings.add(Cause.BOUNDARY, about, cell.day, cell.key, moved, cell.claim(moved))
+    findings.add(Cause.BOUNDARY, about, after.day, cell.key, -moved, after.claim(-moved))
+    findings.tell(Cause.BOUNDARY, about, between=[day_text(cell.day), day_text(after.day)])

@@ -61,6 +61,8 @@ class World:
         self.extra_terms = _lay_terms(ledger, self.grain, folded, first_day, last_day)
         usage = _shares(provider.usage, self.grain, folded)
         money = _shares(provider.money, self.grain, folded)
+        self.usage_days = {share.day for share in usage}
+        """Days of which usage reports say anything."""
         self.shares = _quantities(usage, money)
         """Quantities by who used them, of the report that counts for each model."""
         self.cells = self._cells(folded, money)
