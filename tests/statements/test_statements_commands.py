@@ -124,7 +124,7 @@ def test_invoice_of_a_pdf_is_never_guessed_silently(data: Path, tmp_path: Path) 
 
 
 def test_mapping(data: Path, tmp_path: Path) -> None:
-    (mapping,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (mapping,) = re.findall(r"```\n(basis.*?)```", PAGE.read_text(), re.DOTALL)
     path, rows = tmp_path / "own.toml", tmp_path / "export.csv"
     path.write_text(mapping)
     rows.write_text("Day,Charge,Model,Type,Tokens,Note\n2026-10-05,150,llama,prompt,2,x\n")

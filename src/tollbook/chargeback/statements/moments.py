@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.clock import NS_PER_S
@@ -54,6 +55,18 @@ def at_ns(value: Any, zone: tzinfo = UTC) -> int:
     Raises:
         NotATimeError: anything else.
     """
+    if isinstance(value, str) and zone is UTC:
+        return _text_ns(value)
+    return _any_ns(value, zone)
+
+
+@lru_cache(maxsize=8192)
+def _text_ns(text: str) -> int:
+    # Exports repeat the same hours and days, row after row.
+    return _any_ns(text, UTC)
+
+
+def _any_ns(value: Any, zone: tzinfo) -> int:
     try:
         moment = _moment(value, zone)
     except (ValueError, OverflowError) as error:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from tollbook.chargeback.statements.formats.base import (
     Cells,
     Format,
+    an_object,
     json_object,
     line,
+    objects,
     plain_name,
     readable,
     tags_of,
@@ -196,16 +198,18 @@ def read_cost_explorer(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
     for at, values in readable(rows, reading):
         if values.get("NextPageToken"):
             reading.is_cut_off = True
-        keys = [str(one.get("Key", "")) for one in values.get("GroupDefinitions") or []]
+        keys = [str(one.get("Key", "")) for one in objects(values.get("GroupDefinitions"))]
         results = values.get("ResultsByTime")
-        for result in results if isinstance(results, list) else [values]:
-            period = Cells(at, result.get("TimePeriod") or {}, reading)
+        for result in objects(results) if isinstance(results, list) else [values]:
+            period = Cells(at, an_object(result.get("TimePeriod")), reading)
             start_ns, end_ns = period.at("Start"), period.at("End")
-            if start_ns is None or end_ns is None:
+            if start_ns is None or end_ns is None or end_ns <= start_ns:
                 continue
             reading.cover(start_ns, end_ns)
-            for one in result.get("Groups") or []:
-                named = dict(zip(keys or ["USAGE_TYPE"], one.get("Keys") or [], strict=False))
+            for one in objects(result.get("Groups")):
+                said = one.get("Keys")
+                told = [str(key) for key in said] if isinstance(said, list) else []
+                named = dict(zip(keys or ["USAGE_TYPE"], told, strict=False))
                 span = (start_ns, end_ns)
                 if "bedrock" not in named.get("SERVICE", "bedrock").lower():
                     metrics = Cells(at, _metric(one), reading)
@@ -215,9 +219,8 @@ def read_cost_explorer(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
 
 
 def _metric(group: dict[str, Any]) -> dict[str, Any]:
-    metrics = group.get("Metrics") or {}
-    found: Any = next((metrics[name] for name in _METRICS if name in metrics), {})
-    return found if isinstance(found, dict) else {}
+    metrics = an_object(group.get("Metrics"))
+    return an_object(next((metrics[name] for name in _METRICS if name in metrics), None))
 
 
 def _explorer_line(

@@ -16,6 +16,7 @@ from tollbook.chargeback.statements.formats.base import (
     Format,
     json_object,
     line,
+    objects,
     plain_name,
     plain_names,
     readable,
@@ -177,8 +178,11 @@ def read_query(rows: Iterable[Row], reading: Reading) -> Iterator[Told]:
                 continue
             if answer.get("nextLink"):
                 reading.is_cut_off = True
-            names = [str(one.get("name", "")) for one in answer.get("columns") or []]
-            for number, values in enumerate(answer.get("rows") or [], 1):
+            names = [str(one.get("name", "")) for one in objects(answer.get("columns"))]
+            rows_told = answer.get("rows")
+            for number, values in enumerate(rows_told if isinstance(rows_told, list) else [], 1):
+                if not isinstance(values, list):
+                    continue
                 yield row._replace(
                     number=number, values=dict(zip(names, values, strict=False)), problem=""
                 )

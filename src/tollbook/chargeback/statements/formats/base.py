@@ -96,6 +96,16 @@ def json_object(value: Any) -> dict[str, Any]:
     return json_object(found) if isinstance(found, (dict, list)) else {}
 
 
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list, nothing of what is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def an_object(value: Any) -> dict[str, Any]:
+    """Return an object, an empty one for what is none."""
+    return value if isinstance(value, dict) else {}
+
+
 class Cells:
     """One row whose cells are read by kind; what cannot be read is noted, and is None."""
 

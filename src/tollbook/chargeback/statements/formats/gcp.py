@@ -21,6 +21,7 @@ from tollbook.chargeback.statements.formats.base import (
     Format,
     json_object,
     line,
+    objects,
     plain_name,
     readable,
     tags_of,
@@ -85,7 +86,7 @@ def _unwrapped(rows: Iterable[Row]) -> Iterator[Row]:
         if row.values is None or "jobReference" not in row.values:
             yield row
             continue
-        for number, one in enumerate(row.values.get("rows") or [], 1):
+        for number, one in enumerate(objects(row.values.get("rows")), 1):
             try:
                 values = _decode(one["f"][0]["v"])
             except (KeyError, IndexError, TypeError, ValueError):
@@ -111,9 +112,7 @@ def _list(value: Any) -> list[dict[str, Any]]:
             value = msgspec.json.decode(value)
         except msgspec.DecodeError:
             return []
-    if not isinstance(value, list):
-        return []
-    return [one for one in value if isinstance(one, dict)]
+    return objects(value)
 
 
 def _month(cells: Cells, start_ns: int, reading: Reading) -> tuple[int, int]:
