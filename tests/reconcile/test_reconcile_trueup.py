@@ -25,6 +25,7 @@ from tollbook.books.tables_periods import period_closes
 from tollbook.budgets.rules import read_rules
 from tollbook.budgets.window import Span
 from tollbook.chargeback.periods.cutoffs import entry_window
+from tollbook.chargeback.reconcile import trueup
 from tollbook.chargeback.reconcile.errors import NothingBilledError, PolicyError
 from tollbook.chargeback.reconcile.model import Cause, State
 from tollbook.chargeback.reconcile.policy import put_policy
@@ -32,6 +33,7 @@ from tollbook.chargeback.reconcile.shelf import accepted_months, remark
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up
 from tollbook.chargeback.statements.model import Basis, Category
 from tollbook.config.budgets import Budget
+from tollbook.ledger.adjust import book_adjustments
 from tollbook.ledger.budgetsums import booked_in, not_settled_after
 from tollbook.ledger.cards import CardShelf
 from tollbook.ledger.verify import verify
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from tests.reconcile.reconcile_kit import Place
 
     from tollbook.chargeback.reconcile.trueup import TrueUp
+    from tollbook.ledger.adjust import Adjustment
+    from tollbook.ledger.store import Store
 
 
 def _true_up(place: Place) -> TrueUp:
@@ -305,3 +309,24 @@ def _as_billed(place: Place, period: str) -> int:
     )  # fmt: skip
     (row,) = wide_rows(DuckdbReader(place.store.reader()), query)
     return int(row["cost_usd"] or 0)
+
+
+def test_what_a_crash_left_out_is_booked_by_the_next(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoice = _planted(place)
+    booked: list[str] = []
+
+    def dying(store: Store, adjustment_id: str, given: Sequence[Adjustment]) -> int:
+        if len(booked) == 2:
+            raise OSError("disk full")
+        booked.append(adjustment_id)
+        return book_adjustments(store, adjustment_id, given)
+
+    monkeypatch.setattr(trueup, "book_adjustments", dying)
+    with pytest.raises(OSError, match="disk full"):
+        _true_up(place)
+    monkeypatch.undo()
+    assert ledger_cost(place) != invoice
+    _true_up(place)
+    assert ledger_cost(place) == invoice
