@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -187,3 +188,49 @@ def test_documents_hold_what_they_are_told() -> None:
     body = {"kind": "rule", "basis": "cost_plus", "markup_percent": "12.5"}
     rule = msgspec.convert(body, Rule)
     assert msgspec.json.decode(msgspec.json.encode(rule)) == body
+
+
+def test_usage_that_comes_late_is_billed_anew(ledger: Ledger) -> None:
+    from tollbook.call import LateUsage  # noqa: PLC0415 -- beside what uses it
+    from tollbook.ledger.cards import UsedCards  # noqa: PLC0415 -- as above
+    from tollbook.ledger.late_usage import LateBooks  # noqa: PLC0415 -- as above
+
+    rule = ledger.rule("all", basis="cost_plus", markup_percent="100")
+    call = ledger.call(provider_response_id="resp_1", usage=(), usage_complete=False)
+    ledger.book(call)
+    at_ns = call.opened.started_at_ns + 1000
+    usage = b'{"prompt_tokens":1000,"completion_tokens":500}'
+    late = LateUsage(b"l" * 16, at_ns, "openai", "resp_1", (usage,))
+    books = LateBooks(ledger.store, UsedCards(ledger.cost_prices, ledger.shelf))
+    with ledger.store.transaction() as connection:
+        books.book(connection, [late], at_ns // 1000, None)
+    estimated, reversed_, charged = ledger.billed()
+    assert reversed_[1:] == estimated[1:]
+    assert charged[:2] == ("0.012000000000", rule)
+    assert ledger.total() == Decimal("0.012")
+    assert ledger.verify().findings == ()
+
+
+def test_another_owner_is_billed_by_another_rule(ledger: Ledger) -> None:
+    import pyarrow as pa  # noqa: PLC0415 -- beside what uses it
+
+    from tollbook.ledger.corrections import Correction, corrections  # noqa: PLC0415 -- as above
+    from tollbook.ledger.schema import ENTRY_NAMES  # noqa: PLC0415 -- as above
+
+    ledger.rule("all", basis="cost_plus")
+    beta = ledger.rule("beta", basis="list", match={"tenant": "beta"})
+    call = ledger.call("acme")
+    ledger.book(call)
+    with ledger.store.transaction() as connection:
+        table = connection.sql(f"SELECT {', '.join(ENTRY_NAMES)} FROM entries").to_arrow_table()
+        taken = corrections(table, [Correction(0, None, "the owner became known")])
+        ledger.store.append(taken, 1)
+        at = table.column_names.index("tenant_id")
+        owned = table.set_column(at, "tenant_id", pa.array(["beta"]))
+        again = {name: owned.column(name) for name in ENTRY_NAMES[2:] if name != "booked_at"}
+        again |= {"replaces": pa.array([1]), "reason": pa.array(["the owner became known"])}
+        ledger.store.append(again, 1)
+    amounts = [amount for amount, _, _ in ledger.billed()]
+    assert amounts == [COST, f"-{COST}", LIST]
+    assert ledger.billed()[2][1] == beta
+    assert ledger.verify().findings == ()
