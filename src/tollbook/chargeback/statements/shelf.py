@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -30,6 +30,22 @@ if TYPE_CHECKING:
     from tollbook.chargeback.statements.choose import Shadowed
     from tollbook.chargeback.statements.model import Statement, StatementLine
     from tollbook.chargeback.statements.spans import Span
+
+
+class _Load(NamedTuple):
+    """A statement and where its lines are."""
+
+    statement: Statement
+    load_id: str
+    first_ns: int | None
+    last_ns: int | None
+
+    def may_have(self, since_ns: int, until_ns: int) -> bool:
+        """Whether any of its lines may begin in a time."""
+        if self.first_ns is None or self.last_ns is None:
+            return False
+        return self.first_ns < until_ns and self.last_ns >= since_ns
+
 
 LOAD_LINES: Final = 5_000
 """Lines written in one transaction: others may write to the books in between."""
@@ -180,7 +196,7 @@ def statements(
     """
     return [
         one
-        for _, one in _loads(
+        for one, *_ in _loads(
             books, provider=provider, basis=basis, known_before_ns=known_before_ns,
             withdrawn=withdrawn,
         )
@@ -208,7 +224,7 @@ def statement(books: Books, statement_id: str) -> Statement:
 def _loads(
     books: Books, *, provider: str | None, basis: Basis | None, known_before_ns: int | None,
     withdrawn: bool,
-) -> list[tuple[str, Statement]]:  # fmt: skip
+) -> list[_Load]:  # fmt: skip
     seen, marks = statement_sightings, statement_marks
     sightings = sa.select(
         seen.c.statement_id, sa.func.max(seen.c.fetched_at_ns).label("fetched"),
@@ -230,13 +246,13 @@ def _loads(
     with books.read() as connection:
         said = {(row.statement_id, row.mark) for row in connection.execute(marked)}
         return [
-            (
-                row.load_id,
+            _Load(
                 statement_of(
                     row, fetched_at_ns=row.fetched, received_at_ns=row.received,
                     is_final=row.finality == Finality.FINAL.value
                     or (row.statement_id, FINAL) in said,
                 ),
+                row.load_id, row.first_line_ns, row.last_line_ns,
             )
             for row in connection.execute(query)
             if withdrawn or (row.statement_id, WITHDRAWN) not in said
@@ -275,17 +291,17 @@ def current_lines(
         BooksError: the books cannot be read.
     """
     loads = _speaking_of(books, basis, provider, known_before_ns)
-    load_ids = {one.statement_id: load_id for load_id, one in loads}
+    by_id = {one.statement.statement_id: one for one in loads}
     found: list[StatementLine] = []
     with books.read() as connection:
-        for one, spans in choose((one for _, one in loads), prefer).chosen:
+        for one, spans in choose((one.statement for one in loads), prefer).chosen:
             if account is not None and one.account not in {account, None}:
                 continue
-            load_id = load_ids[one.statement_id]
+            load = by_id[one.statement_id]
+            if not by_bill and not load.may_have(since_ns, until_ns):
+                continue
             for span in spans:
-                lines = _lines(
-                    connection, one, load_id, span, (since_ns, until_ns), by_bill=by_bill
-                )
+                lines = _lines(connection, load, span, (since_ns, until_ns), by_bill=by_bill)
                 found.extend(lines if one.basis is basis else _quantities(lines))
     found.sort(key=lambda line: (line.provider, line.start_ns, line.statement_id, line.line))
     return found
@@ -293,16 +309,17 @@ def current_lines(
 
 def _speaking_of(
     books: Books, basis: Basis, provider: str | None, known_before_ns: int | None
-) -> list[tuple[str, Statement]]:
+) -> list[_Load]:
     """Return the statements of a basis; of usage also those of cost that have quantities."""
     wanted = basis if basis is not Basis.USAGE else None
     return [
-        (load_id, one)
-        for load_id, one in _loads(
+        load
+        for load in _loads(
             books, provider=provider, basis=wanted, known_before_ns=known_before_ns,
             withdrawn=False,
         )
-        if one.basis is basis or (one.basis is Basis.COST and one.source in HAVE_QUANTITIES)
+        if load.statement.basis is basis
+        or (load.statement.basis is Basis.COST and load.statement.source in HAVE_QUANTITIES)
     ]  # fmt: skip
 
 
@@ -314,16 +331,15 @@ def _quantities(lines: Iterable[StatementLine]) -> Iterator[StatementLine]:
 
 
 def _lines(
-    connection: sa.Connection, one: Statement, load_id: str, span: Span, wanted: tuple[int, int],
-    *, by_bill: bool,
+    connection: sa.Connection, load: _Load, span: Span, wanted: tuple[int, int], *, by_bill: bool
 ) -> Iterator[StatementLine]:  # fmt: skip
     row = statement_lines.c
     query = sa.select(statement_lines).where(
-        row.load_id == load_id, row.anchor_ns >= span.start_ns, row.anchor_ns < span.end_ns
+        row.load_id == load.load_id, row.anchor_ns >= span.start_ns, row.anchor_ns < span.end_ns
     )
     at = row.anchor_ns if by_bill else row.start_ns
     query = query.where(at >= wanted[0], at < wanted[1])
-    return (line_of(one, found) for found in connection.execute(query))
+    return (line_of(load.statement, found) for found in connection.execute(query))
 
 
 def shadowed(
@@ -334,7 +350,7 @@ def shadowed(
     loads = _speaking_of(books, basis, None, known_before_ns)
     return [
         one
-        for one in choose((one for _, one in loads), prefer).shadowed
+        for one in choose((one.statement for one in loads), prefer).shadowed
         if one.span.start_ns < until_ns and one.span.end_ns > since_ns
     ]
 
