@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.periods.finance_kit import World, finance_world, usd
 
 from tollbook.chargeback.allocate import operations as allocate
@@ -54,6 +55,7 @@ def failing(world: World, name: str, step: str) -> set[tuple[str, str]]:
     return {(row["check"], row["problem"]) for row in rows if row["result"] == "failed"}
 
 
+@pytest.mark.slow
 def test_owners_come_to_the_invoices_in_both_months(tmp_path: Path) -> None:
     with finance_world(tmp_path) as world:
         world.ask(allocate.IMPORT_POLICY, body=POLICY, effective_from="2026-01", reason="agreed")

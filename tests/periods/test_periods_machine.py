@@ -116,5 +116,5 @@ class Months(RuleBasedStateMachine):
 
 TestMonths = Months.TestCase
 TestMonths.settings = settings(
-    max_examples=4, stateful_step_count=10, phases=[Phase.explicit, Phase.generate]
+    max_examples=3, stateful_step_count=9, phases=[Phase.explicit, Phase.generate]
 )

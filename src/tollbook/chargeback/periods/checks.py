@@ -164,7 +164,12 @@ def _reconciled(desk: Desk, provider: str, run: Reconciliation | None) -> Check:
 def _is_trued_up(desk: Desk, period: Period) -> Iterator[Check]:
     """What entries and invoices still differ by, after true-ups."""
     tolerated = {run.provider: run.tolerance for run in reconciliations(desk.books, period.name)}
-    for provider, rest in trial_balance(desk, period).of("variance").items():
+    accounts = trial_balance(desk, period)
+    off = f"the trial balance is {usd_text(accounts.total)} USD, not 0"
+    yield Check(
+        name="trial-balance", step=PeriodState.ALLOCATED, problem=off if accounts.total else None
+    )
+    for provider, rest in accounts.of("variance").items():
         told = f"{usd_text(rest)} USD of {provider}'s invoice are in no entry"
         is_small = abs(rest) <= tolerated.get(provider, 0)
         yield Check(
@@ -210,9 +215,6 @@ def _is_balanced(desk: Desk, period: Period) -> Iterator[Check]:
     off = by_type.get("allocation", 0)
     problem = f"allocations add up to {usd_text(off)} USD, not to 0" if off else None
     yield Check(name="allocations-balance", step=PeriodState.ALLOCATED, problem=problem)
-    total = trial_balance(desk, period).total
-    problem = f"the trial balance is {usd_text(total)} USD, not 0" if total else None
-    yield Check(name="trial-balance", step=PeriodState.CLOSED, problem=problem)
 
 
 def _comes_next(desk: Desk, period: Period) -> Iterator[Check]:
@@ -244,6 +246,6 @@ _CHECKS: Final[tuple[tuple[PeriodState, Callable[[Desk, Period], Iterator[Check]
     (PeriodState.RECONCILED, _has_invoices),
     (PeriodState.ALLOCATED, _is_trued_up),
     (PeriodState.ALLOCATED, _is_allocated),
-    (PeriodState.CLOSED, _is_balanced),
+    (PeriodState.ALLOCATED, _is_balanced),
     (PeriodState.CLOSED, _comes_next),
 )
