@@ -221,7 +221,7 @@ def test_stripe_holds_what_lowers_older_usage(
 
 def test_stripe_takes_nothing_older_than_35_days(stripe_shop: Shop) -> None:
     shop = stripe_shop
-    shop.start -= timedelta(days=40)
+    shop.start -= timedelta(days=36)
     shop.set_up()
     shop.call("old", 0, 5, 700)
     shop.push()

@@ -21,8 +21,8 @@ _MANIFEST: Final = "manifest.json"
 class CopyError(TollbookError):
     """The files of an export could not be copied."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(f"{path}: {error.strerror or error}; the export itself is kept")
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"--output: {path}: {problem}; the export itself is kept")
 
 
 def copied(answer: Mapping[str, Any], output: Path | None) -> Path:
@@ -32,7 +32,7 @@ def copied(answer: Mapping[str, Any], output: Path | None) -> Path:
         Where they are.
 
     Raises:
-        CopyError: a file cannot be read or written.
+        CopyError: a file cannot be read or written, or is there already.
     """
     source = Path(answer["directory"])
     if output is None:
@@ -40,9 +40,12 @@ def copied(answer: Mapping[str, Any], output: Path | None) -> Path:
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name in (*(row["name"] for row in answer["rows"]), _MANIFEST):
-            shutil.copyfile(source / name, output / name)
+            with (source / name).open("rb") as old, (output / name).open("xb") as new:
+                shutil.copyfileobj(old, new)
+    except FileExistsError as error:
+        raise CopyError(Path(error.filename or output), "is there already") from error
     except OSError as error:
-        raise CopyError(output, error) from error
+        raise CopyError(output, error.strerror or str(error)) from error
     return output
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -155,8 +155,9 @@ def _event_rows(events: Iterable[Event], actor: str | None) -> list[dict[str, An
 
 
 def known(
-    books: Books, system: str, since_ns: int | None = None, keys: Sequence[str] | None = None
-) -> list[Known]:
+    books: Books, system: str, since_ns: int | None = None, *, keys: Sequence[str] | None = None,
+    states: Iterable[State] | None = None, attempts: bool = True,
+) -> list[Known]:  # fmt: skip
     """Return the deliveries of a system with their states, in the order planned.
 
     Args:
@@ -164,35 +165,64 @@ def known(
         system: by name.
         since_ns: only of buckets from here on.
         keys: only these.
+        states: only those in one of them.
+        attempts: whether attempts are looked up, which reads every event of each; without, there
+            are 0 and ``maybe_since_ns`` is None.
 
     Raises:
         BooksError: the books cannot be read.
     """
-    query = sa.select(deliveries).where(deliveries.c.system == system)
+    event = delivery_events.c
+    last = (
+        sa.select(event.delivery_key, sa.func.max(event.event_id).label("event_id"))
+        .group_by(event.delivery_key)
+        .subquery()
+    )
+    query = (
+        sa.select(deliveries, event.state, event.at_ns, event.http_status, event.detail)
+        .join(last, last.c.delivery_key == deliveries.c.delivery_key)
+        .join(delivery_events, event.event_id == last.c.event_id)
+        .where(deliveries.c.system == system)
+        .order_by(deliveries.c.delivery_id)
+    )
     if since_ns is not None:
         query = query.where(deliveries.c.bucket_ns >= since_ns)
     if keys is not None:
         query = query.where(deliveries.c.delivery_key.in_(keys))
-    told = (
-        sa.select(delivery_events)
-        .where(delivery_events.c.delivery_key.in_(query.with_only_columns(
-            deliveries.c.delivery_key)))
-        .order_by(delivery_events.c.event_id)
-    )  # fmt: skip
-    by_key: dict[str, list[Any]] = {}
+    if states is not None:
+        query = query.where(event.state.in_([one.value for one in states]))
     with books.read() as connection:
-        for event in connection.execute(told):
-            by_key.setdefault(event.delivery_key, []).append(event)
-        rows = connection.execute(query.order_by(deliveries.c.delivery_id)).all()
-    return [_known(_delivery(row), by_key[row.delivery_key]) for row in rows]
+        rows = connection.execute(query).all()
+        told = [row.delivery_key for row in rows] if attempts else []
+        tried = _attempts(connection, told)
+    return [_known(row, tried.get(row.delivery_key, _NEVER)) for row in rows]
 
 
-def _delivery(row: Any) -> Delivery:
-    fields = {name: getattr(row, name) for name in Delivery.__struct_fields__}
-    return Delivery(**(fields | {"quantity": int(row.quantity), "total": int(row.total)}))
+class _Tried(NamedTuple):
+    attempts: int
+    maybe_since_ns: int | None
 
 
-def _known(one: Delivery, events: list[Any]) -> Known:
+_NEVER: Final = _Tried(0, None)
+_KEYS_MAX: Final = 500
+"""In one statement."""
+
+
+def _attempts(connection: sa.Connection, keys: Sequence[str]) -> dict[str, _Tried]:
+    found: dict[str, list[Any]] = {}
+    event = delivery_events.c
+    for at in range(0, len(keys), _KEYS_MAX):
+        query = (
+            sa.select(event.delivery_key, event.state, event.at_ns)
+            .where(event.delivery_key.in_(keys[at : at + _KEYS_MAX]))
+            .order_by(event.event_id)
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.delivery_key, []).append(row)
+    return {key: _tried(events) for key, events in found.items()}
+
+
+def _tried(events: list[Any]) -> _Tried:
     maybe: int | None = None
     before: int | None = None
     attempts = 0
@@ -205,11 +235,28 @@ def _known(one: Delivery, events: list[Any]) -> Known:
             before, maybe = maybe, event.at_ns if maybe is None else maybe
         elif state is State.FAILED:
             maybe = before  # this attempt surely came to nothing
-    last = events[-1]
+    return _Tried(attempts, maybe)
+
+
+def _known(row: Any, tried: _Tried) -> Known:
+    fields = {name: getattr(row, name) for name in Delivery.__struct_fields__}
+    whole = Delivery(**(fields | {"quantity": int(row.quantity), "total": int(row.total)}))
     return Known(
-        delivery=one, state=State(last.state), state_at_ns=last.at_ns, maybe_since_ns=maybe,
-        attempts=attempts, http_status=last.http_status, detail=last.detail,
+        delivery=whole, state=State(row.state), state_at_ns=row.at_ns,
+        maybe_since_ns=tried.maybe_since_ns, attempts=tried.attempts,
+        http_status=row.http_status, detail=row.detail,
     )  # fmt: skip
+
+
+def has_deliveries(books: Books, system: str) -> bool:
+    """Whether anything was ever planned for a system.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    query = sa.select(deliveries.c.delivery_id).where(deliveries.c.system == system).limit(1)
+    with books.read() as connection:
+        return connection.execute(query).first() is not None
 
 
 def events_of(books: Books, system: str, limit: int) -> list[dict[str, Any]]:

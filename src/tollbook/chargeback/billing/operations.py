@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tollbook import clock
 from tollbook.books.documents import Subject, documents_at, put_document
-from tollbook.chargeback.billing.log import State, events_of, known
+from tollbook.chargeback.billing.log import State, events_of, has_deliveries, known
 from tollbook.chargeback.billing.planning import plan_of
 from tollbook.chargeback.billing.push import meter_states, push, settle
 from tollbook.chargeback.billing.system import (
@@ -87,7 +87,7 @@ def keep_system(desk: Desk, request: SystemRequest) -> dict[str, Any]:
     text = msgspec.json.encode(request.body).decode()
     new = read_system(text, request.name)
     before = documents_at(desk.books, Subject.BILLING_SYSTEM, clock.unix_ns()).get(request.name)
-    if before is not None and known(desk.books, request.name):
+    if before is not None and has_deliveries(desk.books, request.name):
         _check_change(request.name, read_system(before.body, request.name), new)
     kept, is_new = put_document(
         desk.books, Subject.BILLING_SYSTEM, request.name, text, effective_from_ns=0,
@@ -147,7 +147,7 @@ def push_now(desk: Desk, request: PushRequest) -> dict[str, Any]:
         }  # fmt: skip
     done = push(desk, one)
     window = done.planned.window
-    now = known(desk.books, one.name, window.since_ns)
+    now = known(desk.books, one.name, window.since_ns, attempts=False)
     counts = {state.value: 0 for state in State}
     for told in now:
         counts[told.state.value] += 1
@@ -205,7 +205,7 @@ def show_log(desk: Desk, request: LogRequest) -> dict[str, Any]:
     one = system_of(desk.books, request.system)
     limit = max(1, min(request.limit, ROWS_MAX))
     if request.state is not None:
-        some = [told for told in known(desk.books, one.name) if told.state is request.state]
+        some = known(desk.books, one.name, states=[request.state])
         return {"rows": [
             _row(one, told.delivery, told.state, told.detail) | {
                 "at": _time(told.state_at_ns), "attempts": told.attempts,

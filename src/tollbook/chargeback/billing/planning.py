@@ -124,7 +124,7 @@ def plan_of(desk: Desk, one: InForce, now_ns: int) -> Planned:
     wanted, unattributed = quantities(desk, one, window)
     before: dict[Place, list[Known]] = defaultdict(list)
     meters = {meter.name for meter in one.system.meters}
-    for told in known(desk.books, one.name, window.since_ns):
+    for told in known(desk.books, one.name, window.since_ns, attempts=False):
         delivery = told.delivery
         place = Place(delivery.meter, delivery.tenant_id, delivery.bucket_ns)
         if place.meter in meters and place.bucket_ns < window.until_ns:

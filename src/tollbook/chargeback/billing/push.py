@@ -74,9 +74,7 @@ def _waiting(desk: Desk, one: InForce, now_ns: int) -> list[Known]:
     meters = {meter.name for meter in one.system.meters}
     window_ns = one.system.dedupe_ns
     waiting, events = [], []
-    for told in known(desk.books, one.name):
-        if told.state not in TO_SEND:
-            continue
+    for told in known(desk.books, one.name, states=TO_SEND):
         key, since_ns = told.delivery.delivery_key, told.maybe_since_ns
         if told.delivery.meter not in meters:
             events.append(Event(delivery_key=key, state=State.REFUSED, detail="no such meter now"))
@@ -112,7 +110,7 @@ def meter_states(desk: Desk, one: InForce) -> list[MeterState]:
     wanted, _ = quantities(desk, one, window)
     sums: dict[str, Counter[str]] = {meter.name: Counter() for meter in one.system.meters}
     counts: Counter[str] = Counter()
-    for told in known(desk.books, one.name, window.since_ns):
+    for told in known(desk.books, one.name, window.since_ns, attempts=False):
         delivery = told.delivery
         counts[delivery.meter] += 1
         sums.setdefault(delivery.meter, Counter())[told.state.value] += delivery.quantity
@@ -144,7 +142,7 @@ def settle(
         NotRetriedError: one is in a state that does not allow it.
     """
     events = []
-    for told in known(desk.books, one.name, keys=keys or None):
+    for told in known(desk.books, one.name, keys=keys or None, attempts=False):
         key = told.delivery.delivery_key
         if told.state not in ALLOWED[state] or (only is not None and told.state is not only):
             if keys:

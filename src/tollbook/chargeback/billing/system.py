@@ -101,7 +101,7 @@ class System(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One event for each tenant, meter and UTC hour or day."""
     start: str
     """The first day that is delivered, ``2026-10-01``; in UTC."""
-    lookback_days: Annotated[int, Meta(ge=1, le=3660)] = 100
+    lookback_days: Annotated[int, Meta(ge=1, le=3660)] = 40
     """How far back changes of what was delivered are looked for."""
     late: Literal["hold", "now"] = "hold"
     """Stripe refuses events older than 35 days: hold them, or date them now."""
