@@ -219,7 +219,12 @@ def test_re_rating_needs_a_reason_and_keeps_it(house: House) -> None:
         for pairs in ([], [("reason", " ")], [("reason", "a\nb")], [("reason", "x" * 501)]):
             with pytest.raises(QueryError, match="--reason: say why it is booked"):
                 opened.rerate(("apply", "true"), *pairs)
-        assert opened.rerate(("reason", "only shown"))["applied"] is False
+        shown = opened.rerate(("reason", "only shown"))
+        assert shown["applied"] is False
+        assert shown["months"] == [
+            {"month": "2026-11", "period": "open", "calls": 1, "before_usd": "0.000000000000",
+             "after_usd": "0.001200000000", "change_usd": "0.001200000000"}
+        ]  # fmt: skip
         opened.rerate(("apply", "true"), ("reason", "form 17"), ("author", "dora"))
         reasons = opened.rows("SELECT DISTINCT reason FROM entries WHERE reason IS NOT NULL")
         assert len(reasons) == 1

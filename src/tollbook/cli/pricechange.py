@@ -39,7 +39,9 @@ _FX_CHANGES: Final = ("currency", "date", "before", "after", "carried")
 _SUMS: Final = (
     "calls", "before_usd", "after_usd", "change_usd", "unpriced_before", "unpriced_after",
 )  # fmt: skip
-_BY: Final = {"model": ("tenant", "provider", "model", *_SUMS), "tenant": ("tenant", *_SUMS)}
+_BY: Final = {"model": ("tenant", "provider", "model", *_SUMS), "tenant": ("tenant", *_SUMS),
+       "month": ("month", "period", *_SUMS[:4])}  # fmt: skip
+_ROWS: Final = {"model": "rows", "tenant": "tenants", "month": "months"}
 _FX_SHOWN_MAX: Final = 60
 _FILE = click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 _AUTHOR = click.option("--author", metavar="NAME", help="Who decided.  [default: you]")
@@ -180,7 +182,7 @@ def fx_import(
     "--by",
     type=click.Choice(sorted(_BY)),
     default=None,
-    help="Rows of a table or CSV.  [default: tenant, then tenant and model]",
+    help="Rows of a table or CSV.  [default: all in turn; as CSV by tenant and model]",
 )
 @format_option
 @place_options
@@ -206,7 +208,7 @@ def rerate(
     if chosen == "json":
         write_json(answer)
         return
-    shown = {"model": answer["rows"], "tenant": answer["tenants"]}
+    shown = {name: answer[_ROWS[name]] for name in _BY}
     if chosen == "csv":
         which = by or "model"
         sys.stdout.write(csv_text(shown[which], _BY[which]))
@@ -214,7 +216,7 @@ def rerate(
     if not answer["rows"]:
         click.echo("No call changes its price.")
         return
-    for which in ("tenant", "model") if by is None else (by,):
+    for which in ("month", "tenant", "model") if by is None else (by,):
         print_table(shown[which], _BY[which], totals=answer["totals"])
     change = money(answer["totals"]["change_usd"])
     if is_applied:

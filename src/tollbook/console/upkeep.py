@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tollbook import clock
+from tollbook.chargeback.periods.events import period_state
 from tollbook.config import load_config
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.ledgerfile import SPOOL_DIR, price_book_of
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
     from tollbook.ledger.cards import CardShelf
-    from tollbook.ledger.rerate import RerateReport, RerateRow
+    from tollbook.ledger.rerate import RerateMonth, RerateReport, RerateRow
     from tollbook.reports.params import Pairs
 
 RERATE_PARAMS = ("since", "until", "tz", "apply", "reason", "author")
@@ -105,7 +106,8 @@ def rerate_answer(
     else:
         with closing(files.store.reader()) as connection:
             report = preview(connection, book, since_ns, until_ns, progress)
-    return _rerate_json(report, is_applied=why is not None)
+    answer = _rerate_json(report, is_applied=why is not None)
+    return answer | {"months": [_month_json(files.books, one) for one in report.months]}
 
 
 class _Why(NamedTuple):
@@ -155,6 +157,18 @@ def _rerate_json(report: RerateReport, *, is_applied: bool) -> dict[str, Any]:
         "applied": is_applied, "rows": rows, "tenants": tenants, "totals": totals,
         "currency": CURRENCY,
     }  # fmt: skip
+
+
+def _month_json(books: Books, one: RerateMonth) -> dict[str, Any]:
+    """Return what changes in a month; that of a closed one is booked in the open one."""
+    return {
+        "month": one.month,
+        "period": period_state(books, one.month).value,
+        "calls": one.calls,
+        "before_usd": usd_text(one.old_cost),
+        "after_usd": usd_text(one.new_cost),
+        "change_usd": usd_text(one.new_cost - one.old_cost),
+    }
 
 
 def _by_tenant(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:

@@ -7,6 +7,8 @@ costs something else now gets a reversal and a new charge.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -83,10 +85,21 @@ class RerateRow(Struct, frozen=True):
         return self.new_cost - self.old_cost
 
 
+class RerateMonth(Struct, frozen=True):
+    """Calls of one month (UTC) whose charge would change. Amounts are in pico."""
+
+    month: str
+    """``YYYY-MM``."""
+    calls: int
+    old_cost: int
+    new_cost: int
+
+
 class RerateReport(Struct, frozen=True):
     """All that would change, or has changed."""
 
     rows: tuple[RerateRow, ...]
+    months: tuple[RerateMonth, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -101,8 +114,15 @@ class RerateReport(Struct, frozen=True):
 
 _SAID_OF_CHANGES = (
     "entry_id", "tenant_id", "provider", "model_actual", "model_requested", "calls",
-    "price_card_id",
+    "price_card_id", "called_at",
 )  # fmt: skip
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US = 86_400 * 10**6
+
+
+@cache
+def _month_of(day: int) -> str:
+    return f"{_EPOCH + timedelta(days=day):%Y-%m}"
 
 
 class _Change(NamedTuple):
@@ -325,6 +345,7 @@ class _Sums:
     def __init__(self) -> None:
         self._sums: dict[tuple[str | None, str, str | None], list[int]] = {}
         self._cards: dict[tuple[str | None, str, str | None], tuple[set[str], set[str]]] = {}
+        self._months: dict[str, list[int]] = {}
 
     def add(self, changes: Iterable[_Change]) -> None:
         for row, old_cost, charge, part, _ in changes:
@@ -339,6 +360,10 @@ class _Sums:
             sums[1] += old_cost or 0
             sums[2] += (charge.cost or 0) if charge else 0
             sums[3] += calls if old_cost is None else 0
+            month = self._months.setdefault(_month_of(row["called_at"] // _DAY_US), [0, 0, 0])
+            month[0] += calls
+            month[1] += old_cost or 0
+            month[2] += (charge.cost or 0) if charge else 0
             sums[4] += calls if charge is not None and charge.cost is None else 0
             if row["price_card_id"] is not None and part is None:
                 cards[0].add(row["price_card_id"])
@@ -354,4 +379,5 @@ class _Sums:
                 RerateRow(*key, calls, old_cost, new_cost, old_unpriced, new_unpriced,
                           old_ids, new_ids)
             )  # fmt: skip
-        return RerateReport(tuple(rows))
+        months = tuple(RerateMonth(one, *self._months[one]) for one in sorted(self._months))
+        return RerateReport(tuple(rows), months)
