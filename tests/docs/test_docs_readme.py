@@ -143,9 +143,12 @@ def settings_in(page: Path) -> list[str]:
         for block in _BLOCK.findall(_FENCED.sub("", text))
         if re.match(r"\s*\[", block)
     ]
-    return indented + [block for language, block in _FENCED.findall(text) if language == "toml"]
+    fenced = [block for language, block in _FENCED.findall(text) if language == "toml"]
+    return [block for block in indented + fenced if not _OTHER_FILE.match(block)]
 
 
+_OTHER_FILE = re.compile(r"# (?!tollbook)[a-z-]+\.toml\n")
+"""Documents of the books begin with their file's name; tests of their rooms read them."""
 MAPPINGS = "imports.md"
 """Its blocks are mappings of other tools' logs; tests/imports runs them."""
 
