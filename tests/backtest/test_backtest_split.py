@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,19 +20,7 @@ IN = "uncached_input_tokens"
 
 def lines(world: World, batch: str | None, *calls: Made, tags: str | None = None) -> None:
     """Append lines of a batch, or calls with tags."""
-    append = world.store.append
-
-    def with_more(columns: Any, count: int) -> Any:
-        more = {"provider_batch_id": batch, "tags": tags}
-        added = {
-            name: pa.array([value] * count, pa.string())
-            for name, value in more.items() if value is not None
-        }  # fmt: skip
-        return append(columns | added, count)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world.store, "append", with_more)
-        make(world, calls)
+    make(world, [one._replace(batch=batch, tags=tags) for one in calls])
 
 
 def split(world: World, *, batch: str | None = None, applied: bool = True) -> Any:

@@ -36,6 +36,9 @@ class Made(NamedTuple):
     price_tier: str | None = None
     is_priced: bool = True
     price_state: str | None = None
+    tags: str | None = None
+    """JSON."""
+    batch: str | None = None
 
     @property
     def cost(self) -> int:
@@ -55,7 +58,8 @@ def make(world: World, given: Iterable[Made]) -> None:
         "kind": [Kind.CHARGE.value] * count, "tenant_id": [one.tenant for one in made],
         "feature": [one.feature for one in made], "provider": [one.provider for one in made],
         "model_actual": [one.model for one in made], "price_state": states,
-        "price_tier": [one.price_tier for one in made],
+        "price_tier": [one.price_tier for one in made], "tags": [one.tags for one in made],
+        "provider_batch_id": [one.batch for one in made],
         "cost_center": [one.tenant and f"cc-{one.tenant}" for one in made],
     }  # fmt: skip
     columns: dict[str, Any] = {

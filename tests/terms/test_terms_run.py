@@ -258,11 +258,12 @@ def test_unpriced_calls_count_and_stay_unpriced(world: World) -> None:
 
 def test_a_scope_can_be_narrower_than_a_provider(world: World) -> None:
     make(world, [tokens(4000, model="gpt-5-mini"), tokens(4000, feature="search", model="o5"),
-                 tokens(4000, price_tier="batch")])  # fmt: skip
+                 tokens(4000, price_tier="batch"),
+                 tokens(4000, model="o6", tags='{"pool":"ptu"}')])  # fmt: skip
     half = {"type": "volume", "bands": [{"discount_percent": "50"}]}
     for name, scope, model in (
         ("a", {"model": "gpt-5-*"}, "gpt-5-mini"), ("b", {"where": ["feature=search"]}, "o5"),
-        ("c", {"price_tier": "batch"}, "gpt-5"),
+        ("c", {"price_tier": "batch"}, "gpt-5"), ("d", {"where": ["tag:pool=ptu"]}, "o6"),
     ):  # fmt: skip
         keep(world, {"name": name, "what": half, **scope})
         apply(world)

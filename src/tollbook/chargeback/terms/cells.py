@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from tollbook.chargeback.terms.reading import filters_of
 from tollbook.chargeback.terms.spans import moment_of
 from tollbook.ledger.schema import PriceState
@@ -89,26 +91,38 @@ def read_cells(
     """
     if window.is_empty:
         return []
-    query = SpendQuery(
+    whole = SpendQuery(
         since=moment_of(window.start_ns), until=moment_of(window.end_ns),
         tz="UTC" if step == "hour" else term.timezone,
-        by=(*KEY_FIELDS, "price_state", *([step] if step else [])),
         where=(
             Filter("provider", (term.provider,)), Filter("price_state", _BILLED), _CALLS_ONLY,
             *filters_of(name, term),
         ),
         measures=(*KINDS, *COSTS, measures.COST),
     )  # fmt: skip
+    # Most traffic has few of the kinds, and a month of hours has many rows.
+    kinds = _kinds_used(desk.reader, whole)
+    query = replace(
+        whole, by=(*KEY_FIELDS, "price_state", *([step] if step else [])),
+        measures=(*kinds, *(f"{kind}_cost_usd" for kind in kinds), measures.COST),
+    )  # fmt: skip
     cells = [cell for cell in _cells(desk.reader, query, step) if fits(term, cell.key)]
     cells.sort(key=_in_order)
     return cells
+
+
+def _kinds_used(reader: Reader, whole: SpendQuery) -> tuple[str, ...]:
+    (row,) = wide_rows(reader, whole)
+    return tuple(
+        kind for kind, column in zip(KINDS, COSTS, strict=True) if row[kind] or row[column]
+    )
 
 
 def _cells(reader: Reader, query: SpendQuery, step: str | None) -> Iterator[Cell]:
     for row in wide_rows(reader, query):
         yield Cell(
             Key(*(row[name] for name in KEY_FIELDS)),
-            {kind: row[kind] for kind in KINDS if row[kind]},
+            {kind: row[kind] for kind in KINDS if row.get(kind)},
             costs_by_kind(row),
             row["price_state"] != PriceState.UNPRICED.value,
             row[step] if step else None,
@@ -120,7 +134,7 @@ def costs_by_kind(row: Mapping[str, Any]) -> dict[str | None, int]:
     found: dict[str | None, int] = {}
     rest = row[measures.COST] or 0
     for kind, column in zip(KINDS, COSTS, strict=True):
-        if row[column]:
+        if row.get(column):
             found[kind] = row[column]
             rest -= row[column]
     if rest:

@@ -81,24 +81,23 @@ def compute_terms(
     return results
 
 
-def _so_far(scene: Scene, one: InForce, window: Window, step: str | None = None) -> list[Cell]:
+def _so_far(scene: Scene, one: InForce, window: Window) -> list[Cell]:
     """Return the cells of a scope, with what earlier terms changed in them."""
-    cells = read_cells(scene.desk, one.name, one.term, window, step=step)
+    cells = read_cells(scene.desk, one.name, one.term, window)
+    changed: dict[Key, dict[str | None, int]] = {}
     for result in scene.earlier:
-        if sees(one.term, result.in_force.term):
-            cells += _as_cells(one, result, window, with_time=step is not None)
-    return cells
+        is_seen = sees(one.term, result.in_force.term)
+        if is_seen and not window.within(result.in_force.window).is_empty:
+            _add_changes(changed, one, result)
+    return cells + [Cell(key, {}, costs) for key, costs in changed.items()]
 
 
-def _as_cells(one: InForce, result: Result, window: Window, *, with_time: bool) -> Iterable[Cell]:
+def _add_changes(changed: dict[Key, dict[str | None, int]], one: InForce, result: Result) -> None:
     for at, amount in result.amounts.items():
         key = Key(*(getattr(at, name) for name in Key._fields))
-        if at.adjustment not in OF_CALLS or not fits(one.term, key):
-            continue
-        if window.within(result.in_force.window).is_empty:
-            continue
-        # Of daily quotas it is not known which day's: they stand before the first day.
-        yield Cell(key, {}, {at.kind: amount}, at="" if with_time else None)
+        if at.adjustment in OF_CALLS and fits(one.term, key):
+            costs = changed.setdefault(key, {})
+            costs[at.kind] = costs.get(at.kind, 0) + amount
 
 
 def _volume(scene: Scene, one: InForce) -> Result:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.chargeback.terms.cells import Cell
-    from tollbook.chargeback.terms.model import Band, VolumeTiers
+    from tollbook.chargeback.terms.model import VolumeTiers
 
 Amounts = dict[tuple[Key, str | None], int]
 """Pico by owner and kind."""
@@ -71,7 +71,7 @@ def volume_effect(what: VolumeTiers, cells: Sequence[Cell], name: str) -> Effect
     facts = _facts(what, volume, parts)
     if not volume:
         return Effect({}, facts, [])
-    shares = [part / volume for part in parts]
+    rates = _rates(what, [part / volume for part in parts], name)
     exact: dict[tuple[Key, str | None], Fraction] = {}
     for cell in cells:
         if not cell.is_priced:
@@ -79,29 +79,46 @@ def volume_effect(what: VolumeTiers, cells: Sequence[Cell], name: str) -> Effect
         for kind in dict.fromkeys((*cell.cost, *cell.units)):
             if what.applies_to and kind not in what.applies_to:
                 continue
-            change = _change(what.bands, shares, cell, kind, name)
+            change = _change(rates, cell, kind)
             if change:
                 at = (cell.key, kind)
                 exact[at] = exact.get(at, Fraction(0)) + change
     return Effect(settle(exact), facts, unpriced_problem(cells))
 
 
-def _change(
-    bands: Sequence[Band], shares: Sequence[Fraction], cell: Cell, kind: str | None, name: str
-) -> Fraction:
+def _change(rates: Sequence[_BandRates], cell: Cell, kind: str | None) -> Fraction:
     """Return the new cost of a kind less what it is charged now."""
     cost, units = cell.cost.get(kind, 0), cell.units.get(kind or "", 0)
     change = Fraction(0)
-    for band, share in zip(bands, shares, strict=True):
-        if not share:
-            continue
-        if kind is not None and kind in band.prices:
-            per, _ = PRICED_PER[kind]
-            price = pico_of(number(band.prices[kind], name, "prices")) / per
-            change += share * (price * units - cost)
-        else:
-            change -= share * cost * number(band.discount_percent, name, "discount_percent") / 100
+    for share, discount, prices in rates:
+        if kind is not None and kind in prices:
+            change += share * (prices[kind] * units - cost)
+        elif discount:
+            change -= share * discount * cost
     return change
+
+
+class _BandRates(NamedTuple):
+    """A band that has some of the volume."""
+
+    share: Fraction
+    """Of the volume."""
+    discount: Fraction
+    prices: dict[str, Fraction]
+    """Pico a unit, by kind."""
+
+
+def _rates(what: VolumeTiers, shares: Sequence[Fraction], name: str) -> list[_BandRates]:
+    return [
+        _BandRates(
+            share, number(band.discount_percent, name, "discount_percent") / 100,
+            {
+                kind: pico_of(number(text, name, "prices")) / PRICED_PER[kind][0]
+                for kind, text in band.prices.items()
+            },
+        )
+        for band, share in zip(what.bands, shares, strict=True) if share
+    ]  # fmt: skip
 
 
 def _edges(what: VolumeTiers, name: str) -> list[Fraction | None]:
