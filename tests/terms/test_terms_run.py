@@ -161,6 +161,41 @@ def test_capacity_is_used_by_its_owners_and_the_rest_is_idle(world: World) -> No
     assert facts["used_percent"] == "5.21"
 
 
+def test_two_capacities_take_the_same_charge_back_once(world: World) -> None:
+    make(world, [tokens(100, rate=7), tokens(50, is_priced=False, model="arn")])
+    capacity = {"start": "2026-08-01", "end": "2026-08-02", "what": {
+        "type": "capacity", "units": 1, "price_per_unit_usd": "1"}}  # fmt: skip
+    keep(world, {"name": "one", **capacity}, {"name": "two", **capacity, "model": "gpt*"})
+    keep(world, {"name": "free", "what": {
+        "type": "quota", "kinds": ["uncached_input_tokens"], "units": 10**9}})  # fmt: skip
+    make(world, [tokens(100, rate=7, at=datetime(2026, 8, 1, 8, tzinfo=UTC))])
+    answer = apply(world)
+    # One call is within the day; the quota takes off what is left of the other.
+    assert adjusted(world, "adjustment_id") == {
+        ("commitment", "terms:2026-08:one:1"): usd("1"),
+        ("idle_commitment", "terms:2026-08:one:1"): usd("23"),
+        ("volume_tier", "terms:2026-08:one:1"): -700,
+        ("commitment", "terms:2026-08:two:1"): usd("1"),
+        ("idle_commitment", "terms:2026-08:two:1"): usd("23"),
+        ("free_quota", "terms:2026-08:free:1"): -700,
+    }  # fmt: skip
+    assert (
+        "one: the capacity is not known: hours with any traffic count as used"
+        in (answer["problems"])
+    )
+
+
+def test_calls_without_a_price_use_capacity_and_are_named(world: World) -> None:
+    make(world, [tokens(100, is_priced=False, model="arn:aws:1")])
+    keep(world, {"name": "units", "start": "2026-08-12", "end": "2026-08-13", "what": {
+        "type": "capacity", "units": 1, "price_per_unit_usd": "24", "per": "day"}})  # fmt: skip
+    answer = apply(world)
+    assert adjusted(world, "tenant") == {
+        ("commitment", "acme"): usd("1"), ("idle_commitment", None): usd("23"),
+    }  # fmt: skip
+    assert answer["problems"][1].startswith("units: calls of arn:aws:1 stay unpriced; a card with")
+
+
 def test_a_commitment_is_drawn_over_its_months_and_its_rest_is_idle(world: World) -> None:
     keep(
         world,
@@ -288,6 +323,8 @@ def test_a_scope_can_be_narrower_than_a_provider(world: World) -> None:
         ({"start": "soon"}, "start: expected a date"),
         ({"where": ["model=x"]}, "model has a field of its own"),
         ({"timezone": "Mars"}, "timezone"),
+        ({"order": 20}, "order: expected more than 20"),
+        ({"order": 9, "what": {"type": "quota", "kinds": ["images"], "units": 1}}, "quotas next"),
         ({"modle": "x"}, "modle"),
     ],
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tollbook.chargeback.terms.spans import Window
 
 _MINUTE_NS = 60 * 10**9
+_NAMES_SHOWN = 5
 
 
 class CapacityEffect(NamedTuple):
@@ -84,6 +85,12 @@ def capacity_effect(name: str, term: Term, cells: Sequence[Cell], window: Window
         problems.append(f"{full_hours} hours served more than the capacity: counted as full")
     if what.tokens_per_minute_per_unit is None:
         problems.append("the capacity is not known: hours with any traffic count as used")
+    unpriced = sorted({cell.key.model or "unknown" for cell in cells if not cell.is_priced})
+    if unpriced:
+        problems.append(
+            f"calls of {', '.join(unpriced[:_NAMES_SHOWN])} stay unpriced; a card with rates of 0 "
+            "says that they are paid by the hour"
+        )
     covered = _covered(cells, weights) if what.covers_calls else {}
     return CapacityEffect(
         {at: part for at, part in used.items() if part},

@@ -110,8 +110,10 @@ def _volume(scene: Scene, one: InForce) -> Result:
 def _quota(scene: Scene, one: InForce) -> Result:
     what = one.term.what
     assert isinstance(what, FreeQuota)
-    step = "day" if what.per == "day" else None
-    cells = read_cells(scene.desk, one.name, one.term, one.window, step=step)
+    if what.per == "month":
+        cells = _so_far(scene, one, one.window)
+    else:
+        cells = read_cells(scene.desk, one.name, one.term, one.window, step="day")
     return _of_effect(one, AdjustmentType.FREE_QUOTA, quota_effect(what, cells))
 
 
@@ -135,8 +137,13 @@ def _capacity(scene: Scene, one: InForce) -> Result:
         amounts[_posting(one, AdjustmentType.COMMITMENT, day, key, None)] = amount
     for day, amount in effect.idle.items():
         amounts[_posting(one, AdjustmentType.IDLE_COMMITMENT, day, _scope(one), None)] = amount
+    # What other capacity has taken back of the same calls is not taken back twice.
+    others = [other for other in scene.earlier if isinstance(other.in_force.term.what, Capacity)]
     for (day, key, kind), amount in effect.covered.items():
-        amounts[_posting(one, AdjustmentType.VOLUME_TIER, day, key, kind)] = amount
+        at = _posting(one, AdjustmentType.VOLUME_TIER, day, key, kind)
+        rest = amount - sum(other.amounts.get(at, 0) for other in others)
+        if rest:
+            amounts[at] = rest
     return Result(one, amounts, effect.facts, effect.problems)
 
 

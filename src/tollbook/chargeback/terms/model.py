@@ -125,7 +125,7 @@ class Term(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """IANA zone of its months and days; providers bill in UTC."""
     order: int | None = None
     """Terms run in order, and later ones see what earlier ones changed. None: capacity 10, quota
-    20, volume 30, commitment 40, minimum 50."""
+    20, which is fixed; volume 30, commitment 40, minimum 50."""
     withdrawn: bool = False
     """From this version on there is no such term."""
     description: Annotated[str, Meta(max_length=2_000)] = ""

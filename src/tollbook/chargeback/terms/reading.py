@@ -9,6 +9,7 @@ import msgspec
 from tollbook.chargeback.terms.errors import TermError
 from tollbook.chargeback.terms.exact import number
 from tollbook.chargeback.terms.model import (
+    DEFAULT_ORDER,
     Capacity,
     Commitment,
     FreeQuota,
@@ -53,6 +54,7 @@ def read_term(name: str, body: bytes | str | dict[str, Any]) -> Term:
     except QueryError as error:
         raise TermError(name, f"timezone: {error.problem}") from error
     filters_of(name, term)
+    _check_order(name, term)
     _check_what(name, term)
     return term
 
@@ -71,6 +73,14 @@ def filters_of(name: str, term: Term) -> tuple[Filter, ...]:
         if one.dimension in _OWN_DIMENSIONS:
             raise TermError(name, f"where: {one.dimension} has a field of its own, or is no scope")
     return found
+
+
+def _check_order(name: str, term: Term) -> None:
+    first = DEFAULT_ORDER[FreeQuota]
+    if term.order is not None and isinstance(term.what, (Capacity, FreeQuota)):
+        raise TermError(name, "order: capacity comes first and quotas next, always")
+    if term.order is not None and term.order <= first:
+        raise TermError(name, f"order: expected more than {first}, that of quotas")
 
 
 def _check_what(name: str, term: Term) -> None:
