@@ -65,7 +65,7 @@ def test_a_push_says_what_needs_attention(tmp_path: Path) -> None:
     assert runner.invoke(cli, words).exit_code == 0
     pushed = runner.invoke(cli, ["billing", "push", "mine", *place], env=KEYS)
     assert pushed.exit_code == 1
-    assert "tollbook: mine: 1 deliveries are held" in pushed.output
+    assert "tollbook: mine: held, refused or uncertain: 1" in pushed.output
     assert fake.sums() == {("tokens", "cus_1"): 5}
     settled = ["billing", "retry", "mine", "--state", "held", "--as", "settled", "--reason", "free"]
     assert runner.invoke(cli, [*settled, *place]).exit_code == 0

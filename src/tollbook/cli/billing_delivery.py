@@ -87,7 +87,7 @@ def push(
         raise NotDeliveredError(f"{system}: {answer['problem']}; push again to go on")
     if answer["needs_attention"]:
         raise NotDeliveredError(
-            f"{system}: {answer['needs_attention']} deliveries are held, refused or uncertain; "
+            f"{system}: held, refused or uncertain: {answer['needs_attention']}; "
             f"see tollbook billing log {system}"
         )
 

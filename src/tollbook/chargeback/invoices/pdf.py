@@ -29,6 +29,8 @@ LINES_MAX: Final = 5_000
 _MM: Final = 72 / 25.4
 _A4: Final = (210 * _MM, 297 * _MM)
 _MARGIN: Final = 14 * _MM
+_EDGE: Final = _MARGIN + 6
+"""Where text begins: the frame of a page has a padding."""
 _NAVY: Final = "#1F3A5F"
 _GREY: Final = "#F2F4F7"
 _SIZE: Final = 7.5
@@ -165,7 +167,10 @@ class _Story:
                 one.line.of("day"), self._words(one.line.line_id, self._id), f"{row['calls']:,}",
                 f"{row['input_tokens']:,}", f"{row['output_tokens']:,}", self._amount(one.amount),
             ])  # fmt: skip
-        return self._table(rows, [22, 54, 20, 28, 28, 30], numbers=2)
+        rows.append(["", "Total", "", "", "", _money(self._content.total)])
+        bold = [("FONTNAME", (0, -1), (-1, -1), self._fonts.bold),
+                ("LINEABOVE", (0, -1), (-1, -1), 0.8, _NAVY)]  # fmt: skip
+        return self._table(rows, [22, 54, 20, 28, 28, 30], numbers=2, more=bold)
 
     def _shares(self) -> Any:
         rows: list[list[Any]] = [["Rule", "Method", "Share", "Measured by", "Amount (exact)"]]
@@ -242,11 +247,11 @@ def _numbered(content: Content) -> Any:
             if number > 1:
                 words = _platypus().Paragraph(head, style)
                 words.wrapOn(self, width - 2 * _MARGIN, 20)
-                words.drawOn(self, _MARGIN, height - _MARGIN)
+                words.drawOn(self, _EDGE, height - _MARGIN)
             self.setFont(fonts.plain, 7)
             self.setFillColor("#667085")
             text = f"Page {number} of {len(self._pages)}"
-            self.drawRightString(width - _MARGIN, _MARGIN - 8, text)
-            self.drawString(_MARGIN, _MARGIN - 8, f"Made {content.stamp['created_at']}")
+            self.drawRightString(width - _EDGE, _MARGIN - 8, text)
+            self.drawString(_EDGE, _MARGIN - 8, f"Made {content.stamp['created_at']}")
 
     return Numbered

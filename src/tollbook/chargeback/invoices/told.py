@@ -21,6 +21,7 @@ COLUMNS: Final = (
     "description", "corrects", "calls", "calls_without_price", "input_tokens", "output_tokens",
     AMOUNT, "amount_exact", "cost_usd",
 )  # fmt: skip
+_RANGE: Final = frozenset(["since", "until", "measures"])
 MONEY: Final = frozenset([AMOUNT, "amount_exact", "cost_usd"])
 _PRICES: Final[dict[Price, str]] = {
     "cost": "what providers charge, with shared costs",
@@ -81,8 +82,9 @@ def facts(content: Content) -> Iterator[Fact]:
     yield Fact("Complete until", str(completeness["complete_until"] or "not known"))
     is_cost_shown = content.price != "billable"
     if is_cost_shown:
-        without = f"{trust.calls_without_price:,}; their cost is not in it"
-        yield Fact("Calls without a price", without)
+        without = trust.calls_without_price
+        words = f"{without:,}; their cost is not in it" if without else "none"
+        yield Fact("Calls without a price", words)
     estimated = f"{trust.calls_estimated:,} calls"
     if is_cost_shown and trust.calls_estimated:
         estimated += f", {usd_text(trust.cost_estimated)} {CURRENCY} of cost"
@@ -101,8 +103,10 @@ def facts(content: Content) -> Iterator[Fact]:
         "Rounding",
         "the total is rounded half to even to cents; lines by largest remainder, to add up to it",
     )
-    query = ", ".join(f"{name}={value}" for name, value in stamp["query"].items())
-    yield Fact("Query", f"{query or 'everything'}; entries to {stamp['last_entry_id']}")
+    # A billing period has calls of any time, so the range of the query is without bounds.
+    told = {name: value for name, value in stamp["query"].items() if name not in _RANGE}
+    query = ", ".join(f"{name}={value}" for name, value in told.items())
+    yield Fact("Query", f"{query}; entries to {stamp['last_entry_id']}")
     yield Fact("Made", f"{stamp['created_at']} by Tollbook {stamp['tollbook_version']}")
 
 
