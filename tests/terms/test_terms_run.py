@@ -377,3 +377,21 @@ def _close(world: World, period: str) -> None:
             period=period, seal="s", cutoff_entry_id=last, timezone="UTC", mode="showback",
             closed_by="ada", closed_at_ns=1,
         ))  # fmt: skip
+
+
+@pytest.mark.parametrize("timezone", ["America/New_York", "Asia/Tokyo"])
+def test_months_of_terms_and_of_the_books_may_differ(tmp_path: Path, timezone: str) -> None:
+    with finance_world(tmp_path, timezone=timezone) as world:
+        make(world, [tokens(4000), tokens(4000, at=datetime(2026, 8, 1, 1, tzinfo=UTC))])
+        keep(world, GRADUATED, {"name": "ptu", "what": {
+            "type": "capacity", "units": 1, "price_per_unit_usd": "1"}})  # fmt: skip
+        apply(world)
+        assert apply(world)["booked"] == 0
+        found = world.total("adjustment", period="2026-08")
+        assert found["commitment",] + found["idle_commitment",] == usd("744")
+        assert world.total("adjustment", period="2026-07").keys() <= {(None,)}
+        # Dated within the month of the books, too, wherever the days of both overlap.
+        (dates,) = world.reader.fetch(
+            "SELECT min(called_at), max(called_at) FROM entries WHERE kind = 'adjustment'"
+        )
+        assert datetime(2026, 8, 1) <= dates[0] < dates[1] <= datetime(2026, 8, 31)  # noqa: DTZ001 -- as stored
