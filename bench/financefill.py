@@ -69,7 +69,7 @@ def fill(store: Store, calls: int, seed: int) -> Sums:
 def _columns(
     draw: np.random.Generator, first: int, rows: int, calls: int, sums: Sums
 ) -> dict[str, Any]:
-    at_us = START_US + (first + np.arange(rows, dtype=np.int64)) * (DAYS * DAY_US) // calls
+    at_us = START_US + (first + np.arange(rows, dtype=np.int64)) * (DAYS * DAY_US // calls)
     model = draw.integers(0, len(MODELS), rows)
     tenant = (draw.random(rows) ** 2 * TENANTS).astype(np.int64)
     tokens = np.stack(
