@@ -28,7 +28,7 @@ FAKES: dict[str, type[FakeSystem]] = {
     "lago": FakeLago,
     "openmeter": FakeOpenMeter,
 }
-KEYS = {"BILL_KEY": KEY}
+KEYS = {"BILLING_KEY": KEY}
 
 
 class Shop:
@@ -47,7 +47,7 @@ class Shop:
 
     def set_up(self, **more: Any) -> dict[str, Any]:
         body = {
-            "type": self.kind, "base_url": self.fake.url, "api_key_env": "BILL_KEY",
+            "type": self.kind, "base_url": self.fake.url, "api_key_env": "BILLING_KEY",
             "start": f"{self.start:%Y-%m-%d}", "unmapped": "tenant", "requests_per_s": 1000,
             "meters": [
                 {"name": "tokens", "measure": "input_tokens"},

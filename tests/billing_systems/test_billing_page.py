@@ -46,7 +46,7 @@ def test_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_push_says_what_needs_attention(tmp_path: Path) -> None:
     fake = FakeStripe()
     body = {
-        "type": "stripe", "base_url": fake.url, "api_key_env": "BILL_KEY", "start": "2026-01-01",
+        "type": "stripe", "base_url": fake.url, "api_key_env": "BILLING_KEY", "start": "2026-01-01",
         "customers": {"acme": "cus_1"}, "bucket": "day", "lookback_days": 30,
         "meters": [{"name": "tokens", "measure": "input_tokens"}],
     }  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_push_says_what_needs_attention(tmp_path: Path) -> None:
     settled = ["billing", "retry", "mine", "--state", "held", "--as", "settled", "--reason", "free"]
     assert runner.invoke(cli, [*settled, *place]).exit_code == 0
     assert runner.invoke(cli, ["billing", "push", "mine", *place], env=KEYS).exit_code == 0
-    missing = runner.invoke(cli, ["billing", "push", "mine", *place], env={"BILL_KEY": ""})
+    missing = runner.invoke(cli, ["billing", "push", "mine", *place], env={"BILLING_KEY": ""})
     assert missing.exit_code == 2
-    assert "BILL_KEY is not set" in missing.output
+    assert "BILLING_KEY is not set" in missing.output
     fake.close()

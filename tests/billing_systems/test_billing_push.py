@@ -108,17 +108,17 @@ def test_a_long_wait_is_not_waited_for(shop: Shop) -> None:
 def test_a_wrong_key_ends_the_push_and_is_nowhere(shop: Shop) -> None:
     shop.set_up()
     shop.fill()
-    shop.environ["BILL_KEY"] = wrong = "sk_wrong_999"
+    shop.environ["BILLING_KEY"] = wrong = "sk_wrong_999"
     done = shop.push()
     assert done.problem is not None
-    assert "BILL_KEY" in done.problem
-    shop.environ["BILL_KEY"] = KEY
+    assert "BILLING_KEY" in done.problem
+    shop.environ["BILLING_KEY"] = KEY
     text = json.dumps(shop.ask("billing.log", system="shop"))
     assert wrong not in text
     assert shop.push().problem is None
     assert shop.fake.sums() == shop.ledger()
-    del shop.environ["BILL_KEY"]
-    with pytest.raises(BillingSystemError, match="BILL_KEY is not set"):
+    del shop.environ["BILLING_KEY"]
+    with pytest.raises(BillingSystemError, match="BILLING_KEY is not set"):
         shop.push()
 
 
@@ -371,7 +371,8 @@ def test_killed_in_the_middle_and_run_again(stripe_shop: Shop, tmp_path: Path) -
      ({"meters": [{"name": "a", "measure": "cost_usd", "unit": "usd"}]}, "whole numbers"),
      ({"meters": [{"name": "a", "measure": "calls", "where": ["?"]}]}, "where"),
      ({"meters": [{"name": "a", "measure": "calls"}] * 2}, "twice"),
-     ({"api_key_env": "sk-live-123"}, "environment variable"), ({"colour": 1}, "colour")],
+     ({"api_key_env": "sk-live-123"}, "environment variable"), ({"colour": 1}, "colour"),
+     ({"api_key_env": "OPENAI_API_KEY"}, "BILLING")],
 )  # fmt: skip
 def test_a_system_that_cannot_be_used_is_told(change: dict[str, Any], words: str) -> None:
     body = {"type": "stripe", "start": "2026-10-01",

@@ -54,6 +54,20 @@ def fixed_query(desk: Desk, period: Period) -> SpendQuery:
     return replace(query, entry_window=replace(window, upto_entry=int(last)))
 
 
+def original_month(query: SpendQuery, month: str) -> str:
+    """Return the month that an entry of a billing period is of: its own, or a closed one.
+
+    Args:
+        query: of the billing period.
+        month: of the call, or that an adjustment is dated to; such as ``2026-09``.
+    """
+    window = query.entry_window
+    assert window is not None, "of a period it was looked up"
+    # Before any month was closed nothing is a correction, and what names the period is its own.
+    is_correction = window.after_entry is not None and month < window.period
+    return month if is_correction else window.period
+
+
 def stamp(desk: Desk, period: Period, query: SpendQuery) -> dict[str, Any]:
     """Return what says how far the figures of a period can be trusted, as JSON has it."""
     window = query.entry_window

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from tollbook.reports.query import Filter
 
 SystemType = Literal["stripe", "lago", "openmeter"]
-_ENVIRONMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ENVIRONMENT: Final = re.compile(r"(?=.*(?:STRIPE|LAGO|OPENMETER|BILLING))[A-Z_][A-Z0-9_]{0,127}")
+"""Not any variable: the keys of providers must not be sent to an address that a document names."""
 _HOUR_NS: Final = 3600 * clock.NS_PER_S
 _NAME_MAX: Final = 100
 METERS_MAX: Final = 100
@@ -193,7 +194,10 @@ def _problem(one: System) -> str | None:
     except ValueError:
         return f"start: {one.start[:32]!r} is not a day such as 2026-10-01"
     if not _ENVIRONMENT.fullmatch(one.key_name):
-        return "api_key_env: expected the name of an environment variable"
+        return (
+            "api_key_env: expected an environment variable with STRIPE, LAGO, OPENMETER or BILLING "
+            "in its name"
+        )
     return _url_problem(one.url) or _meters_problem(one)
 
 

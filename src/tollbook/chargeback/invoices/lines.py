@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tollbook.chargeback.filing import original_month
 from tollbook.chargeback.periods import Period
 from tollbook.ledger.adjust import AdjustmentType
 from tollbook.ledger.schema import Kind
@@ -59,7 +60,7 @@ class Line(Struct, frozen=True, kw_only=True):
     key: tuple[tuple[str, str | None], ...]
     """Dimension and value of all that it is a sum of; months and days as local dates."""
     original_period: str
-    """The month of the calls."""
+    """The month that it is of: another than the period's where it corrects a closed one."""
     calls: int
     calls_without_cost: int
     input_tokens: int
@@ -122,7 +123,7 @@ def read_lines(
     asked = replace(query, by=names, where=where, tz=period.timezone, measures=MEASURES)
     for row in wide_rows(reader, asked):
         key = tuple((name, _text(name, row[name])) for name in names)
-        made = _line(LineName(period.name, by, what), key, row)
+        made = _line(LineName(period.name, by, what), query, key, row)
         if made.calls or made.cost or made.billable or made.input_tokens or made.output_tokens:
             yield made
 
@@ -144,10 +145,12 @@ def _text(name: str, value: Any) -> str | None:
 
 
 def _line(
-    name: LineName, key: tuple[tuple[str, str | None], ...], row: dict[str, Any]
+    name: LineName, query: SpendQuery, key: tuple[tuple[str, str | None], ...],
+    row: dict[str, Any],
 ) -> Line:  # fmt: skip
     told = dict(key)
-    home = told.get("named_period") or told.get("month") or (told["day"] or "")[:7]
+    month = told.get("month") or (told.get("day") or "")[:7]
+    home = original_month(query, month)
     calls = row["calls"] or 0
     known = row["known_calls"] or 0
     cost = row["cost_usd"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from tollbook.chargeback.filing import original_month
 from tollbook.chargeback.journal.mapping import (
     AccountMapping,
     Facts,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tollbook.reports.reader import Reader
 
 OWNERS: Final = ("tenant", "cost_center")
-_BY: Final = ("month", "named_period", *OWNERS, "provider", "adjustment", "corrects")
+_BY: Final = ("month", *OWNERS, "provider", "adjustment", "corrects")
 _BILLABLE: Final = "billable_usd"
 
 
@@ -90,7 +91,7 @@ def read_groups(reader: Reader, query: SpendQuery, period: Period) -> Iterator[G
         cost, billable = row[measures.COST] or 0, row[_BILLABLE] or 0
         if cost or billable:
             yield Group(
-                home=row["named_period"] or f"{row['month']:%Y-%m}",
+                home=original_month(query, f"{row['month']:%Y-%m}"),
                 facts=Facts(
                     Posting.COST, row["tenant"] or UNKNOWN, row["cost_center"],
                     row["provider"] or INTERNAL, row["adjustment"],
