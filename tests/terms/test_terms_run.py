@@ -11,6 +11,7 @@ import pytest
 from tests.periods.finance_kit import World, finance_world, usd
 from tests.terms.terms_kit import AUGUST, Made, adjusted, apply, keep, make, tokens
 
+from tollbook.chargeback.periods import operations as periods
 from tollbook.chargeback.terms import operations
 from tollbook.chargeback.terms.errors import TermError, TermFileError
 from tollbook.chargeback.terms.files import read_terms
@@ -395,3 +396,16 @@ def test_months_of_terms_and_of_the_books_may_differ(tmp_path: Path, timezone: s
             "SELECT min(called_at), max(called_at) FROM entries WHERE kind = 'adjustment'"
         )
         assert datetime(2026, 8, 1) <= dates[0] < dates[1] <= datetime(2026, 8, 31)  # noqa: DTZ001 -- as stored
+
+
+def test_a_month_is_reconciled_only_with_its_terms_booked(world: World) -> None:
+    def check() -> list[str | None]:
+        found = world.ask(periods.CHECK, period="2026-08", step="reconciled")["rows"]
+        return [one["problem"] for one in found if one["check"] == "terms-applied"]
+
+    make(world, [tokens(4000)])
+    assert check() == []
+    keep(world, GRADUATED)
+    assert check() == ["tiers: not booked as it comes to now; see tollbook terms apply"]
+    apply(world)
+    assert check() == [None]

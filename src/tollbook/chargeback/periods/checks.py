@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from tollbook import clock
-from tollbook.books.documents import Subject, documents_at
+from tollbook.books.documents import Subject, document_history, documents_at
 from tollbook.chargeback.periods.cutoffs import closes
 from tollbook.chargeback.periods.events import EventKind, PeriodState, period_history
 from tollbook.chargeback.periods.sums import sums
@@ -117,6 +117,21 @@ def _has_batches(desk: Desk, period: Period) -> Iterator[Check]:
     names = ", ".join(str(row["batch_id"]) for row in waiting[:_SHOWN])
     problem = f"{len(waiting)} batches have no results yet: {names}" if waiting else None
     yield Check(name="batches", step=PeriodState.RECONCILED, problem=problem)
+
+
+def _has_terms(desk: Desk, period: Period) -> Iterator[Check]:
+    """Price terms, where there are any, are booked as they come to now."""
+    from tollbook.chargeback.terms.booking import (  # noqa: PLC0415 -- rooms that use each other
+        unapplied,
+    )
+
+    if not document_history(desk.books, Subject.PRICE_TERMS):
+        return
+    lacking = ", ".join(name for name, _ in unapplied(desk, period))
+    problem = f"{lacking}: not booked as it comes to now; see tollbook terms apply"
+    yield Check(
+        name="terms-applied", step=PeriodState.RECONCILED, problem=problem if lacking else None
+    )
 
 
 def _has_invoices(desk: Desk, period: Period) -> Iterator[Check]:
@@ -243,6 +258,7 @@ _CHECKS: Final[tuple[tuple[PeriodState, Callable[[Desk, Period], Iterator[Check]
     (PeriodState.RECONCILED, _is_read),
     (PeriodState.RECONCILED, _is_priced),
     (PeriodState.RECONCILED, _has_batches),
+    (PeriodState.RECONCILED, _has_terms),
     (PeriodState.RECONCILED, _has_invoices),
     (PeriodState.ALLOCATED, _is_trued_up),
     (PeriodState.ALLOCATED, _is_allocated),
