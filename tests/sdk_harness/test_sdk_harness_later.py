@@ -99,6 +99,7 @@ ANSWERS: dict[str, tuple[list[bytes], int, dict[str, str]]] = {
     "no document": ([b"<html>"], 200, {}),
     "stream unasked": (SSE, 200, {"content-type": "text/event-stream"}),
 }
+ASKED: dict[str, Any] = {"stream_options": {"include_usage": True}}
 REQUESTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "owners in the body": {"user": "bob", "metadata": {"user_id": "eve", "feature": "x"}},
@@ -107,6 +108,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "header": {"extra_headers": {"x-tollbook-feature": "search", "idempotency-key": "k1"}},
     "large": {"messages": [{"role": "user", "content": "a" * LATER_BYTES_MAX}]},
     "stream": {"stream": True},
+    "stream with usage": {"stream": True, **ASKED},
 }
 
 
@@ -134,7 +136,8 @@ def test_any_answer_is_told_of_as_at_once(later: Later, kind: str) -> None:
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_any_request_is_told_of_as_at_once(later: Later, kind: str) -> None:
     said = []
-    is_stream = kind == "stream"
+    is_stream = kind.startswith("stream")
+    shown = 2 if kind == "stream with usage" else 1  # else the chunk with the usage is hidden
     for sink in (Seen(), later):
         pieces, headers = ([answer()], {}) if not is_stream else (SSE, ANSWERS["stream unasked"][2])
         client = client_of(sink, pieces, 200, **headers)
@@ -142,7 +145,7 @@ def test_any_request_is_told_of_as_at_once(later: Later, kind: str) -> None:
             wanted: dict[str, Any] = {"model": MODEL, "messages": MESSAGES} | REQUESTS[kind]
             got = client.chat.completions.create(**wanted)
             if is_stream:
-                assert len(list(got)) == 1, "the chunk with the usage is hidden"
+                assert len(list(got)) == shown
         said.append(told_of(sink))
     assert said[0] == said[1]
     assert said[1]["identity"].tenant_id == "acme"
@@ -325,8 +328,10 @@ PIECES = [
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(PIECES), max_size=8))
-def test_any_stream_is_shown_and_told_of_as_at_once(later: Later, pieces: list[bytes]) -> None:
+@given(st.lists(st.sampled_from(PIECES), max_size=8), st.sampled_from([{}, ASKED]))
+def test_any_stream_is_shown_and_told_of_as_at_once(
+    later: Later, pieces: list[bytes], asked: dict[str, Any]
+) -> None:
     del later
     said, shown = [], []
     for sink in (Seen(), Later()):
@@ -335,7 +340,7 @@ def test_any_stream_is_shown_and_told_of_as_at_once(later: Later, pieces: list[b
         with tollbook.tenant("acme"):
             request = client._client.build_request(
                 "POST", "https://api.openai.com/v1/chat/completions",
-                json={"model": MODEL, "messages": MESSAGES, "stream": True},
+                json={"model": MODEL, "messages": MESSAGES, "stream": True} | asked,
             )  # fmt: skip
             response = client._client.send(request, stream=True)
             shown.append(b"".join(response.iter_raw()))

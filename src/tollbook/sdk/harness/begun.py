@@ -39,16 +39,19 @@ _OWN_PREFIX: Final = b"x-tollbook-"
 _BAGGAGE: Final = b"baggage"
 _LAYERS: Final = LAYERS_HEADER.encode()
 _MARKS: Final = MEMBER.encode()
+_ASKED: Final = b'"stream_options":{"include_usage":true}'
+"""As the official client writes it; written otherwise, the request is read at once."""
 
 
-def says_only(body: bytes) -> bool:
+def says_only(body: bytes, *, asks: bool) -> bool:
     """Whether a body is sent as it is, whatever reading it finds.
 
-    It may be changed for a stream, for marks in its metadata, and for owners in LiteLLM's words.
+    It may be changed for marks in its metadata, for owners in LiteLLM's words, and for a stream
+    whose usage is to be asked for (``asks``), unless the caller has asked for it.
     """
     return (
         len(body) <= LATER_BYTES_MAX
-        and b'"stream"' not in body
+        and (not asks or b'"stream"' not in body or _ASKED in body)
         and b"litellm_metadata" not in body
         and _MARKS not in body
     )

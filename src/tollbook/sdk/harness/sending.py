@@ -70,7 +70,9 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     marks = owner = call_site = None
     if body and route.inspects_body:
         marks = marks_in(body)
-        if is_late and known.tenant_id is not None and not options.tags and says_only(body):
+        asks = options.inject_stream_usage and target.asks_for_usage
+        may_wait = is_late and known.tenant_id is not None and not options.tags
+        if may_wait and says_only(body, asks=asks):
             facts = None
         else:
             facts = _read(body, route, target, options)

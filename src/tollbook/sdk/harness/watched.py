@@ -101,14 +101,12 @@ class Watched:
         facts = self._begun.read_facts
         if self._is_late and status < _BAD_REQUEST:
             content_type = head.get(b"content-type", b"")
-            if facts is None:
-                if content_type.startswith(b"application/json"):
-                    self._kept = []
-                    return
-            elif content_type.startswith(EVENTS) and b"content-encoding" not in head:
+            if content_type.startswith(EVENTS) and b"content-encoding" not in head:
+                self._kept, self.is_event_stream = [], True
+                self._hides_usage = facts is not None and facts.hides_usage
+                return
+            if facts is None and content_type.startswith(b"application/json"):
                 self._kept = []
-                self.is_event_stream = True
-                self._hides_usage = facts.hides_usage
                 return
         self._look()
 
@@ -140,7 +138,9 @@ class Watched:
         if kept is not None:
             if self._response_bytes <= LATER_BYTES_MAX:
                 kept.append((chunk, clock.monotonic_ns()))
-                return self._passed(chunk) if self.is_event_stream else chunk
+                if not self.is_event_stream or not (self._hides_usage or is_last(chunk)):
+                    return chunk
+                return self._passed(chunk)
             self._read_kept()
         meter = self._meter
         return chunk if meter is None else self._shown(chunk, meter)
