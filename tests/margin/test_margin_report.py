@@ -173,6 +173,34 @@ def test_targets_are_compared_exactly(ledger: Ledger, desk: Desk) -> None:
     ]
 
 
+def test_a_withdrawn_target_no_longer_alerts_and_judged_earlier_months(
+    ledger: Ledger, desk: Desk
+) -> None:
+    ledger.book(ledger.call("acme"))
+    _revenue(desk, "1,acme,0.009,2026-10-05")
+    target = {"kind": "target", "min_margin_percent": "50"}
+    bounded = {"kind": "target", "min_margin_percent": "60"}
+
+    def keep(says: dict[str, Any], since: str | None, until: str | None = None) -> None:
+        entry = {"name": "all", "says": says, "effective_from": since, "effective_until": until}
+        carry_out(OPERATIONS["margin.decide"], desk, {"entries": [entry], "reason": "board"})
+
+    def alerts() -> list[str]:
+        found: list[str] = _by(_margin(desk), "tenant")["acme"]["alerts"]
+        return found
+
+    keep(target, None)
+    keep(bounded, "2026-09-01", "2026-10-01")
+    assert alerts() == ["margin of 33.33 % is below 50 %"]  # the version before is back
+    with pytest.raises(RevenueError, match="all: effective_from is missing"):
+        keep({"kind": "withdrawn"}, None)
+    keep({"kind": "withdrawn"}, "2026-11-01")
+    assert alerts() == ["margin of 33.33 % is below 50 %"]
+    keep({"kind": "withdrawn"}, "2026-10-31")
+    assert alerts() == []
+    assert len(carry_out(OPERATIONS["margin.decisions"], desk, {})["rows"]) == 4
+
+
 def test_the_period_before() -> None:
     def at(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
@@ -209,6 +237,9 @@ def test_by_command(tmp_path: Path) -> None:
 
     run("import", str(csv), "--name", "crm")
     run("decide", str(targets), "--reason", "board")
+    listed = run("decisions", "--format", "csv")
+    assert "margin_target/all/1" in listed
+    assert "board" in listed
     assert '"0.010000000000"' in run("revenue", "--period", "2026-10")
     answer = json.loads(run("--period", "2026-10", "--check", "--format", "json", code=1))
     assert answer["rows"][0]["alerts"] == ["margin of 40.00 % is below 41 %"]

@@ -151,6 +151,16 @@ def revenue(
     show_rows(answer, chosen_format(output_format), _LINES)
 
 
+@margin.command(short_help="List targets, customers, sources, every version.")
+@format_option
+@place_options
+def decisions(output_format: str | None, config_path: Path | None, data_dir: Path | None) -> None:
+    """List every version of targets, customers and sources, with author and reason."""
+    where = place(config_path, data_dir)
+    answer = ask(_operation("margin.decisions"), where, {}, config_path=config_path)
+    show_rows(answer, chosen_format(output_format))
+
+
 @margin.command(short_help="Keep targets, customers, sources from a file.")
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--reason", required=True, help="Why; kept with them.")
@@ -160,7 +170,10 @@ def decide(
     path: Path, reason: str, output_format: str | None, config_path: Path | None,
     data_dir: Path | None,
 ) -> None:  # fmt: skip
-    """Keep the [[margin]] entries of a TOML file: targets, customers of a source, sources."""
+    """Keep the [[margin]] entries of a TOML file: targets, customers of a source, sources.
+
+    kind = "withdrawn" with a name and effective_from ends what holds under the name.
+    """
     where = place(config_path, data_dir)
     try:
         found = tomllib.loads(_text(path), parse_float=Decimal).get("margin")

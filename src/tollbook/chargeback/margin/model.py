@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tollbook.errors import TollbookError
-from tollbook.prices.billable import BillingError, Match, check_match, check_percent
+from tollbook.prices.billable import BillingError, Match, Withdrawn, check_match, check_percent
 
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
@@ -99,7 +99,7 @@ class Source(
     key_env: Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$", max_length=100)]
 
 
-Body = Target | Customers | Source
+Body = Target | Customers | Source | Withdrawn
 
 
 def check_body(body: Body) -> None:

@@ -193,6 +193,10 @@ class DecideRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def _decide(desk: Desk, asked: DecideRequest) -> dict[str, Any]:
+    for one in asked.entries:
+        # An end from the beginning would take the target from months that were judged by it.
+        if one.says.get("kind") == "withdrawn" and one.effective_from is None:
+            raise RevenueError(one.name[:64], "effective_from is missing; from when on it ends")
     entries = [
         checked(
             one.name, one.says,

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tollbook import clock
-from tollbook.books.documents import DOCUMENT_NAME, Subject, documents_at, put_document
+from tollbook.books.documents import DOCUMENT_NAME, Draft, Subject, documents_at, put_documents
 from tollbook.books.events import current_user
 from tollbook.books.tables_revenues import revenues
 from tollbook.chargeback.margin.model import (
@@ -18,7 +18,7 @@ from tollbook.chargeback.margin.model import (
     RevenueLine,
     check_body,
 )
-from tollbook.prices.billable import BillingError
+from tollbook.prices.billable import BillingError, Withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -147,14 +147,15 @@ def _line(row: Mapping[Any, Any]) -> RevenueLine:
 
 
 def decided(books: Books, at_ns: int) -> list[tuple[Document, Body]]:
-    """Return the targets, customers and sources that hold at a time, by name.
+    """Return the targets, customers and sources that hold at a time, by name; none withdrawn.
 
     Raises:
         RevenueError: one of them cannot be read.
         BooksError: the books cannot be read.
     """
     held = documents_at(books, Subject.MARGIN_TARGET, at_ns)
-    return [(held[name], read_body(held[name])) for name in sorted(held)]
+    read = [(held[name], read_body(held[name])) for name in sorted(held)]
+    return [(one, body) for one, body in read if not isinstance(body, Withdrawn)]
 
 
 def read_body(one: Document) -> Body:
@@ -202,7 +203,7 @@ def checked(
 def decide(
     books: Books, entries: Sequence[Entry], reason: str, author: str | None
 ) -> list[tuple[Document, bool]]:
-    """Keep checked decisions; each with whether it is new.
+    """Keep checked decisions, all of them or none; each with whether it is new.
 
     Raises:
         RevenueError: the reason is missing.
@@ -210,15 +211,16 @@ def decide(
     """
     if not reason.strip():  # before the first is kept
         raise RevenueError("--reason", "expected why; it is kept with them")
-    return [
-        put_document(
-            books, Subject.MARGIN_TARGET, one.name,
-            msgspec.json.encode(one.body, order="deterministic").decode(),
+    drafts = [
+        Draft(
+            subject=Subject.MARGIN_TARGET, name=one.name,
+            body=msgspec.json.encode(one.body, order="deterministic").decode(),
             effective_from_ns=one.effective_from_ns, effective_until_ns=one.effective_until_ns,
-            author=author, reason=reason,
+            reason=reason,
         )
         for one in entries
     ]  # fmt: skip
+    return put_documents(books, drafts, author=author)
 
 
 def tenants_of(bodies: Iterable[tuple[Document, Body]], source: str) -> dict[str, str]:
