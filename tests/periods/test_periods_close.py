@@ -227,7 +227,8 @@ def test_what_stands_in_the_way_of_allocated(world: World) -> None:
     world.charge(OCTOBER, usd("0.000001"))
     world.reconciled("2026-10", "openai", tolerance=usd("1"))
     assert failing(world) == {
-        "allocated": "allocation_policy/default/1 would move something else now; run it again"
+        "allocated": "allocation_policy/default/1 would move 0.000001000000 USD otherwise now; "
+        "run it again"
     }
 
 
@@ -285,6 +286,24 @@ def test_an_approval_is_of_what_was_sealed(charged: World) -> None:
     charged.ask(periods.STEP, period="2026-10", to="reconciled", reason="another policy")
     with pytest.raises(PeriodError, match="is not sealed yet"):
         charged.ask(periods.APPROVE, "bob", period="2026-10")
+
+
+def test_an_approval_that_a_step_back_has_voided_stays_void(charged: World) -> None:
+    ready(charged)
+    advance(charged)
+    first = charged.ask(periods.SEAL, period="2026-10")
+    charged.ask(periods.APPROVE, "bob", period="2026-10")
+    charged.ask(periods.STEP, "cy", period="2026-10", to="reconciled", reason="look again")
+    charged.ask(periods.STEP, period="2026-10", to="allocated")
+    again = charged.ask(periods.SEAL, "bob", period="2026-10")
+    # Nothing has changed, so it is the same seal; it is bob now who may not approve it.
+    assert again["seal"] == first["seal"]
+    assert (again["approved_by"], again["approvals_needed"]) == ([], 2)
+    with pytest.raises(PeriodError, match="bob has prepared the seal"):
+        charged.ask(periods.APPROVE, "bob", period="2026-10")
+    assert charged.ask(periods.APPROVE, "ada", period="2026-10")["approved_by"] == ["ada"]
+    done = charged.ask(periods.APPROVE, "cy", period="2026-10")
+    assert (done["state"], done["approved_by"]) == ("closed", ["ada", "cy"])
 
 
 def test_verify_says_what_was_changed(world: World) -> None:

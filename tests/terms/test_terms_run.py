@@ -406,6 +406,8 @@ def test_a_month_is_reconciled_only_with_its_terms_booked(world: World) -> None:
     make(world, [tokens(4000)])
     assert check() == []
     keep(world, GRADUATED)
-    assert check() == ["tiers: not booked as it comes to now; see tollbook terms apply"]
+    assert check() == [
+        "tiers: 0.000000007000 USD not booked as it comes to now; see tollbook terms apply"
+    ]
     apply(world)
     assert check() == [None]

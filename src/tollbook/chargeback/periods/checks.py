@@ -127,8 +127,10 @@ def _has_terms(desk: Desk, period: Period) -> Iterator[Check]:
 
     if not document_history(desk.books, Subject.PRICE_TERMS):
         return
-    lacking = ", ".join(name for name, _ in unapplied(desk, period))
-    problem = f"{lacking}: not booked as it comes to now; see tollbook terms apply"
+    lacking = ", ".join(
+        f"{name}: {usd_text(amount)} USD" for name, amount in unapplied(desk, period)
+    )
+    problem = f"{lacking} not booked as it comes to now; see tollbook terms apply"
     yield Check(
         name="terms-applied", step=PeriodState.RECONCILED, problem=problem if lacking else None
     )
@@ -217,8 +219,16 @@ def _is_allocated(desk: Desk, period: Period) -> Iterator[Check]:
             problem = f"{made.policy_id} was run and is not in force"
         else:
             computed = compute(desk, period, policy)
-            if difference(booked(desk, period), wanted(computed)):
-                problem = f"{made.policy_id} would move something else now; run it again"
+            lacking = difference(booked(desk, period), wanted(computed))
+            if lacking:
+                # With the amount: who accepts it does not accept another one.
+                moved = sum(
+                    amount for by_posting in lacking.values() for amount in by_posting.values()
+                    if amount > 0
+                )  # fmt: skip
+                problem = (
+                    f"{made.policy_id} would move {usd_text(moved)} USD otherwise now; run it again"
+                )
             note = "; ".join(computed.problems) or None
     yield Check(name="allocated", step=PeriodState.ALLOCATED, problem=problem, note=note)
 

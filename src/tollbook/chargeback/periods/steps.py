@@ -195,13 +195,12 @@ def approve(
     must_be_open(desk, period)
     actor = who(desk, by)
     must_approve(desk, actor)
-    prepared = _prepared(desk, period)
+    prepared, prepared_by, given = _prepared(desk, period)
     if seal is not None and not prepared.seal.startswith(seal):
         raise PeriodError(period.name, f"the seal to approve is {prepared.seal[:16]}, not {seal}")
     needed = approvals_needed(desk)
-    if needed >= _TWO and actor == prepared.prepared_by:
+    if needed >= _TWO and actor == prepared_by:
         raise PeriodError(period.name, f"{actor} has prepared the seal; another has to approve it")
-    given = _approvals(desk, period, prepared.seal)
     if actor in given:
         raise PeriodError(period.name, f"{actor} has approved it already")
     changed = changed_parts(desk, prepared, known_before_ns=None)
@@ -223,8 +222,7 @@ def closing(desk: Desk, period: Period) -> Closing:
     Raises:
         PeriodError: there is no seal.
     """
-    prepared = _prepared(desk, period)
-    given = _approvals(desk, period, prepared.seal)
+    prepared, _, given = _prepared(desk, period)
     state = period_state(desk.books, period.name)
     left = 0 if state is PeriodState.CLOSED else max(0, approvals_needed(desk) - len(given))
     return Closing(
@@ -233,26 +231,25 @@ def closing(desk: Desk, period: Period) -> Closing:
     )  # fmt: skip
 
 
-def _prepared(desk: Desk, period: Period) -> KeptSeal:
-    """Return the newest seal, if no step was taken since."""
+def _prepared(desk: Desk, period: Period) -> tuple[KeptSeal, str, list[str]]:
+    """Return the newest seal, if no step was taken since, who prepared it and who approved it.
+
+    The same content has the same seal, so both are told by what happened last: an approval that
+    a step back has voided does not come back with it.
+    """
     last: PeriodEvent | None = None
+    given: list[str] = []
     for event in period_history(desk.books, period.name):
         if event.kind is EventKind.SEALED:
-            last = event
+            last, given = event, []
         elif event.kind is EventKind.STEP:
             last = None
+        elif event.kind is EventKind.APPROVED:
+            given.append(event.actor)
     found = None if last is None else kept_seal(desk.books, str(last.detail["seal"]))
-    if found is None:
+    if last is None or found is None:
         raise PeriodError(period.name, "is not sealed yet; see tollbook close seal")
-    return found
-
-
-def _approvals(desk: Desk, period: Period, seal: str) -> list[str]:
-    return [
-        event.actor
-        for event in period_history(desk.books, period.name)
-        if event.kind is EventKind.APPROVED and event.detail["seal"] == seal
-    ]
+    return found, last.actor, given
 
 
 def _close(desk: Desk, period: Period, kept: KeptSeal, actor: str) -> None:

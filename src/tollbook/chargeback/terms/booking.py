@@ -72,7 +72,9 @@ def standings(desk: Desk, period: Period) -> tuple[list[Standing], Booked]:
 
 
 def unapplied(desk: Desk, period: Period) -> list[tuple[str, int]]:
-    """Return the terms whose booked amounts are not what they come to, with how many are not.
+    """Return the terms whose booked amounts are not what they come to, with how much is not.
+
+    That is the sum of all differences in pico, whichever way they go.
 
     A check before a month is reconciled: nothing where all is applied.
 
@@ -81,8 +83,8 @@ def unapplied(desk: Desk, period: Period) -> list[tuple[str, int]]:
         QueryTimeoutError: it took too long.
     """
     found, _ = standings(desk, period)
-    counts = [(one.name, len(difference(one.booked, one.wanted))) for one in found]
-    return [(name, count) for name, count in counts if count]
+    lacking = [(one.name, difference(one.booked, one.wanted)) for one in found]
+    return [(name, sum(map(abs, amounts.values()))) for name, amounts in lacking if amounts]
 
 
 def apply_terms(desk: Desk, period: Period) -> list[Applied]:
