@@ -17,8 +17,10 @@ from tests.reconcile.reconcile_kit import (
     invoice_line,
     lines_of,
     month_of_calls,
+    ns,
 )
 
+from tollbook.chargeback.reconcile.run import NOTHING_TOLD, ZONE_APART
 from tollbook.chargeback.reconcile.shelf import run_history
 from tollbook.chargeback.statements.model import Basis, Category
 from tollbook.cli.main import cli
@@ -124,6 +126,33 @@ def test_weeks_leave_the_invoice_out_and_add_up(directory: Path) -> None:
     month = _run(directory, "run", "--period", "2026-10")["rows"][0]
     weeks = sum(int(row["ledger_usd"].replace(".", "")) for row in rows)
     assert weeks == int(month["ledger_usd"].replace(".", ""))
+
+
+def test_providers_of_which_nothing_is_there_are_left_out(directory: Path) -> None:
+    place = Place(directory)
+    # Covers October, but all that it tells is of September; and one that tells nothing at all.
+    at = {"start_ns": ns("2026-09-05T00:00"), "end_ns": ns("2026-09-06T00:00")}
+    late = {**invoice_line("1"), **at}
+    place.state(Basis.COST, [late], provider="elsewhere")
+    place.state(Basis.USAGE, [], provider="silent")
+    place.state(Basis.INVOICE, [late], provider="billed-late")
+    place.close()
+    answer = _run(directory, "run", "--period", "2026-10")
+    assert [row["provider"] for row in answer["rows"]] == ["billed-late", "openai"]
+    true_up = _run(directory, "true-up", "--period", "2026-10")
+    assert [row["provider"] for row in true_up["totals"]] == ["billed-late", "openai"]
+    named = _run(directory, "run", "--period", "2026-10", "--provider", "silent")
+    assert named["runs"][0]["words"] == [NOTHING_TOLD]
+
+
+def test_months_of_another_zone_are_told(directory: Path, tmp_path: Path) -> None:
+    assert _run(directory, "run", "--period", "2026-10")["runs"][0]["words"] == []
+    settings = tmp_path / "zone.toml"
+    settings.write_text('[finance]\ntimezone = "Europe/Berlin"\n')
+    given = ("--period", "2026-10", "--config", str(settings))
+    (words,) = _run(directory, "run", *given)["runs"][0]["words"]
+    assert words == ZONE_APART.format(zone="Europe/Berlin")
+    assert _run(directory, "true-up", *given)["words"] == [f"openai 2026-10: {words}"]
 
 
 def test_wrong_words_are_one_line(directory: Path) -> None:

@@ -131,7 +131,9 @@ def test_mapping(data: Path, tmp_path: Path) -> None:
     kept = CliRunner().invoke(
         cli, ["statements", "map", "own", str(path), "--reason", "reseller", "--data", str(data)]
     )
-    assert kept.output == "statement_mapping/own/1 kept\n"
+    assert json.loads(kept.output)["rows"] == [
+        {"document": "statement_mapping/own/1", "mapping": "own", "new": True}
+    ]
     (row,) = run(data, "import", str(rows), "--as", "csv:own")["rows"]
     (line,) = run(data, "lines", row["statement_id"])["rows"]
     assert (line["amount_usd"], line["quantity"], line["tags"]) == (

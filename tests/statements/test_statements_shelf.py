@@ -15,9 +15,12 @@ from tests.statements.statement_kit import DAY, make
 
 from tollbook.books.events import list_events
 from tollbook.books.store import open_books
+from tollbook.chargeback.statements import leftovers
 from tollbook.chargeback.statements.choose import HAVE_QUANTITIES, choose
 from tollbook.chargeback.statements.errors import NoStatementError, StatementError
 from tollbook.chargeback.statements.formats.registry import FORMATS
+from tollbook.chargeback.statements.importer import How, import_file
+from tollbook.chargeback.statements.leftovers import loading, remove_leftovers
 from tollbook.chargeback.statements.marks import mark_statement, marks_of
 from tollbook.chargeback.statements.model import Basis, Finality, Statement
 from tollbook.chargeback.statements.raws import keep_raw, raw_of, sha256_of
@@ -211,6 +214,41 @@ def test_a_load_that_fails_leaves_nothing(books: Books) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM statement_lines").scalar() == 0
     assert keep_statement(books, one, lines, raw)
     assert amounts(books) == [(1, 1), (2, 2)]
+
+
+def _loads_there(books: Books) -> list[tuple[str, int]]:
+    with books.read() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT load_id, count(*) FROM statement_lines GROUP BY 1 ORDER BY 1"
+        )
+        return [(load_id, count) for load_id, count in found]
+
+
+def test_what_a_killed_import_left_goes_with_the_next(
+    books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_statement(books, *make(1, 4, 10, {1: 1, 2: 2, 3: 3}))
+    (kept,) = _loads_there(books)
+    # As kill -9 leaves it: lines of loads, one before and one after, without a statement.
+    for load_id in ("0", "z"):
+        with books.write() as connection:
+            connection.exec_driver_sql(
+                f"INSERT INTO statement_lines SELECT '{load_id}', line, anchor_ns, start_ns,"
+                " end_ns, project, api_key, model, kind, tier, region, context_window, category,"
+                " quantity, requests, amount, currency, amount_in_currency, description, tags"
+                " FROM statement_lines WHERE load_id = ?", (kept[0],),
+            )  # fmt: skip
+    with loading(books):  # another process is at it: its lines look the same
+        assert remove_leftovers(books) == 0
+    assert len(_loads_there(books)) == 3
+    monkeypatch.setattr(leftovers, "_DELETED_LINES", 2)
+    bad = tmp_path / "empty.json"
+    bad.write_text('{"object": "page", "data": [{"object": "bucket", "start_time": 1790812800,'
+                   ' "end_time": 1790899200, "results": []}], "has_more": false}')  # fmt: skip
+    import_file(books, bad, How(form="openai.costs"))
+    assert _loads_there(books) == [kept]
+    assert remove_leftovers(books) == 0
+    assert amounts(books) == [(1, 1), (2, 2), (3, 3)]
 
 
 def test_statements_that_cannot_be_kept(books: Books) -> None:

@@ -219,6 +219,8 @@ def true_up(
         for one in answer["totals"]:
             verb = "booked" if apply else "to book"
             click.echo(f"{one['provider']} {one['period']}: {money(one['books_usd'])} {verb}")
+        for words in answer["words"]:
+            click.echo(words)
 
 
 @reconcile.command(short_help="Show or set to whom differences are booked.")

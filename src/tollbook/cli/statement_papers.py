@@ -152,10 +152,12 @@ def withdraw(
 @click.argument("name")
 @click.argument("file", type=_FILES)
 @click.option("--reason", required=True, help="Why it is so.")
+@format_option
 @place_options
 def map_(
-    name: str, file: Path, reason: str, config_path: Path | None, data_dir: Path | None
-) -> None:
+    name: str, file: Path, reason: str, output_format: str | None, config_path: Path | None,
+    data_dir: Path | None,
+) -> None:  # fmt: skip
     """Keep FILE (TOML) as the mapping NAME, for tollbook statements import --as csv:NAME."""
     at = place(config_path, data_dir)
     try:
@@ -167,4 +169,5 @@ def map_(
         document, is_new = put_document(
             books, Subject.STATEMENT_MAPPING, name, body, effective_from_ns=0, reason=reason
         )
-    click.echo(f"{document.document_id} {'kept' if is_new else 'is there already'}")
+    row = {"document": document.document_id, "mapping": name, "new": is_new}
+    show_rows({"rows": [row]}, chosen_format(output_format))

@@ -202,7 +202,7 @@ def show(
 
 @statements.command()
 @click.argument("statement_id", metavar="[ID]", required=False)
-@click.option("--basis", type=_BASIS, default="cost", show_default=True)
+@click.option("--basis", type=_BASIS, default="cost", show_default=True, help="What they tell.")
 @click.option("--provider", metavar="NAME", help="Only its own.")
 @click.option("--account", metavar="ID", help="Only of this account.")
 @click.option("--period", metavar="TIME", help="A day, week or month.  [default: month]")
@@ -228,7 +228,7 @@ def lines(
 
 
 @statements.command()
-@click.option("--basis", type=_BASIS, default="cost", show_default=True)
+@click.option("--basis", type=_BASIS, default="cost", show_default=True, help="What they tell.")
 @click.option("--period", metavar="TIME", help="A day, week or month.  [default: all]")
 @format_option
 @place_options

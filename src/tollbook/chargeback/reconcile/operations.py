@@ -22,7 +22,7 @@ from tollbook.chargeback.reconcile.shelf import (
     shown,
 )
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up, true_up_rows
-from tollbook.chargeback.statements.shelf import statements
+from tollbook.chargeback.statements.shelf import providers_of
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports.query import SpendQuery
 from tollbook.reports.times import parse_period
@@ -140,11 +140,11 @@ def _answer(runs: list[Reconciliation]) -> dict[str, Any]:
 
 
 def _providers(desk: Desk, month: Period) -> list[str]:
-    """Return the providers that the ledger or a statement of the month is of."""
-    known = statements(desk.books, since_ns=month.start_ns, until_ns=month.end_ns)
+    """Return the providers with calls, adjustments or lines of statements in the month."""
+    known = providers_of(desk.books, month.start_ns, month.end_ns)
     query = SpendQuery(since=month.start, until=month.end, by=("provider",), measures=("cost_usd",))
     used = {row["provider"] for row in wide_rows(desk.reader, query) if row["provider"]}
-    return sorted({*used, *(one.provider for one in known)})
+    return sorted(used | known)
 
 
 def _weeks(month: Period) -> list[tuple[datetime, datetime]]:
@@ -235,10 +235,12 @@ def _true_up(desk: Desk, asked: TrueUpRequest) -> dict[str, Any]:
     month = Period.parse(asked.period)
     providers = [asked.provider] if asked.provider else _providers(desk, month)
     rows, totals, ids = [], [], []
+    words: list[str] = []
     for provider in providers:
         run = reconcile_provider(desk, provider, month.start, month.end)
         if asked.provider is None and run.basis in {MoneyBasis.NONE, MoneyBasis.USAGE}:
             continue
+        words += [f"{provider} {run.period}: {told}" for told in run.words]
         plan = plan_true_up(desk, run)
         rows += true_up_rows(plan)
         if asked.apply:
@@ -251,7 +253,10 @@ def _true_up(desk: Desk, asked: TrueUpRequest) -> dict[str, Any]:
             "left_usd": usd_text(run.difference - run.trued_up - plan.amount),
             "entries": len(plan.postings), "run_id": run.run_id,
         })  # fmt: skip
-    return {"rows": rows, "totals": totals, "applied": asked.apply, "adjustment_ids": ids}
+    return {
+        "rows": rows, "totals": totals, "applied": asked.apply, "adjustment_ids": ids,
+        "words": words,
+    }  # fmt: skip
 
 
 def _put_policy(desk: Desk, asked: PolicyRequest) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from msgspec.structs import asdict, replace
 
 from tollbook import clock
 from tollbook.books.events import current_user
+from tollbook.chargeback.periods.cutoffs import timezone_of_periods
 from tollbook.chargeback.reconcile.keys import DAY_NS, Key, ModelNames, day_text
 from tollbook.chargeback.reconcile.ledgerside import ledger_side
 from tollbook.chargeback.reconcile.model import Cause, MoneyBasis, Reconciliation
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from tollbook.chargeback.reconcile.providerside import ProviderSide
 
 NOTHING_TOLD: Final = "no statement of this time is imported; nothing is compared"
+ZONE_APART: Final = (
+    "days and months here are UTC, as providers bill; billing periods are months of {zone}, "
+    "so calls near midnight of the first may stand in another month's books"
+)
+_UTC_NAMES: Final = frozenset(["UTC", "Etc/UTC"])
 _UNCOVERED: Final = frozenset([Cause.BYPASS, Cause.UNEXPLAINED])
 _APART: Final = frozenset([
     Cause.CREDIT, Cause.TAX, Cause.MINIMUM, Cause.FEE, Cause.COMMITMENT, Cause.BYPASS, Cause.FX,
@@ -75,7 +81,8 @@ def reconcile_provider(
         period=f"{since:%Y-%m}" if is_month else f"{day_text(first_day)}/{day_text(last_day)}",
         start_ns=since_ns, end_ns=until_ns, basis=_basis(told), billed=ledger.cost,
         ledger=ledger.cost, trued_up=ledger.trued_up, is_final=told.is_final, bill=told.bill,
-        statements=told.statements, words=told.words, created_at_ns=clock.unix_ns(),
+        statements=told.statements, words=(*told.words, *_zone_words(desk)),
+        created_at_ns=clock.unix_ns(),
         author=desk.author or current_user(), tolerance=rounding_tolerance(told.rows),
     )  # fmt: skip
     if run.basis is MoneyBasis.NONE:
@@ -90,6 +97,12 @@ def reconcile_provider(
         run = _measured(replace(run, billed=billed, usage_billed=usage, differences=found))
         assert findings.total() == run.difference, "the causes add up to the difference"
     return _kept(desk, run) if keep else run
+
+
+def _zone_words(desk: Desk) -> tuple[str, ...]:
+    """Say that a month here is another than a billing period, where it is."""
+    zone = timezone_of_periods(desk.books, desk.config)
+    return () if zone in _UTC_NAMES else (ZONE_APART.format(zone=zone),)
 
 
 def _day(at: datetime) -> int:

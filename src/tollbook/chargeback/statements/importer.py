@@ -21,6 +21,7 @@ from tollbook.chargeback.statements.formats.base import Format
 from tollbook.chargeback.statements.formats.mapped import MappedRows, parse_mapping
 from tollbook.chargeback.statements.formats.registry import AMORTIZED_HINT, detect, format_named
 from tollbook.chargeback.statements.fx import converter
+from tollbook.chargeback.statements.leftovers import remove_leftovers
 from tollbook.chargeback.statements.model import Finality, Statement, StatementLine
 from tollbook.chargeback.statements.moments import DAY_NS
 from tollbook.chargeback.statements.raws import sha256_of
@@ -97,6 +98,7 @@ def import_file(books: Books, path: Path, how: How = How()) -> list[Imported]:  
     if fetched_ns is None:
         fetched_ns = min(changed_ns, clock.unix_ns())
     imported: list[Imported] = []
+    remove_leftovers(books)
     with TemporaryDirectory(prefix="tollbook-statement-") as directory, _Waiting(directory) as all_:
         for group, line in form.read(rows_in(path), reading):
             all_.add(group, line)

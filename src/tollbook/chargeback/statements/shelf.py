@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from tollbook.books.tables_statements import (
 from tollbook.books.tables_statements import statements as table
 from tollbook.chargeback.statements.choose import DEFAULT_PREFERENCE, HAVE_QUANTITIES, choose
 from tollbook.chargeback.statements.errors import NoStatementError, StatementError
+from tollbook.chargeback.statements.leftovers import loading
 from tollbook.chargeback.statements.marks import FINAL, WITHDRAWN
 from tollbook.chargeback.statements.model import Basis, Finality
 from tollbook.chargeback.statements.raws import keep_raw
@@ -85,6 +87,13 @@ def keep_statement(
     if _seen_again(books, statement):
         return False
     keep_raw(books, statement.raw_sha256, raw)
+    with loading(books):
+        is_new = _loaded(books, statement, lines)
+    return is_new or not _seen_again(books, statement)
+
+
+def _loaded(books: Books, statement: Statement, lines: Iterable[StatementLine]) -> bool:
+    """Load lines and then their statement; False where another process kept the same meanwhile."""
     load_id = ids.to_text(ids.new_id())
     try:
         count, first_ns, last_ns = _load(books, load_id, statement, lines)
@@ -99,9 +108,8 @@ def keep_statement(
     except BaseException:
         _drop(books, load_id)
         raise
-    # Another process kept the same meanwhile.
     _drop(books, load_id)
-    return not _seen_again(books, statement)
+    return False
 
 
 def _load(
@@ -128,12 +136,7 @@ def _load(
 def _batched(
     numbered: Iterator[tuple[int, StatementLine]],
 ) -> Iterator[list[tuple[int, StatementLine]]]:
-    for first in numbered:
-        some = [first]
-        for one in numbered:
-            some.append(one)
-            if len(some) >= LOAD_LINES:
-                break
+    while some := list(islice(numbered, LOAD_LINES)):
         yield some
 
 
@@ -203,6 +206,27 @@ def statements(
         if (since_ns is None or one.end_ns > since_ns)
         and (until_ns is None or one.start_ns < until_ns)
     ]  # fmt: skip
+
+
+def providers_of(books: Books, since_ns: int, until_ns: int) -> set[str]:
+    """Return the providers with a line in a time; one that only covers it says nothing there.
+
+    Invoices count by what they cover: their lines may be late usage of the month before.
+
+    Raises:
+        BooksError: the books cannot be read.
+    """
+    return {
+        load.statement.provider
+        for load in _loads(
+            books, provider=None, basis=None, known_before_ns=None, withdrawn=False
+        )
+        if load.may_have(since_ns, until_ns)
+        or (
+            load.statement.basis is Basis.INVOICE and load.first_ns is not None
+            and load.statement.start_ns < until_ns and load.statement.end_ns > since_ns
+        )
+    }  # fmt: skip
 
 
 def statement(books: Books, statement_id: str) -> Statement:
