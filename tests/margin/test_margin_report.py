@@ -233,7 +233,7 @@ def test_by_command(tmp_path: Path) -> None:
     def run(*words: str, code: int = 0) -> Any:
         result = CliRunner().invoke(cli, ["margin", *words, "--data", str(tmp_path / "data")])
         assert result.exit_code == code, result.output
-        return result.stdout
+        return result.stdout if code < 2 else result.stderr
 
     run("import", str(csv), "--name", "crm")
     run("decide", str(targets), "--reason", "board")
@@ -243,6 +243,13 @@ def test_by_command(tmp_path: Path) -> None:
     assert '"0.010000000000"' in run("revenue", "--period", "2026-10")
     answer = json.loads(run("--period", "2026-10", "--check", "--format", "json", code=1))
     assert answer["rows"][0]["alerts"] == ["margin of 40.00 % is below 41 %"]
+    csv.write_text("line_id,tenant,amount,issued\n1,acme,0.01,9999-12-31\n")
+    told = run("import", str(csv), "--name", "crm", code=2)
+    assert "revenue.csv row 2: issued '9999-12-31' is not in 1970 to 2261" in told
+    targets.write_text('[[margin]]\nname = "all"\nkind = "target"\nmoon = 41\n')
+    told = run("decide", str(targets), "--reason", "x", code=2)
+    assert "targets.toml: all: " in told
+    assert "moon" in told
     table = run("--period", "2026-10", "--format", "table")
     assert "40.00" in table
     assert "below 41" in " ".join(table.split())

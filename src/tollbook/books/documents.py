@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tollbook.books.store import Books
 
 BODY_CHARS_MAX: Final = 4_000_000
+LAST_NS: Final = 2**63 - 1
+"""The last moment that books and ledger can hold: in April 2262."""
 DOCUMENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@*? -]{0,199}")
 
 
@@ -180,6 +182,11 @@ def _check(draft: Draft) -> None:
     if len(draft.body) > BODY_CHARS_MAX:
         raise DocumentError(subject, name, f"is longer than {BODY_CHARS_MAX:,} characters")
     until_ns = draft.effective_until_ns
+    if not 0 <= draft.effective_from_ns <= LAST_NS:
+        raise DocumentError(subject, name, "effective_from: expected a date from 1970 to 2261")
+    if until_ns is not None and until_ns > LAST_NS:
+        problem = "effective_until: is after 2261; leave it out where there is no end"
+        raise DocumentError(subject, name, problem)
     if until_ns is not None and until_ns <= draft.effective_from_ns:
         raise DocumentError(subject, name, "ends before it begins")
 

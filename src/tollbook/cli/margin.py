@@ -111,7 +111,7 @@ def import_file(
             raise click.UsageError(f"--map {one!r} is not such as amount=Net")
         mapping[ours] = theirs
     where = place(config_path, data_dir)
-    given = {"name": name, "text": _text(path), "mapping": mapping}
+    given = {"name": name, "text": _text(path), "mapping": mapping, "file": str(path)}
     answer = ask(_operation("revenue.import"), where, given, config_path=config_path)
     show_rows(answer, chosen_format(output_format))
 
@@ -187,7 +187,7 @@ def decide(
         if not isinstance(own["name"], str):
             raise RevenueError(f"{path}: margin[{at}]", "name is missing")
         entries.append(own | {"says": one})
-    given = {"entries": entries, "reason": reason}
+    given = {"entries": entries, "reason": reason, "file": str(path)}
     answer = ask(_operation("margin.decide"), where, given, config_path=config_path)
     show_rows(answer, chosen_format(output_format))
 

@@ -30,11 +30,14 @@ _NEEDED: Final = ("line_id", "amount", "issued")
 ROWS_MAX: Final = 200_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS: Final = 86_400 * 10**9
+_YEARS: Final = range(1970, 2262)
+"""What 64 bits of nanoseconds hold."""
 
 
 def read_csv(
-    text: str, source: str, mapping: Mapping[str, str], tenants: Mapping[str, str]
-) -> list[RevenueLine]:
+    text: str, source: str, mapping: Mapping[str, str], tenants: Mapping[str, str],
+    where: str = "",
+) -> list[RevenueLine]:  # fmt: skip
     """Read lines of revenue.
 
     Args:
@@ -42,29 +45,31 @@ def read_csv(
         source: its name, within which line ids are unique.
         mapping: our names (:data:`FIELDS`) to the file's columns; ours where it names none.
         tenants: of customers, by their ids.
+        where: what messages name; the source if empty.
 
     Raises:
         RevenueError: naming row and column.
     """
+    where = where or source
     unknown = set(mapping) - set(FIELDS)
     if unknown:
-        raise RevenueError(source, f"mapping of {min(unknown)!r}; expected {', '.join(FIELDS)}")
+        raise RevenueError(where, f"mapping of {min(unknown)!r}; expected {', '.join(FIELDS)}")
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = reader.fieldnames or []
         for name in _NEEDED:
             if mapping.get(name, name) not in columns:
-                raise RevenueError(source, f"has no column {mapping.get(name, name)!r} ({name})")
+                raise RevenueError(where, f"has no column {mapping.get(name, name)!r} ({name})")
         lines = []
         for at, row in enumerate(reader, 2):
             if at > ROWS_MAX:
-                raise RevenueError(source, f"has more than {ROWS_MAX:,} rows")
+                raise RevenueError(where, f"has more than {ROWS_MAX:,} rows")
             if None in row:
-                raise RevenueError(f"{source} row {at}", "has more cells than the file columns")
+                raise RevenueError(f"{where} row {at}", "has more cells than the file has columns")
             cells = {name: _cell(row.get(mapping.get(name, name))) for name in FIELDS}
-            lines.append(_line(cells, source, f"{source} row {at}", tenants))
+            lines.append(_line(cells, source, f"{where} row {at}", tenants))
     except csv.Error as error:
-        raise RevenueError(source, f"is no CSV file: {error}") from error
+        raise RevenueError(where, f"is no CSV file: {error}") from error
     return lines
 
 
@@ -109,5 +114,7 @@ def _day_ns(text: str | None, where: str, field: str) -> int:
     except ValueError as error:
         problem = f"{field} {text!r} is no date such as 2026-10-31"
         raise RevenueError(where, problem) from error
+    if day.year not in _YEARS:
+        raise RevenueError(where, f"{field} {text!r} is not in {_YEARS[0]} to {_YEARS[-1]}")
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -81,6 +81,8 @@ class ImportRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     name: str
     """Of the source; line ids are unique within it."""
     text: str
+    file: str = ""
+    """Its path, for messages."""
     mapping: dict[str, str] = {}
     """Our names of columns to the file's."""
 
@@ -90,7 +92,7 @@ def _import(desk: Desk, asked: ImportRequest) -> dict[str, Any]:
         raise QueryError("--name", "expected a name of 1 to 64 characters")
     source = f"csv:{asked.name}"
     tenants = tenants_of(decided(desk.books, clock.unix_ns()), source)
-    lines = read_csv(asked.text, source, asked.mapping, tenants)
+    lines = read_csv(asked.text, source, asked.mapping, tenants, asked.file or source)
     kept = keep_revenue(desk.books, lines, desk.author)
     return {"rows": [{"source": source} | kept._asdict()]}
 
@@ -190,24 +192,37 @@ class DecideRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     entries: list[Decision]
     reason: str
+    file: str = ""
+    """Where they were read from, for messages."""
 
 
 def _decide(desk: Desk, asked: DecideRequest) -> dict[str, Any]:
     for one in asked.entries:
         # An end from the beginning would take the target from months that were judged by it.
         if one.says.get("kind") == "withdrawn" and one.effective_from is None:
-            raise RevenueError(one.name[:64], "effective_from is missing; from when on it ends")
+            where = _where(asked.file, one)
+            raise RevenueError(where, "effective_from is missing; from when on it ends")
     entries = [
         checked(
             one.name, one.says,
-            asked_ns(one.effective_from or "2000-01-01", "UTC", "effective_from"),
+            asked_ns(
+                one.effective_from or "2000-01-01", "UTC",
+                f"{_where(asked.file, one)}: effective_from",
+            ),
             None if one.effective_until is None
-            else asked_ns(one.effective_until, "UTC", "effective_until"),
+            else asked_ns(
+                one.effective_until, "UTC", f"{_where(asked.file, one)}: effective_until"
+            ),
+            _where(asked.file, one),
         )
         for one in asked.entries
     ]  # fmt: skip
     kept = decide(desk.books, entries, asked.reason, desk.author)
     return {"rows": [{"document_id": one.document_id, "is_new": is_new} for one, is_new in kept]}
+
+
+def _where(file: str, one: Decision) -> str:
+    return f"{file}: {one.name[:64]}" if file else one.name[:64]
 
 
 class DecisionsRequest(Struct, forbid_unknown_fields=True, kw_only=True):

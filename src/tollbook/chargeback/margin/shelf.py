@@ -180,23 +180,24 @@ class Entry(NamedTuple):
 
 
 def checked(
-    name: str, given: Mapping[str, Any], effective_from_ns: int, effective_until_ns: int | None
-) -> Entry:
+    name: str, given: Mapping[str, Any], effective_from_ns: int, effective_until_ns: int | None,
+    where: str,
+) -> Entry:  # fmt: skip
     """Check a target, customers or a source.
 
     Raises:
         RevenueError: naming it, the field and what was expected.
     """
     if not DOCUMENT_NAME.fullmatch(name):
-        raise RevenueError(name[:64] or "name", "expected a name of letters, digits, . _ : @ * -")
+        raise RevenueError(where or "name", "expected a name of letters, digits, . _ : @ * -")
     if effective_until_ns is not None and effective_until_ns <= effective_from_ns:
-        raise RevenueError(name, "effective_until is not after effective_from")
+        raise RevenueError(where, "effective_until is not after effective_from")
     try:
         body: Body = msgspec.convert(dict(given), Body)
         check_body(body)
     except (msgspec.ValidationError, BillingError) as error:
         text, _, path = str(error).partition(" - at `$")
-        raise RevenueError(name, f"{path.rstrip('`').lstrip('.')} {text}".strip()) from error
+        raise RevenueError(where, f"{path.rstrip('`').lstrip('.')} {text}".strip()) from error
     return Entry(name, body, effective_from_ns, effective_until_ns)
 
 
