@@ -158,6 +158,7 @@ def test_months_of_another_zone_are_told(directory: Path, tmp_path: Path) -> Non
 def test_wrong_words_are_one_line(directory: Path) -> None:
     for arguments, words in (
         (("run", "--period", "October"), "is not a month"),
+        (("run", "--period", "2026-10", "--tolerance", "abc"), "--tolerance: 'abc' is not"),
         (("note", "abcdef", "x"), "there is none"),
         (("note", "../x", "x"), "expected the id"),
         (("accept",), "name a difference or a period"),

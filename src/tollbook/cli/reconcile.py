@@ -19,6 +19,8 @@ from tollbook.cli.options import (
     place_options,
 )
 from tollbook.cli.tables import money, print_table
+from tollbook.errors import TollbookError
+from tollbook.money import pico_from_usd
 from tollbook.reports.errors import QueryError
 
 if TYPE_CHECKING:
@@ -72,6 +74,12 @@ def run(
 
     Example: tollbook reconcile run --period 2026-10
     """
+    if tolerance is not None:
+        try:
+            pico_from_usd(tolerance)
+        except TollbookError as error:
+            # Said before the run, which may take long, and with the option's name.
+            raise QueryError("--tolerance", str(error)) from error
     given = {"period": period, "provider": provider, "weekly": weekly}
     answer = _ask("reconcile.run", given, place(config_path, data_dir), config_path)
     _show_runs(answer, chosen_format(output_format))
