@@ -13,7 +13,7 @@ from tests.terms.terms_kit import AUGUST, Made, adjusted, apply, keep, make, tok
 
 from tollbook.chargeback.periods import operations as periods
 from tollbook.chargeback.terms import operations
-from tollbook.chargeback.terms.errors import TermError, TermFileError
+from tollbook.chargeback.terms.errors import TermFileError
 from tollbook.chargeback.terms.files import read_terms
 
 if TYPE_CHECKING:
@@ -334,12 +334,12 @@ def test_a_wrong_term_is_told_by_name_and_field(change: dict[str, Any], problem:
     text = msgspec.json.encode({"terms": [
         fine | {"what": GRADUATED["what"]}, fine | GRADUATED | change,
     ]}).decode()  # fmt: skip
-    with pytest.raises(TermError, match=f"price term tiers: .*{problem}"):
+    with pytest.raises(TermFileError, match=f"terms.json: price term tiers: .*{problem}"):
         read_terms("terms.json", text)
 
 
 def test_nothing_of_a_wrong_file_is_kept(world: World) -> None:
-    with pytest.raises(TermError):
+    with pytest.raises(TermFileError):
         keep(world, {"name": "fine", "what": GRADUATED["what"]}, GRADUATED | {"end": "2025-01-01"})
     assert world.ask(operations.SHOW)["rows"] == []
 

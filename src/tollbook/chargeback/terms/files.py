@@ -44,15 +44,17 @@ def read_terms(file: str, text: str) -> list[WrittenTerm]:
         text: what is in it.
 
     Raises:
-        TermFileError: it is not such a file.
-        TermError: a term in it cannot be used.
+        TermFileError: it is not such a file, or a term in it cannot be used.
     """
     try:
         whole = msgspec.json.decode(text) if file.endswith(".json") else tomllib.loads(text)
         found = msgspec.convert(whole, _File).terms
     except (tomllib.TOMLDecodeError, msgspec.DecodeError) as error:
         raise TermFileError(file, str(error)) from error
-    written = [_term(file, at, fields) for at, fields in enumerate(found, 1)]
+    try:
+        written = [_term(file, at, fields) for at, fields in enumerate(found, 1)]
+    except TermError as error:
+        raise TermFileError(file, str(error)) from error
     names = [one.name for one in written]
     if len(set(names)) != len(names):
         raise TermFileError(file, "two terms have the same name")
