@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from tests.periods.finance_kit import World, finance_world, usd
 
@@ -114,6 +115,14 @@ def test_what_comes_later_is_in_the_open_month_and_changes_nothing(world: World)
         "accrual:openai": "1.000000000000", "prior:openai": "5.000000000000",
     }  # fmt: skip
     assert balance["difference_usd"] == "0.000000000000"
+    # One that names the open month and is dated in this one is of this one, as reports have it.
+    named = msgspec.structs.replace(true_up, billing_period="2026-11")
+    book_adjustments(world.store, "named", [named])
+    assert world.total("tenant", period="2026-10") == before
+    found = world.ask(periods.VERIFY, period="2026-10")
+    assert (found["as_known_now_usd"], found["came_later_usd"]) == (
+        "48.000000000000", "3.000000000000"
+    )  # fmt: skip
 
 
 def test_a_true_up_of_a_closed_month_is_no_variance_of_the_open_one(world: World) -> None:

@@ -22,6 +22,7 @@ from tollbook.chargeback.periods.seal import (
 from tollbook.chargeback.periods.sums import period_query, sums
 from tollbook.money import usd_text
 from tollbook.reports import measures
+from tollbook.reports.query import SpendQuery
 from tollbook.reports.wide import wide_rows
 
 if TYPE_CHECKING:
@@ -143,9 +144,19 @@ def came_later(desk: Desk, name: str) -> dict[str, str | int]:
     assert query.entry_window is not None
     query = replace(query, entry_window=replace(query.entry_window, upto_entry=None))
     (known,) = wide_rows(desk.reader, query)
+    # What is dated in the month and names a later one, as a true-up after the close does.
+    dated = SpendQuery(
+        since=period.start, until=period.end, tz=period.timezone, by=("named_period",),
+        measures=shown,
+    )  # fmt: skip
+    rows = [known] + [
+        row for row in wide_rows(desk.reader, dated) if (row["named_period"] or "") > period.name
+    ]
+    cost, calls = (sum(row[name] or 0 for row in rows) for name in (measures.COST, measures.CALLS))
+    before = billed[measures.COST] or 0
     return {
-        "as_billed_usd": usd_text(billed[measures.COST] or 0),
-        "as_known_now_usd": usd_text(known[measures.COST] or 0),
-        "came_later_usd": usd_text((known[measures.COST] or 0) - (billed[measures.COST] or 0)),
-        "came_later_calls": (known[measures.CALLS] or 0) - (billed[measures.CALLS] or 0),
+        "as_billed_usd": usd_text(before),
+        "as_known_now_usd": usd_text(cost),
+        "came_later_usd": usd_text(cost - before),
+        "came_later_calls": calls - (billed[measures.CALLS] or 0),
     }
