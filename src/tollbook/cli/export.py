@@ -89,7 +89,10 @@ def export() -> None:
     "--view", type=click.Choice(["billed", "known"]), default="billed", show_default=True,
     help="Of a period: as billed, or the calls of the month as known now.",
 )  # fmt: skip
-@click.option("--version", type=click.Choice(["1.2", "1.4"]), default="1.4", show_default=True)
+@click.option(
+    "--version", type=click.Choice(["1.2", "1.4"]), default="1.4", show_default=True,
+    help="Of the FOCUS specification.",
+)  # fmt: skip
 @click.option(
     "--files", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True,
     help="What the files are.",

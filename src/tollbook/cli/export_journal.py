@@ -24,7 +24,10 @@ _path = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--period", required=True, metavar="MONTH", help="Such as 2026-10; as billed.")
-@click.option("--accounts", "mapping", default="default", show_default=True, metavar="NAME")
+@click.option(
+    "--accounts", "mapping", default="default", show_default=True, metavar="NAME",
+    help="Mapping of accounts; see journal-accounts.",
+)  # fmt: skip
 @click.option("--output", type=_path, metavar="DIR", help="Copy the files there.")
 @click.option("--preview", is_flag=True, help="Show the postings and write nothing.")
 @click.option("--without-open", is_flag=True, help="No 'open' lines in the beancount text.")
@@ -52,7 +55,9 @@ def journal(
 
 @click.command("journal-accounts")
 @click.argument("file", type=_path, required=False)
-@click.option("--name", default="default", show_default=True, metavar="NAME")
+@click.option(
+    "--name", default="default", show_default=True, metavar="NAME", help="Of the mapping."
+)
 @click.option("--from", "first", metavar="MONTH", help="The first month.  [default: all months]")
 @click.option("--reason", metavar="TEXT", help="Why; kept with it.")
 @format_option

@@ -42,8 +42,9 @@ _WINDOWS: Final = (
     help="Cost, what they are charged, or that with cost beside it.",
 )  # fmt: skip
 @click.option(
-    "--files", type=click.Choice(["xlsx", "pdf", "csv"]), default="xlsx", show_default=True
-)
+    "--files", type=click.Choice(["xlsx", "pdf", "csv"]), default="xlsx", show_default=True,
+    help="What the files are.",
+)  # fmt: skip
 @click.option("--zip", "zipped", is_flag=True, help="One archive instead of many files.")
 @click.option("--output", type=_path, metavar="DIR", help="Copy the files there.")
 @format_option
