@@ -17,10 +17,10 @@ from tollbook.ledger.verify import verify
 W = Any
 
 
-def _previewed(world: W, *window: int) -> Any:
+def _previewed(world: W, since_ns: int | None = None, until_ns: int | None = None) -> Any:
     connection = world.store.reader()
     try:
-        return preview(connection, world.price_book, *window)
+        return preview(connection, world.price_book, since_ns, until_ns)
     finally:
         connection.close()
 
