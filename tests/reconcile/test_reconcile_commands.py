@@ -155,6 +155,13 @@ def test_months_of_another_zone_are_told(directory: Path, tmp_path: Path) -> Non
     assert _run(directory, "true-up", *given)["words"] == [f"openai 2026-10: {words}"]
 
 
+def test_a_provider_that_nobody_knows_is_refused(directory: Path) -> None:
+    for deed in ("run", "true-up"):
+        told = _run(directory, deed, "--period", "2026-10", "--provider", "opnai", code=2)
+        assert "--provider" in told
+        assert "did you mean openai" in told
+
+
 def test_wrong_words_are_one_line(directory: Path) -> None:
     for arguments, words in (
         (("run", "--period", "October"), "is not a month"),
@@ -162,7 +169,7 @@ def test_wrong_words_are_one_line(directory: Path) -> None:
         (("note", "abcdef", "x"), "there is none"),
         (("note", "../x", "x"), "expected the id"),
         (("accept",), "name a difference or a period"),
-        (("true-up", "--period", "2026-10", "--provider", "nobody"), "nothing to true up to"),
+        (("true-up", "--period", "2026-10", "--provider", "cohere"), "nothing to true up to"),
     ):
         told = _run(directory, *arguments, code=2)
         assert words in told

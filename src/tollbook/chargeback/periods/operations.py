@@ -216,6 +216,7 @@ def verify(desk: Desk, asked: WhichPeriod) -> dict[str, Any]:
 
 def history(desk: Desk, asked: WhichPeriod) -> dict[str, Any]:
     """Return what was done to a period, oldest first."""
+    Period.parse(asked.period)
     rows = [
         {
             "at": _when(event.at_ns), "who": event.actor, "what": event.kind.value,

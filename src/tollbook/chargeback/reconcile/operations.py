@@ -24,6 +24,7 @@ from tollbook.chargeback.reconcile.shelf import (
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up, true_up_rows
 from tollbook.chargeback.statements.shelf import providers_of
 from tollbook.money import pico_from_usd, usd_text
+from tollbook.reports.errors import UnknownNameError
 from tollbook.reports.query import SpendQuery
 from tollbook.reports.times import parse_period
 from tollbook.reports.wide import wide_rows
@@ -120,7 +121,7 @@ class ShowPolicyRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 def _run(desk: Desk, asked: RunRequest) -> dict[str, Any]:
     month = Period.parse(asked.period)
-    providers = [asked.provider] if asked.provider else _providers(desk, month)
+    providers = _wanted(desk, asked.provider, month)
     spans = _weeks(month) if asked.weekly else [(month.start, month.end)]
     runs: list[Reconciliation] = []
     for at, provider in enumerate(providers):
@@ -137,6 +138,16 @@ def _answer(runs: list[Reconciliation]) -> dict[str, Any]:
         "unexplained_usd": usd_text(sum(run.unexplained for run in told)),
         "tolerance_usd": usd_text(sum(run.tolerance for run in told)),
     }  # fmt: skip
+
+
+def _wanted(desk: Desk, provider: str | None, month: Period) -> list[str]:
+    if provider is None:
+        return _providers(desk, month)
+    if provider not in desk.config.providers:
+        known = {*desk.config.providers, *_providers(desk, month)}
+        if provider not in known:
+            raise UnknownNameError("--provider", provider, known)
+    return [provider]
 
 
 def _providers(desk: Desk, month: Period) -> list[str]:
@@ -233,7 +244,7 @@ def _accept(desk: Desk, asked: AcceptRequest) -> dict[str, Any]:
 
 def _true_up(desk: Desk, asked: TrueUpRequest) -> dict[str, Any]:
     month = Period.parse(asked.period)
-    providers = [asked.provider] if asked.provider else _providers(desk, month)
+    providers = _wanted(desk, asked.provider, month)
     rows, totals, ids = [], [], []
     words: list[str] = []
     for provider in providers:
