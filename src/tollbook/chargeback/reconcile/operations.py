@@ -22,7 +22,7 @@ from tollbook.chargeback.reconcile.shelf import (
     shown,
 )
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up, true_up_rows
-from tollbook.chargeback.statements.shelf import providers_of
+from tollbook.chargeback.statements.shelf import providers_of, statements
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports.errors import UnknownNameError
 from tollbook.reports.query import SpendQuery
@@ -145,6 +145,7 @@ def _wanted(desk: Desk, provider: str | None, month: Period) -> list[str]:
         return _providers(desk, month)
     if provider not in desk.config.providers:
         known = {*desk.config.providers, *_providers(desk, month)}
+        known |= {one.provider for one in statements(desk.books)}
         if provider not in known:
             raise UnknownNameError("--provider", provider, known)
     return [provider]
