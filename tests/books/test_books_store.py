@@ -201,3 +201,31 @@ def test_a_migration_does_not_depend_on_the_working_directory(
     open_books(tmp_path / "with %(odd)s name").close()
     assert capfd.readouterr() == ("", "")
     assert [path.name for path in (tmp_path / "with %(odd)s name").iterdir()] == ["books.sqlite"]
+
+
+def test_the_append_only_tables_refuse_changes_in_the_same_words_for_ever(tmp_path: Path) -> None:
+    # Books that were made by an earlier release have exactly these triggers.
+    refusals = {
+        "events": "are", "documents": "are", "exports": "are",
+        "reconciliations": "are", "differences": "are", "difference_remarks": "are",
+        "statement_raws": "is", "statements": "is", "statement_sightings": "is",
+        "statement_marks": "is", "statement_watermarks": "is", "period_events": "is",
+        "period_seals": "is", "period_closes": "is", "allocation_runs": "is", "revenues": "is",
+        "deliveries": "is", "delivery_events": "is",
+    }  # fmt: skip
+    open_books(tmp_path).close()
+    found = {
+        name: sql
+        for kind, name, sql in schema(tmp_path / "books.sqlite")
+        if kind == "trigger" and "append-only" in sql and not name.startswith("price_cards")
+    }
+    expected = {
+        f"{table}_no_{deed.lower()}": (
+            f"CREATE TRIGGER {table}_no_{deed.lower()} BEFORE {deed} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} {said} append-only'); END"
+        )
+        for table, said in {**refusals, "statement_lines": "is"}.items()
+        for deed in ("UPDATE", "DELETE")
+        if (table, deed) != ("statement_lines", "DELETE")
+    }
+    assert {name: " ".join(sql.split()) for name, sql in found.items()} == expected

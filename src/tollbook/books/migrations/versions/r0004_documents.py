@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tollbook.books.migrations.append_only import forbid_changes
+
 revision = "0004"
 down_revision = "0003"
 
@@ -25,8 +27,4 @@ def upgrade() -> None:
         sa.Column("created_at_ns", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("subject", "name", "version"),
     )
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER documents_no_{verb.lower()} BEFORE {verb} ON documents "
-            "BEGIN SELECT RAISE(ABORT, 'documents are append-only'); END"
-        )
+    forbid_changes(["documents"], "are")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tollbook.books.migrations.append_only import forbid_changes
+
 revision = "0005"
 down_revision = "0004"
 
@@ -30,16 +32,8 @@ def upgrade() -> None:
     _create_lines()
     op.create_index("statements_by_provider", "statements", ["provider", "basis", "start_ns"])
     op.create_index("statement_lines_by_time", "statement_lines", ["load_id", "anchor_ns"])
-    for table in _APPEND_ONLY:
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-    op.execute(
-        "CREATE TRIGGER statement_lines_no_update BEFORE UPDATE ON statement_lines "
-        "BEGIN SELECT RAISE(ABORT, 'statement_lines is append-only'); END"
-    )
+    forbid_changes(_APPEND_ONLY, "is")
+    forbid_changes(["statement_lines"], "is", ["UPDATE"])
     # Once a statement is kept its lines are all there are; what a cut-off load left may go.
     op.execute(_NO_MORE_LINES)
     op.execute(_NO_FEWER_LINES)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tollbook.books.migrations.append_only import forbid_changes
+
 revision = "0006"
 down_revision = "0005"
 
@@ -43,9 +45,4 @@ def upgrade() -> None:
         sa.Column("note", sa.Text),
     )
     op.create_index("difference_remarks_by_subject", "difference_remarks", ["about"])
-    for table in ("reconciliations", "differences", "difference_remarks"):
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
-            )
+    forbid_changes(("reconciliations", "differences", "difference_remarks"), "are")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tollbook.books.migrations.append_only import forbid_changes
+
 revision = "0007"
 down_revision = "0006"
 
@@ -52,9 +54,4 @@ def upgrade() -> None:
         sa.Column("at_ns", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("period", "sequence"),
     )
-    for table in ("period_events", "period_seals", "period_closes", "allocation_runs"):
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+    forbid_changes(("period_events", "period_seals", "period_closes", "allocation_runs"), "is")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tollbook.books.migrations.append_only import forbid_changes
+
 revision = "0008"
 down_revision = "0007"
 
@@ -21,8 +23,4 @@ def upgrade() -> None:
         sa.Column("author", sa.Text, nullable=False),
         sa.Column("manifest", sa.Text, nullable=False),
     )
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER exports_no_{verb.lower()} BEFORE {verb} ON exports "
-            "BEGIN SELECT RAISE(ABORT, 'exports are append-only'); END"
-        )
+    forbid_changes(["exports"], "are")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tollbook.books.migrations.append_only import forbid_changes
+
 revision = "0009"
 down_revision = "0008"
 
@@ -13,12 +15,7 @@ def upgrade() -> None:
     """Create the tables, and triggers that keep them append-only."""
     _create_revenues()
     _create_deliveries()
-    for table in ("revenues", "deliveries", "delivery_events"):
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+    forbid_changes(("revenues", "deliveries", "delivery_events"), "is")
 
 
 def _create_revenues() -> None:
