@@ -17,11 +17,11 @@ from msgspec import Struct
 
 from bench.financefill import MODELS, MONTH, fill, state
 from tollbook import clock
-from tollbook.chargeback.desk import Desk
-from tollbook.chargeback.operations import operations
 from tollbook.config import load_config
 from tollbook.console.finance import READ_TIMEOUT_S, carry_out
 from tollbook.console.ledgerfile import open_ledger
+from tollbook.desk import Desk
+from tollbook.desk.registry import operations
 from tollbook.money import usd_text
 from tollbook.reports.reader import DuckdbReader
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs the servers that tests start for themselves on ports of their own (Debian packages).
+# Installs the servers that tests start for themselves on ports of their own, and the browser that
+# looks at the console (Debian packages).
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null 2>&1 || missing+=(redis-server)
+command -v chromium >/dev/null 2>&1 || missing+=(chromium)
 if [ ${#missing[@]} = 0 ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "The tests need ${missing[*]}. Debian: sudo apt-get install ${missing[*]}" >&2

@@ -7,13 +7,13 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tollbook import clock
-from tollbook.chargeback.desk import Desk
-from tollbook.chargeback.operations import operations
 from tollbook.chargeback.periods.cutoffs import as_billed
 from tollbook.config import load_config
 from tollbook.console.finance import READ_TIMEOUT_S, carry_out
 from tollbook.console.ledgerfile import open_ledger
 from tollbook.console.upkeep import rerate_answer
+from tollbook.desk import Desk
+from tollbook.desk.registry import operations
 from tollbook.money import pico_from_usd
 from tollbook.reports.params import from_pairs
 from tollbook.reports.reader import DuckdbReader

@@ -19,7 +19,7 @@ from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
 
 if TYPE_CHECKING:
     from tollbook.chargeback.allocate.shelf import AllocationLine
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 OCTOBER = datetime(2026, 10, 12, 8, tzinfo=UTC)
 RULES: list[dict[str, Any]] = [

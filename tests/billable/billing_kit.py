@@ -13,9 +13,9 @@ from tollbook import ids
 from tollbook.books.documents import Document, Subject, put_document
 from tollbook.books.store import open_books
 from tollbook.call import Call, CallClosed, CallOpened, Evidence, Identity, Metering, Status
-from tollbook.chargeback.desk import Desk
 from tollbook.config import Config
 from tollbook.config.schema import PriceCard
+from tollbook.desk import Desk
 from tollbook.ledger.batch import Entries
 from tollbook.ledger.billing import Biller
 from tollbook.ledger.billing_rules import load_rules

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner
 from tests.billable.billing_kit import Ledger
 
-from tollbook.chargeback.operations import operations
 from tollbook.cli.main import cli
 from tollbook.console.finance import carry_out
+from tollbook.desk.registry import operations
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 RULES = """
 [[rules]]

@@ -15,8 +15,8 @@ import pytest
 
 from tollbook.chargeback.billable.files import read_rules
 from tollbook.chargeback.margin.model import Body, check_body
-from tollbook.chargeback.operations import operations
 from tollbook.cli.main import cli
+from tollbook.desk.registry import operations
 
 _DOCS = Path(__file__).parents[2] / "docs" / "finance"
 _PAGES = [_DOCS / "billable.md", _DOCS / "margin.md"]

@@ -25,7 +25,7 @@ from tollbook.prices.billable_terms import (
 if TYPE_CHECKING:
     from tests.billable.billing_kit import Ledger
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 OCTOBER = Period("2026-10")
 USD = 10**12

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 BY_NAME = {one.name: one for one in OPERATIONS}
 FAKES: dict[str, type[FakeSystem]] = {

@@ -15,7 +15,6 @@ from tollbook import clock
 from tollbook.books.store import Books, open_books
 from tollbook.books.tables_periods import period_closes
 from tollbook.chargeback.allocate.shelf import AllocationLine, keep_allocation
-from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.focus.operations import FocusRequest, export_focus
 from tollbook.chargeback.statements.model import (
     Basis,
@@ -28,6 +27,7 @@ from tollbook.chargeback.statements.shelf import keep_statement
 from tollbook.config import Config
 from tollbook.config.finance import Finance
 from tollbook.config.schema import PriceCard
+from tollbook.desk import Desk
 from tollbook.ledger.cards import BooksShelf
 from tollbook.ledger.schema import COST_COLUMNS
 from tollbook.money import usd_decimal

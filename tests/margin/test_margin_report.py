@@ -15,9 +15,9 @@ from tollbook.chargeback.margin.model import RevenueError
 from tollbook.chargeback.margin.operations import OPERATIONS as ROOM
 from tollbook.chargeback.margin.report import previous
 from tollbook.chargeback.margin.rows import Span
-from tollbook.chargeback.operations import operations
 from tollbook.cli.main import cli
 from tollbook.console.finance import carry_out
+from tollbook.desk.registry import operations
 from tollbook.ledger.adjust import Adjustment, AdjustmentType, book_adjustments
 from tollbook.prices.fx import FxBody
 from tollbook.reports.errors import QueryError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 USD = 10**12
 OPERATIONS = {one.name: one for one in ROOM}
@@ -86,7 +86,7 @@ def test_revenue_cost_and_what_is_missing_of_either(ledger: Ledger, desk: Desk) 
     assert rows["poor"]["notes"] == ["no revenue"]
     assert rows["poor"]["margin_percent"] is None
     assert rows["quiet"]["notes"] == ["no usage"]
-    assert rows[None]["cost_usd"] == "0.003000000000"
+    assert rows["unknown"]["cost_usd"] == "0.003000000000"
     totals = answer["totals"]
     assert totals["revenue_usd"] == "5.030000000000"
     assert totals["cost_usd"] == "0.024000000000"

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.margin.billing_servers import KEY, Faults, Lago, Stripe, invoice, line, served
 
 from tollbook.books.store import Books, open_books
-from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.margin import operations as room
 from tollbook.chargeback.margin.model import RevenueError, RevenueLine
 from tollbook.chargeback.margin.recognise import earned
@@ -23,6 +22,7 @@ from tollbook.chargeback.statements.errors import FetchError
 from tollbook.chargeback.statements.fetch.http import ApiClient, Limits
 from tollbook.config import Config
 from tollbook.console.finance import carry_out
+from tollbook.desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

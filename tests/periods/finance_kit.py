@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from tollbook import clock
 from tollbook.books.store import Books, open_books
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.periods.cutoffs import as_billed
 from tollbook.chargeback.reconcile.model import MoneyBasis, Reconciliation
 from tollbook.chargeback.reconcile.shelf import keep_run
@@ -21,6 +20,7 @@ from tollbook.chargeback.statements.shelf import keep_statement
 from tollbook.config import Config
 from tollbook.config.finance import Finance
 from tollbook.console.finance import carry_out
+from tollbook.desk import Desk, Operation
 from tollbook.ledger.exact import money_array
 from tollbook.ledger.schema import TIME_ARROW, UUID_ARROW, Kind, PriceState
 from tollbook.ledger.store import LEDGER_FILE, Store, open_store

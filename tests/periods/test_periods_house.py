@@ -13,8 +13,8 @@ import pytest
 from tests.periods.finance_kit import World, finance_world, usd
 
 from tollbook.chargeback.allocate import operations as allocate
-from tollbook.chargeback.operations import operations
 from tollbook.chargeback.periods import operations as periods
+from tollbook.desk.registry import operations
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,12 @@ import pytest
 
 from tollbook import __version__, ids
 from tollbook.call import CallClosed, CallOpened, Identity, Metering, Status
-from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.pricebook.operations import OPERATIONS
 from tollbook.config import load_config
 from tollbook.console.finance import carry_out
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
 from tollbook.console.upkeep import rerate_answer, verify_answer
+from tollbook.desk import Desk
 from tollbook.reports.reader import DuckdbReader
 from tollbook.spool.writer import SpoolWriter, new_writer_name
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from tollbook.books.store import open_books
-from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.reconcile.run import reconcile_provider
 from tollbook.chargeback.statements.model import (
     Basis,
@@ -22,6 +21,7 @@ from tollbook.chargeback.statements.model import (
 )
 from tollbook.chargeback.statements.shelf import keep_statement, statements
 from tollbook.config import Config
+from tollbook.desk import Desk
 from tollbook.ledger.exact import money_array
 from tollbook.ledger.schema import TIME_ARROW, UUID_ARROW
 from tollbook.ledger.store import LEDGER_FILE, open_store

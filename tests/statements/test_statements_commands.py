@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from tests.statements.provider_apis import FakeApi, OpenAiOrganization
 from tests.statements.test_statements_invoice import PAPER, pdf
 
-from tollbook.chargeback.desk import Desk
 from tollbook.chargeback.statements.formats.mapped import parse_mapping
 from tollbook.chargeback.statements.formats.registry import FORMATS
 from tollbook.chargeback.statements.operations import OPERATIONS, preference
@@ -23,6 +22,7 @@ from tollbook.cli.statements import statements as group
 from tollbook.config import Config
 from tollbook.config.statements import Statements
 from tollbook.console.finance import carry_out
+from tollbook.desk import Desk
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:

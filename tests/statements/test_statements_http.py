@@ -9,7 +9,7 @@ import pytest
 from tests.console.conftest import LedgerThread, write_calls
 from tests.statements.test_statements_commands import COSTS
 
-from tollbook.chargeback.desk import BODY_MAX_BYTES
+from tollbook.desk import BODY_MAX_BYTES
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:

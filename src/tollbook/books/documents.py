@@ -45,6 +45,10 @@ class Subject(StrEnum):
     TRUE_UP_POLICY = "true_up_policy"
     BILLING_SYSTEM = "billing_system"
     MARGIN_TARGET = "margin_target"
+    BUDGET = "budget"
+    ALERT_RULE = "alert_rule"
+    CHANNEL = "channel"  # where alerts are sent
+    PORTAL = "portal"  # what tenants are shown, and how it looks
 
 
 class Document(Struct, frozen=True, kw_only=True):

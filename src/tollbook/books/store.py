@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUSY_TIMEOUT_S: Final = 10.0
-REVISIONS: Final = tuple(f"{number:04}" for number in range(1, 10))
+REVISIONS: Final = tuple(f"{number:04}" for number in range(1, 14))
 """Every schema version this program knows, oldest first; as in migrations/versions."""
 HEAD: Final = REVISIONS[-1]
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
     from tollbook.reports.query import SpendQuery
 
 DIRECTORY: Final = "exports"

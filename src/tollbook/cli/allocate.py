@@ -18,7 +18,7 @@ from tollbook.errors import TollbookError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _PERIOD: Final = click.option("--period", required=True, metavar="MONTH", help="Such as 2026-10.")
 _POLICY: Final = click.option("--policy", metavar="NAME", help="[default: default]")

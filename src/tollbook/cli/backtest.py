@@ -16,7 +16,7 @@ from tollbook.cli.options import chosen_format, format_option, place, place_opti
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _COLUMNS: Final = ("name", "version", "effective_from", "author", "reason", "created_at")
 _SUMMARY: Final = (

@@ -20,7 +20,7 @@ from tollbook.errors import TollbookError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 FILE_MAX_BYTES: Final = 2_000_000
 _RULES: Final = (

@@ -16,7 +16,7 @@ from tollbook.cli.options import chosen_format, format_option, place, place_opti
 from tollbook.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _BY_NAME: Final[dict[str, Operation]] = {one.name: one for one in OPERATIONS}
 _path = click.Path(path_type=Path)

@@ -16,7 +16,7 @@ from tollbook.cli.tables import write_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _PERIOD: Final = click.option("--period", required=True, metavar="MONTH", help="Such as 2026-10.")
 _BY: Final = click.option("--by", metavar="NAME", help="Who does it.  [default: this user]")

@@ -15,7 +15,7 @@ from tollbook.cli.finance import ask, show_rows
 from tollbook.cli.options import chosen_format, format_option, place, place_options
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _BY_NAME: Final[dict[str, Operation]] = {one.name: one for one in OPERATIONS}
 _SHOWN: Final = ("transaction_id", "account", "cost_center", "text", "amount_usd")

@@ -15,7 +15,7 @@ from tollbook.cli.tables import print_table
 from tollbook.reports.errors import QueryError
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _BY_NAME: Final[dict[str, Operation]] = {one.name: one for one in OPERATIONS}
 _path = click.Path(path_type=Path)

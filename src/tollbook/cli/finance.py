@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
 
 from tollbook.cli.tables import print_table, write_json
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Operation
     from tollbook.cli.options import Place
+    from tollbook.desk import Operation
 
 
 def ask(
@@ -66,11 +67,16 @@ def show_rows(
     title: str | None = None,
     totals: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an answer that has ``rows``: as a table, as CSV, or whole as JSON."""
+    """Write an answer that has ``rows``: as a table, as CSV, or whole as JSON.
+
+    A table without rows is one sentence.
+    """
     rows = answer["rows"]
     if output_format == "json":
         write_json(answer)
     elif output_format == "csv":
         sys.stdout.write(csv_text(rows, columns or column_names(rows, ())))
+    elif not rows:
+        click.echo(f"{title}: none." if title else "None.")
     else:
         print_table(rows, columns or column_names(rows, ()), title=title, totals=totals)

@@ -18,7 +18,7 @@ from tollbook.cli.options import TIMES_HELP, chosen_format, format_option, place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 FILE_MAX_BYTES: Final = 4_000_000
 _FIGURES: Final = (

@@ -17,8 +17,8 @@ from tollbook.ledger.errors import NoLedgerError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tollbook.chargeback.desk import Operation
     from tollbook.cli.options import Place
+    from tollbook.desk import Operation
 
 CARD_COLUMNS: Final = (
     "card_id", "provider", "model", "service_tier", "region", "source", "effective_from",
@@ -72,8 +72,8 @@ def _without_ledger(
 ) -> dict[str, Any]:  # fmt: skip
     from tollbook.books.records import FILE_NAME  # noqa: PLC0415 -- the books' libraries
     from tollbook.books.store import open_books  # noqa: PLC0415 -- as above
-    from tollbook.chargeback.desk import Desk  # noqa: PLC0415 -- as above
     from tollbook.console.finance import carry_out  # noqa: PLC0415 -- as above
+    from tollbook.desk import Desk  # noqa: PLC0415 -- as above
 
     is_read = wanted.method == "GET" and not (where.data_dir / FILE_NAME).exists()
     with tempfile.TemporaryDirectory() as empty:

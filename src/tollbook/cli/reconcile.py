@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _BY_NAME: Final[dict[str, Operation]] = {one.name: one for one in OPERATIONS}
 _RUNS: Final = (

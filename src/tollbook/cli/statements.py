@@ -30,8 +30,8 @@ from tollbook.cli.statement_papers import finalize, invoice, map_, show_kept, wi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tollbook.chargeback.desk import Desk, Operation
     from tollbook.cli.options import Place
+    from tollbook.desk import Desk, Operation
 
 _MAPPING_MAX_BYTES = 1024 * 1024
 _FILES = click.Path(path_type=Path)
@@ -132,7 +132,7 @@ def fetch(
 def _desk(at: Place) -> Iterator[Desk]:
     """Give a desk of the books alone: statements need no ledger."""
     # The desk's types are loaded here only: most commands need less.
-    from tollbook.chargeback.desk import Desk  # noqa: PLC0415 -- see above
+    from tollbook.desk import Desk  # noqa: PLC0415 -- see above
 
     with open_books(at.data_dir) as books:
         yield Desk(

@@ -16,7 +16,7 @@ from tollbook.cli.options import chosen_format, format_option, place, place_opti
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tollbook.chargeback.desk import Operation
+    from tollbook.desk import Operation
 
 _FILE_MAX_BYTES: Final = 2_000_000
 _PERIOD: Final = click.option("--period", required=True, metavar="MONTH", help="Such as 2026-10.")

@@ -14,11 +14,11 @@ from litestar.response import File
 
 from tollbook.books.events import record_event
 from tollbook.books.store import open_books
-from tollbook.chargeback.desk import BODY_MAX_BYTES, Desk
-from tollbook.chargeback.operations import operations
 from tollbook.console.client import LedgerSilentError
 from tollbook.console.ledgerfile import open_ledger
 from tollbook.console.negotiate import read_pairs, wanted_format
+from tollbook.desk import BODY_MAX_BYTES, Desk
+from tollbook.desk.registry import operations
 from tollbook.ledger.errors import LedgerInUseError, NoLedgerError
 from tollbook.ledger.store import LEDGER_FILE, connect_readonly
 from tollbook.reports.errors import QueryError
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from litestar.handlers import HTTPRouteHandler
 
-    from tollbook.chargeback.desk import FileAnswer, Operation
     from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
+    from tollbook.desk import FileAnswer, Operation
 
 READ_TIMEOUT_S: Final = 1800.0
 """Of one query of an operation: closing a month over tens of millions of calls takes its time."""

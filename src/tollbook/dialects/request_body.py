@@ -33,10 +33,10 @@ def text_length(parts: Iterable[bytes | Raw]) -> int:
     r"""Return the length of JSON parts as the basis of a token estimate.
 
     Counted are the bytes of the JSON text as sent (messages with their roles and tool definitions
-    are billed as text too), where a ``\uXXXX`` escape counts as the three bytes it stands for in
-    UTF-8, without base64 data: an image is not billed by its length. Whether there are escapes or
-    base64 at all is told from a sample every four kilobytes, or every eighth of the text, since a
-    full search of a long prompt would cost more than all the rest of reading it.
+    are billed as text too), where an escape such as ``\u4e2d`` counts as the three bytes it stands
+    for in UTF-8, without base64 data: an image is not billed by its length. Whether there are
+    escapes or base64 at all is told from a sample every four kilobytes, or every eighth of the
+    text, since a full search of a long prompt would cost more than all the rest of reading it.
     """
     total = 0
     for part in filter(None, parts):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tollbook.chargeback.allocate.models_document import AttributionModel
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 _RATIO_DIGITS = 6
 

@@ -21,8 +21,8 @@ from tollbook.reports.query import VALUES_MAX, Filter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 _IDENTITY: Final = ("tenant_id", "team_id", "cost_center", "feature")
 _LAST_NS: Final = 1_000

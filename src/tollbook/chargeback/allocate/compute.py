@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tollbook.books.documents import Document
     from tollbook.chargeback.allocate.waterfall import Moved
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 DEFAULT_POLICY: Final = "default"
 _MEASURES: Final = (measures.CALLS, *measures.TOKEN_SUMS, measures.COST)

@@ -15,8 +15,8 @@ from tollbook.reports import measures
 from tollbook.reports.query import Filter
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 

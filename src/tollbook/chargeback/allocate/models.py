@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tollbook.books.documents import Document
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 COSTS: Final = tuple(f"{kind}_cost_usd" for kind in KINDS)
 _CALLS_ONLY: Final = Filter("adjustment", (None,))

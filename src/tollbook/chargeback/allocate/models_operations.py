@@ -17,10 +17,10 @@ from tollbook.chargeback.allocate.models_document import (
     ModelError,
     read_model,
 )
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.periods.cutoffs import the_period, timezone_of_periods
 from tollbook.chargeback.periods.period import Period
 from tollbook.chargeback.terms.answers import when
+from tollbook.desk import Desk, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

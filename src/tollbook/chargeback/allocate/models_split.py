@@ -31,8 +31,8 @@ from tollbook.usage import TOKEN_KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 TAG: Final = "tenants"
 RUNS: Final = "split:"

@@ -14,8 +14,8 @@ from tollbook.chargeback.allocate.models_split import (
     find_splits,
     sums_by_tenant,
 )
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.periods.cutoffs import the_period
+from tollbook.desk import Desk, Operation
 from tollbook.money import usd_text
 from tollbook.reports.dimensions import UNKNOWN
 

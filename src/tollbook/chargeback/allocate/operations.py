@@ -16,14 +16,14 @@ from tollbook.chargeback.allocate.costs import enter_cost, entered_costs
 from tollbook.chargeback.allocate.metrics import Aggregate, read_metric_csv
 from tollbook.chargeback.allocate.policy import read_policy
 from tollbook.chargeback.allocate.shelf import allocations, newest_allocation
-from tollbook.chargeback.desk import Operation
 from tollbook.chargeback.periods.cutoffs import the_period, timezone_of_periods
 from tollbook.chargeback.periods.period import Period
+from tollbook.desk import Operation
 from tollbook.money import usd_text
 
 if TYPE_CHECKING:
     from tollbook.books.documents import Document
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 CURRENCY: Final = "USD"
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tollbook.books.store import Books
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods import Period
+    from tollbook.desk import Desk
     from tollbook.prices.billable_terms import Part
     from tollbook.reports.reader import Reader
 

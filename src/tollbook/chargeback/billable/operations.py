@@ -13,10 +13,11 @@ from tollbook import clock
 from tollbook.books.documents import Subject, document_history
 from tollbook.chargeback.billable.files import keep_rules, read_rules, with_proposed
 from tollbook.chargeback.billable.month import book_month, month_lines, open_period
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.periods import the_period
 from tollbook.chargeback.pricebook.moments import asked_ns, optional_text, text_of
+from tollbook.chargeback.pricebook.shelf import price_book
 from tollbook.config.load import DEFAULT_FILE
+from tollbook.desk import Desk, Operation
 from tollbook.ledger.billing import Biller
 from tollbook.ledger.billing_rerate import apply_billing, preview_billing
 from tollbook.ledger.billing_rules import read_body
@@ -145,7 +146,7 @@ def _biller(desk: Desk) -> Biller:
     def lists() -> PriceBook:
         return PriceBook.of_config(msgspec.structs.replace(desk.config, prices=[]), source)
 
-    return Biller(desk.books, BooksShelf(desk.books), desk.price_book(), lists)
+    return Biller(desk.books, BooksShelf(desk.books), price_book(desk), lists)
 
 
 def _times(since: str, until: str | None, tz: str) -> tuple[int, int]:

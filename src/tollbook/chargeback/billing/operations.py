@@ -21,7 +21,7 @@ from tollbook.chargeback.billing.system import (
     system_of,
 )
 from tollbook.chargeback.billing.wire import value_text
-from tollbook.chargeback.desk import Desk, Operation
+from tollbook.desk import Desk, Operation
 
 if TYPE_CHECKING:
     from tollbook.chargeback.billing.log import Delivery

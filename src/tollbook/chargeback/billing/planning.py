@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tollbook.chargeback.billing.system import InForce, Meter
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 _HOUR_NS: Final = 3600 * clock.NS_PER_S
 _DAY_NS: Final = 24 * _HOUR_NS

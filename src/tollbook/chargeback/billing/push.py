@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tollbook.chargeback.billing.planning import Planned
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 ALLOWED: Final = {
     State.PLANNED: frozenset([State.REFUSED, State.UNCERTAIN]),

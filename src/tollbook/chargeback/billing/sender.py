@@ -3,6 +3,10 @@
 A chunk is noted as on its way before it is sent, and its outcomes after. A process that dies in
 between leaves deliveries that are perhaps there; they are sent again under the same ids, which the
 system drops as copies while it remembers them.
+
+Tries and pauses are not those of ``statements/fetch/http.py``: what fails may have booked an event
+already, so that each try is counted and its outcome kept, and a 409 is an earlier try of the same
+id that still runs. Requests are paced evenly already, so pauses need no chance in them.
 """
 
 from __future__ import annotations
@@ -11,15 +15,16 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httpx2
 
 from tollbook import clock
 from tollbook.chargeback.billing.log import Event, Known, State, note
 from tollbook.chargeback.billing.wire import WIRES
+from tollbook.chargeback.http import new_client, read_bounded, shown
+from tollbook.dialects.retry_after_text import retry_after_text_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +40,8 @@ WAIT_MAX_S: Final = 120.0
 FIRST_WAIT_S: Final = 0.5
 REQUEST_TIMEOUT_S: Final = 30.0
 ANSWER_MAX_BYTES: Final = 1 << 20
+ANSWER_TIMEOUT_S: Final = 120.0
+"""Of all of an answer, and its start; its status tells what came of it, if the rest never comes."""
 _CHUNK: Final = 20
 _RETRIED: Final = frozenset([HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT])
 _LOCKED_OUT: Final = frozenset([HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN])
@@ -93,9 +100,8 @@ class Sender:
         limits = httpx2.Limits(max_connections=self._one.system.concurrency)
         done = 0
         with (
-            httpx2.Client(
-                base_url=self._one.system.url, timeout=REQUEST_TIMEOUT_S, limits=limits,
-                follow_redirects=False, trust_env=False,
+            new_client(
+                REQUEST_TIMEOUT_S, base_url=self._one.system.url, limits=limits,
                 headers={"authorization": f"Bearer {self._key}"},
             ) as client,
             ThreadPoolExecutor(self._one.system.concurrency) as pool,
@@ -183,24 +189,24 @@ class Sender:
     def _once(self, client: httpx2.Client, some: list[Delivery]) -> _Answer:
         made = self._wire.request(self._one, some)
         self._pace.wait()
+        until_ns = clock.monotonic_ns() + int(ANSWER_TIMEOUT_S * clock.NS_PER_S)
         try:
             with client.stream(
                 "POST", made.path, headers=made.headers, content=made.body
             ) as response:
-                body = _limited(response)
+                body, _ = read_bounded(response, ANSWER_MAX_BYTES, until_ns)
         except httpx2.ConnectError:
             return _Answer(None, words=f"{self._one.system.url}: cannot be reached")
-        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             words = f"{self._one.system.url}: {type(error).__name__}, perhaps it was taken"
             return _Answer(None, is_maybe_there=True, words=words)
         is_maybe_there = (
             response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
             or response.status_code in _RETRIED
         )
-        return _Answer(
-            response.status_code, body, _retry_after_s(response.headers.get("retry-after")),
-            is_maybe_there,
-        )  # fmt: skip
+        asked = response.headers.get("retry-after")
+        retry_after_s = None if asked is None else retry_after_text_s(asked, clock.utc_now())
+        return _Answer(response.status_code, body, retry_after_s, is_maybe_there)
 
     def _stop(self, words: str) -> None:
         with self._lock:
@@ -208,9 +214,7 @@ class Sender:
                 self._stopped = words
 
     def _plain(self, text: bytes) -> str:
-        # Some systems name the key in their complaint.
-        shown = " ".join(text.decode("utf-8", "replace").split())
-        return shown.replace(self._key, "***")
+        return shown(text.decode("utf-8", "replace"), [self._key])
 
     def _all(
         self, some: Sequence[Delivery], state: State, status: int | None, detail: str | None
@@ -239,16 +243,6 @@ class _Pace:
             self._sleep((turn_ns - now_ns) / clock.NS_PER_S)
 
 
-def _limited(response: Any) -> bytes:
-    body = b""
-    piece: bytes
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) > ANSWER_MAX_BYTES:
-            return body[:ANSWER_MAX_BYTES]
-    return body
-
-
 def _wait_s(answer: _Answer, tried: int) -> float | None:
     """Return how long to wait before the next try; None: another try would change nothing."""
     status = answer.status
@@ -258,19 +252,3 @@ def _wait_s(answer: _Answer, tried: int) -> float | None:
     if answer.retry_after_s is not None:
         return answer.retry_after_s
     return float(min(WAIT_MAX_S, FIRST_WAIT_S * 2**tried))
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    """Read Retry-After: seconds, or a date (RFC 9110 section 10.2.3)."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit() and len(text) < 9:  # noqa: PLR2004 -- 30 years of seconds
-        return float(text)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        return None
-    return max(0.0, (at - clock.utc_now()).total_seconds())

@@ -16,6 +16,7 @@ import msgspec
 
 from tollbook import clock
 from tollbook.chargeback.billing.log import Delivery, Event, State
+from tollbook.chargeback.http import BAD_JSON
 from tollbook.money import usd_text
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Stripe:
         message = _message(body)
         try:
             error = msgspec.json.decode(body, type=_StripeBody).error
-        except msgspec.DecodeError:
+        except BAD_JSON:
             error = _StripeError()
         # An event that is there already, or a cancellation that was made already.
         is_there = "already exists with identifier" in error.message or (
@@ -150,7 +151,7 @@ class Lago:
         """Tell the events that the answer names; the others were not taken."""
         try:
             details = msgspec.json.decode(body, type=_LagoBody).error_details
-        except msgspec.DecodeError:
+        except BAD_JSON:
             return None
         found = []
         for at, delivery in enumerate(some):

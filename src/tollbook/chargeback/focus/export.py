@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.focus.columns import Row
     from tollbook.chargeback.focus.layout import FileFormat, Perspective, Version
     from tollbook.chargeback.focus.scope import Scope, Segment
+    from tollbook.desk import Desk
 
 
 class FootingError(AssertionError):

@@ -17,9 +17,9 @@ from tollbook.usage import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.focus.scope import Batch, Scope, Segment
     from tollbook.chargeback.focus.unitprices import UnitPrices
+    from tollbook.desk import Desk
 
 OWNER: Final = ("tenant", "team", "cost_center", "feature", "environment")
 """Whose a row is: the sub-account and its tags."""

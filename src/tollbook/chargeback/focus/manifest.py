@@ -17,9 +17,9 @@ from tollbook.reports.spend import run_spend
 from tollbook.reports.wide import wide_rows
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.focus.export import Totals, Wanted
     from tollbook.chargeback.focus.invoices import Invoices
+    from tollbook.desk import Desk
 
 _UNKNOWN_COST: Final = (
     "rows with x_CostBasis unknown have usage whose cost nobody knows: their costs are 0 because "

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from tollbook import clock
 from tollbook.books.exports import ExportRecord, find_export, list_exports
-from tollbook.chargeback.desk import Desk, FileAnswer, Operation
 from tollbook.chargeback.focus.layout import (
     MANIFEST,
     FileFormat,
@@ -20,6 +19,7 @@ from tollbook.chargeback.focus.layout import (
     time_text,
 )
 from tollbook.chargeback.periods import the_period
+from tollbook.desk import Desk, FileAnswer, Operation
 from tollbook.errors import CheckFailedError, TollbookError
 from tollbook.reports.errors import QueryError
 from tollbook.reports.params import parse_filter, parse_range

@@ -29,7 +29,7 @@ from tollbook.reports.zone import EPOCH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
     from tollbook.reports.query import Filter
 
 BILLED: Final = "billed"

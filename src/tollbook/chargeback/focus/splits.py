@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tollbook.chargeback.allocate.shelf import AllocationLine, AllocationRun
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.focus.columns import Row
     from tollbook.chargeback.focus.groups import Sums
     from tollbook.chargeback.focus.parties import Parties
     from tollbook.chargeback.focus.scope import Segment
+    from tollbook.desk import Desk
 
 _Place = tuple[str | None, ...]
 """Owner, provider, model and tier of an amount."""

@@ -28,7 +28,7 @@ from tollbook.usage import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
     from tollbook.money import Rate
     from tollbook.prices.card import RateCard, Rates
 

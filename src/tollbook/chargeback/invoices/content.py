@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tollbook.chargeback.allocate.shelf import AllocationLine, AllocationRun
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.invoices.lines import By, Line, What
     from tollbook.chargeback.periods import Period
+    from tollbook.desk import Desk
     from tollbook.reports.query import SpendQuery
 
 Price = Literal["cost", "billable", "both"]

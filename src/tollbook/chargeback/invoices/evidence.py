@@ -28,10 +28,10 @@ from tollbook.reports.wide import wide_rows
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.invoices.lines import Line
     from tollbook.chargeback.periods import Period
     from tollbook.chargeback.statements.model import Statement, StatementLine
+    from tollbook.desk import Desk
     from tollbook.reports.query import SpendQuery
 
 WINDOWS_MAX: Final = 1_000

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tollbook.books.exports import ExportRecord
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.invoices.content import Content, Price, Sources
     from tollbook.chargeback.invoices.lines import By
     from tollbook.chargeback.periods import Period
+    from tollbook.desk import Desk
 
 FileFormat = Literal["xlsx", "pdf", "csv"]
 KIND: Final = "statements"

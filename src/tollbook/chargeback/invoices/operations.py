@@ -7,7 +7,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tollbook.chargeback.cents import cents_text
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.filing import filed_answer
 from tollbook.chargeback.invoices.content import Price, content_of
 from tollbook.chargeback.invoices.evidence import (
@@ -26,6 +25,7 @@ from tollbook.chargeback.invoices.export import (
 from tollbook.chargeback.invoices.lines import By
 from tollbook.chargeback.invoices.told import comparison, line_row
 from tollbook.chargeback.periods import the_period
+from tollbook.desk import Desk, Operation
 from tollbook.money import usd_text
 from tollbook.reports.errors import QueryError
 

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from tollbook.books.documents import Subject, document_history, put_document
 from tollbook.chargeback.cents import cents_text
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.filing import Written, file_export, filed_answer, fixed_query, stamp
 from tollbook.chargeback.journal.entries import Transaction, read_groups, transactions
 from tollbook.chargeback.journal.mapping import DEFAULT_NAME, mapping_at, read_mapping
@@ -21,6 +20,7 @@ from tollbook.chargeback.journal.writers import (
 )
 from tollbook.chargeback.periods import Period, the_period
 from tollbook.chargeback.periods.trial_balance import invoices_of
+from tollbook.desk import Desk, Operation
 from tollbook.errors import TollbookError
 from tollbook.money import usd_text
 

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from tollbook import clock
 from tollbook.books.documents import Subject, document_history
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.margin import lago, stripe
 from tollbook.chargeback.margin.csvfile import read_csv
 from tollbook.chargeback.margin.model import RevenueError, Source
@@ -25,6 +24,7 @@ from tollbook.chargeback.margin.shelf import (
 )
 from tollbook.chargeback.pricebook.moments import asked_ns, optional_text, text_of
 from tollbook.chargeback.statements.fetch.http import ApiClient, Limits
+from tollbook.desk import Desk, Operation
 from tollbook.money import usd_text
 from tollbook.reports.errors import QueryError
 from tollbook.reports.times import parse_period

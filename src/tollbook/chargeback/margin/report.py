@@ -6,11 +6,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.chargeback.margin.model import Target
-from tollbook.chargeback.margin.rows import FEATURE, MONTH, Span, Sums, margin_rows, ns_of
+from tollbook.chargeback.margin.rows import FEATURE, MONTH, TENANT, Span, Sums, margin_rows, ns_of
 from tollbook.chargeback.margin.shelf import decided
 from tollbook.ledger.billing_rules import load_rules
 from tollbook.money import usd_text
 from tollbook.prices.billable import Described, Matcher
+from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.exact_ratio import rounded
 from tollbook.reports.times import start_of_day
 from tollbook.reports.zone import zone_of
@@ -123,7 +124,8 @@ def _row(
     if sums.unpriced_calls:
         notes.append(f"{sums.unpriced_calls} calls without a known cost")
     figures = _figures(sums, before)
-    return {by: name} | figures | {
+    shown = UNKNOWN if by == TENANT and name is None else name
+    return {by: shown} | figures | {
         "notes": notes,
         "alerts": [] if target is None or is_unsplit else _alerts(sums, before, target),
     }  # fmt: skip

@@ -25,8 +25,8 @@ from tollbook.reports.zone import EPOCH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 _SHOWN: Final = 3
 _ANYTHING: Final = (measures.CALLS, measures.COST)

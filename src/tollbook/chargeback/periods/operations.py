@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from msgspec import Struct
 
 from tollbook import clock
-from tollbook.chargeback.desk import Operation
 from tollbook.chargeback.periods import steps
 from tollbook.chargeback.periods.checks import Check, checks
 from tollbook.chargeback.periods.cutoffs import closes, the_period, timezone_of_periods
@@ -22,6 +21,7 @@ from tollbook.chargeback.periods.period import Period
 from tollbook.chargeback.periods.sums import sums
 from tollbook.chargeback.periods.trial_balance import trial_balance
 from tollbook.chargeback.periods.verify import came_later, verify_period
+from tollbook.desk import Operation
 from tollbook.money import usd_text
 from tollbook.reports import measures
 from tollbook.reports.query import LATEST, SpendQuery
@@ -29,7 +29,7 @@ from tollbook.reports.wide import wide_rows
 from tollbook.reports.zone import EPOCH
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 CURRENCY: Final = "USD"
 

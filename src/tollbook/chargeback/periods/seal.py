@@ -26,9 +26,9 @@ from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
     from tollbook.books.store import Books
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.cutoffs import Close
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 FORM: Final = 1
 """Of the body; a later program that hashes otherwise counts on."""

@@ -34,8 +34,8 @@ from tollbook.chargeback.periods.seal import (
 from tollbook.chargeback.periods.verify import changed_parts
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 SHOWBACK: Final = "showback"
 _TWO: Final = 2

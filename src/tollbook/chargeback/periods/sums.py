@@ -15,8 +15,8 @@ from tollbook.reports.zone import EPOCH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 
 def period_query(

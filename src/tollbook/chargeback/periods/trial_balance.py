@@ -27,8 +27,8 @@ from tollbook.reports.wide import wide_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
     from tollbook.reports.query import SpendQuery
 
 INTERNAL: Final = "internal"

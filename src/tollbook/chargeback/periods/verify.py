@@ -28,9 +28,9 @@ from tollbook.reports.wide import wide_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.seal import Part
     from tollbook.chargeback.periods.seal_entries import Slice
+    from tollbook.desk import Desk
 
 
 class Change(NamedTuple):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tollbook import clock
 from tollbook.chargeback.pricebook.changes import change_percent, rate_fields
 from tollbook.chargeback.pricebook.moments import ns_of, text_of
-from tollbook.chargeback.pricebook.shelf import book_prices
+from tollbook.chargeback.pricebook.shelf import book_prices, price_book
 from tollbook.chargeback.pricebook.traffic import range_of, traffic
 from tollbook.prices.listprices import END_NS
 from tollbook.reports.query import Filter
@@ -19,7 +19,7 @@ from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
     from tollbook.prices.book import PriceBook
     from tollbook.prices.contract import Contract
 
@@ -74,7 +74,7 @@ def check(
         ConfigError: a card of the settings that cannot be used.
         NoLedgerError: there is no ledger to take calls from.
     """
-    book = desk.price_book()
+    book = price_book(desk)
     findings = check_cards(desk, book)
     first, last = range_of(since, until, tz)
     used: list[Use] = []

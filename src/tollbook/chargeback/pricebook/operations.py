@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from tollbook import clock
 from tollbook.books.documents import Subject, newest_documents
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.pricebook import checking, fxfiles, importing, showing
 from tollbook.chargeback.pricebook.files import PriceFileError, Written, read_file
 from tollbook.chargeback.pricebook.moments import asked_ns, optional_text, text_of
-from tollbook.chargeback.pricebook.shelf import card_versions
+from tollbook.chargeback.pricebook.shelf import card_versions, price_book
 from tollbook.chargeback.pricebook.unpriced import unpriced
+from tollbook.desk import Desk, Operation
 from tollbook.ledger.errors import NoLedgerError
 from tollbook.prices.bookcard import BookCard, card_of_body
 from tollbook.prices.contract_reader import given_rates
@@ -127,7 +127,7 @@ class CheckRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def _check(desk: Desk, asked: CheckRequest) -> dict[str, Any]:
-    book = desk.price_book()
+    book = price_book(desk)
     names = {one.document.rpartition("/")[0] for one in book.contracts if one.document is not None}
     answer: dict[str, Any] = {
         "cards": len(desk.config.prices), "book_cards": len(names), "has_ledger": True,
@@ -190,7 +190,7 @@ def _kept(desk: Desk, asked: ImportRequest, written: list[Written]) -> dict[str,
 
 def _passed_over(desk: Desk, scopes: set[Any]) -> list[str]:
     """Return the cards of the settings that those of the books now go before."""
-    return [one.name for one in desk.price_book().of_settings if one.scope in scopes]
+    return [one.name for one in price_book(desk).of_settings if one.scope in scopes]
 
 
 class WithdrawRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -287,7 +287,7 @@ class ExportRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 def _export(desk: Desk, asked: ExportRequest) -> dict[str, Any]:
     at_ns = showing.moment_asked(asked.at, asked.tz, "--at")
     held = {
-        one.document for one in desk.price_book().contracts
+        one.document for one in price_book(desk).contracts
         if one.document is not None and one.covers(at_ns)
     }  # fmt: skip
     rows = []

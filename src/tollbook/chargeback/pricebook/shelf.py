@@ -11,6 +11,7 @@ from tollbook.books.documents import (
     documents_mark,
     newest_documents,
 )
+from tollbook.config.load import DEFAULT_FILE
 from tollbook.errors import TollbookError
 from tollbook.prices.book import BookPrices
 from tollbook.prices.bookcard import DatedCard
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tollbook.books.documents import Document
     from tollbook.books.store import Books
+    from tollbook.desk import Desk
     from tollbook.prices.book import PriceBook
 
 _log: Final = logging.getLogger(__name__)
@@ -90,6 +92,19 @@ def book_prices(
     versions = [dated(one) for one in card_versions(books, known_before_ns)]
     contracts, problems = in_force(versions, providers)
     return BookPrices(contracts, fx_table(books, known_before_ns)), problems
+
+
+def price_book(desk: Desk) -> PriceBook:
+    """Return a price book of the settings and the books, for one operation alone.
+
+    Raises:
+        ConfigError: a card that cannot be used.
+        BooksError: the books cannot be read.
+    """
+    from tollbook.prices.book import PriceBook  # noqa: PLC0415 -- loads the price list
+
+    book = PriceBook.of_config(desk.config, str(desk.config_path or DEFAULT_FILE))
+    return take_books(book, desk.books)
 
 
 def take_books(price_book: PriceBook, books: Books) -> PriceBook:

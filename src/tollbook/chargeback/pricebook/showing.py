@@ -18,7 +18,7 @@ from tollbook.chargeback.pricebook.changes import (
     unit_words,
 )
 from tollbook.chargeback.pricebook.moments import asked_ns, optional_text, text_of
-from tollbook.chargeback.pricebook.shelf import book_prices, card_versions, dated
+from tollbook.chargeback.pricebook.shelf import book_prices, card_versions, dated, price_book
 from tollbook.prices.bookcard import card_of_body, stretches
 from tollbook.prices.card import RateCard, effective_rates
 from tollbook.prices.explain import describe
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tollbook.books.documents import Document
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
     from tollbook.prices.book import PriceBook
     from tollbook.prices.card import Step
     from tollbook.prices.contract import Contract
@@ -46,7 +46,7 @@ def book_known_at(desk: Desk, known_before_ns: int | None) -> PriceBook:
         ConfigError: a card of the settings that cannot be used.
         BooksError: the books cannot be read.
     """
-    book = desk.price_book()
+    book = price_book(desk)
     if known_before_ns is not None:
         book.take(book_prices(desk.books, book.providers, known_before_ns)[0])
     return book

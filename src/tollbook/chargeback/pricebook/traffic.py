@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 MEASURES: Final = ("calls", *KINDS, "cost_usd", "reported_cost_usd")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from tollbook.chargeback.pricebook.moments import ns_of
+from tollbook.chargeback.pricebook.shelf import price_book
 from tollbook.chargeback.pricebook.traffic import range_of, traffic
 from tollbook.money import usd_text
 from tollbook.prices.rating import rate
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, tzinfo
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
     from tollbook.prices.book import PriceBook
     from tollbook.prices.card import RateCard
 
@@ -100,7 +101,7 @@ def unpriced(
     for row in traffic(desk, first, last, _BY, _WHERE, tz):
         queues[_Model(row["provider"], row["model"], row["price_tier"])].add(row)
     queues = {one: queue for one, queue in queues.items() if queue.calls or any(queue.total)}
-    book = desk.price_book() if queues else None
+    book = price_book(desk) if queues else None
     rows = []
     for one, queue in queues.items():
         assert book is not None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.chargeback.reconcile.keys import DAY_NS
-from tollbook.chargeback.reconcile.model import Cause
+from tollbook.chargeback.reconcile.model import Cause, MoneyBasis
 from tollbook.money import usd_text
 
 if TYPE_CHECKING:
@@ -21,13 +21,17 @@ def time_text(at_ns: int) -> str:
 
 
 def run_row(run: Reconciliation) -> dict[str, Any]:
-    """Return a run in one row."""
+    """Return a run in one row; what no statement speaks of is None, never zero."""
+    is_told = run.basis is not MoneyBasis.NONE
     return {
         "provider": run.provider, "period": run.period, "basis": run.basis.value,
-        "billed_usd": usd_text(run.billed), "ledger_usd": usd_text(run.ledger),
-        "difference_usd": usd_text(run.difference),
-        "unexplained_usd": usd_text(run.unexplained), "trued_up_usd": usd_text(run.trued_up),
-        "left_usd": usd_text(run.difference - run.trued_up), "coverage_percent": run.coverage,
+        "billed_usd": usd_text(run.billed) if is_told else None,
+        "ledger_usd": usd_text(run.ledger),
+        "difference_usd": usd_text(run.difference) if is_told else None,
+        "unexplained_usd": usd_text(run.unexplained) if is_told else None,
+        "trued_up_usd": usd_text(run.trued_up),
+        "left_usd": usd_text(run.difference - run.trued_up) if is_told else None,
+        "coverage_percent": run.coverage,
         "accuracy_percent": run.accuracy, "finality": "final" if run.is_final else "provisional",
         "state": run.state.value, "run_id": run.run_id, "created_at": time_text(run.created_at_ns),
         "author": run.author, "currency": CURRENCY,

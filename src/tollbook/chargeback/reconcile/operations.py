@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta, Struct
 
 from tollbook import clock
-from tollbook.chargeback.desk import Operation
 from tollbook.chargeback.periods.period import Period
 from tollbook.chargeback.reconcile.answers import difference_row, run_detail, run_row
 from tollbook.chargeback.reconcile.errors import NoDifferenceError, NoRunError
@@ -23,6 +22,7 @@ from tollbook.chargeback.reconcile.shelf import (
 )
 from tollbook.chargeback.reconcile.trueup import book_true_up, plan_true_up, true_up_rows
 from tollbook.chargeback.statements.shelf import providers_of, statements
+from tollbook.desk import Operation
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports.errors import UnknownNameError
 from tollbook.reports.query import SpendQuery
@@ -31,8 +31,8 @@ from tollbook.reports.wide import wide_rows
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.reconcile.model import Reconciliation
+    from tollbook.desk import Desk
 
 Month = Annotated[str, Meta(max_length=32)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]

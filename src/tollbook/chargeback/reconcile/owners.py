@@ -15,8 +15,8 @@ from tollbook.reports.wide import wide_rows
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.reconcile.model import Difference, Part, Reconciliation
+    from tollbook.desk import Desk
 
 
 class Owner(NamedTuple):

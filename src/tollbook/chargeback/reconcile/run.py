@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 from tollbook import clock
 from tollbook.books.events import current_user
 from tollbook.chargeback.periods.cutoffs import timezone_of_periods
+from tollbook.chargeback.pricebook.shelf import price_book
 from tollbook.chargeback.reconcile.keys import DAY_NS, Key, ModelNames, day_text
 from tollbook.chargeback.reconcile.ledgerside import ledger_side
 from tollbook.chargeback.reconcile.model import Cause, MoneyBasis, Reconciliation
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.reconcile.model import Difference
     from tollbook.chargeback.reconcile.providerside import ProviderSide
+    from tollbook.desk import Desk
 
 NOTHING_TOLD: Final = "no statement of this time is imported; nothing is compared"
 ZONE_APART: Final = (
@@ -136,7 +137,7 @@ def _card_price(desk: Desk, provider: str) -> Callable[[Key, int], Fraction | No
         if key.kind is None:
             return None
         if book is None:
-            book = desk.price_book()
+            book = price_book(desk)
         card = book.resolve(provider, key.model, day * DAY_NS, key.tier, key.region)
         rate = None if card is None else card.rates[KINDS.index(key.kind)]
         return None if rate is None else Fraction(rate.numerator, rate.denominator)

@@ -27,8 +27,8 @@ from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
     from tollbook.books.store import Books
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.reconcile.model import Difference, Part, Reconciliation
+    from tollbook.desk import Desk
 
 _TYPES: Final = {
     Cause.CREDIT: AdjustmentType.CREDIT,

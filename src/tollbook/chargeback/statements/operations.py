@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 
 from tollbook import clock
 from tollbook.books.events import current_user
-from tollbook.chargeback.desk import Operation
 from tollbook.chargeback.statements.answers import iso, line_row, statement_row
 from tollbook.chargeback.statements.choose import DEFAULT_PREFERENCE
 from tollbook.chargeback.statements.errors import StatementError
@@ -28,12 +27,13 @@ from tollbook.chargeback.statements.shelf import (
     statement,
     statements,
 )
+from tollbook.desk import Operation
 from tollbook.reports.times import parse_period
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.config import Config
+    from tollbook.desk import Desk
 
 LINES_MAX: Final = 10_000
 BasisName = Literal["usage", "cost", "invoice"]

@@ -18,8 +18,8 @@ from tollbook.chargeback.terms.spent import RUNS as _ALL
 from tollbook.chargeback.terms.spent import spent_before
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.periods.period import Period
+    from tollbook.desk import Desk
 
 
 class Standing(NamedTuple):

@@ -18,9 +18,9 @@ from tollbook.usage import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.terms.model import Term
     from tollbook.chargeback.terms.spans import Window
+    from tollbook.desk import Desk
     from tollbook.reports.reader import Reader
 
 _BILLED: Final = (PriceState.PRICED.value, PriceState.FREE.value, PriceState.UNPRICED.value)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import date
 
-    from tollbook.chargeback.desk import Desk
+    from tollbook.desk import Desk
 
 TYPES: Final = (
     AdjustmentType.VOLUME_TIER, AdjustmentType.FREE_QUOTA, AdjustmentType.MINIMUM,

@@ -16,7 +16,6 @@ from tollbook.books.documents import (
     documents_mark,
     put_documents,
 )
-from tollbook.chargeback.desk import Desk, Operation
 from tollbook.chargeback.periods.cutoffs import the_period
 from tollbook.chargeback.terms import answers
 from tollbook.chargeback.terms.booking import apply_terms, standings
@@ -25,6 +24,7 @@ from tollbook.chargeback.terms.files import WrittenTerm, read_terms
 from tollbook.chargeback.terms.reading import read_term
 from tollbook.chargeback.terms.spans import ns_of
 from tollbook.chargeback.terms.versions import terms_in_force
+from tollbook.desk import Desk, Operation
 
 CURRENCY: Final = "USD"
 

@@ -14,10 +14,10 @@ from tollbook.reports.query import Filter, SpendQuery
 from tollbook.reports.wide import wide_rows
 
 if TYPE_CHECKING:
-    from tollbook.chargeback.desk import Desk
     from tollbook.chargeback.terms.model import Term
     from tollbook.chargeback.terms.spans import Window
     from tollbook.chargeback.terms.versions import InForce
+    from tollbook.desk import Desk
 
 RUNS: Final = "terms:"
 """What the ids of all runs of terms begin with: ``terms:MONTH:NAME:NUMBER``."""

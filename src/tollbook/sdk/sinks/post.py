@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import ssl
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tollbook import __version__, clock
+from tollbook.dialects.retry_after_text import retry_after_text_s
 from tollbook.errors import TollbookError
 
 FRAMES_PATH: Final = "/v1/frames"
@@ -148,13 +148,6 @@ def _taken(status: int, body: bytes) -> Posted:
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Return what ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3), bounded."""
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return min(float(value[:16]), _RETRY_AFTER_MAX_S)
-    try:
-        wait_s = (parsedate_to_datetime(value) - clock.utc_now()).total_seconds()
-    except (TypeError, ValueError):
-        return None
-    return min(max(wait_s, 0.0), _RETRY_AFTER_MAX_S)
+    """Return what ``Retry-After`` asks for, in seconds, bounded."""
+    wait_s = None if value is None else retry_after_text_s(value, clock.utc_now())
+    return None if wait_s is None else min(wait_s, _RETRY_AFTER_MAX_S)

@@ -3,14 +3,16 @@
 Answers of 429 and 5xx and broken connections are repeated after ``retry-after``, or after an
 exponential pause; all of it within one time. Redirects are not followed: a key is for the address
 that was configured. Keys are in headers only and in no message.
+
+Deliveries to billing systems have pauses and tries of their own (``billing/sender.py``): here only
+the time is bounded, and not every 5xx is worth asking again; there the tries are counted, because
+each may book an event, and the clients share what both need (``chargeback/http.py``).
 """
 
 from __future__ import annotations
 
 import random
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -18,10 +20,12 @@ import httpx2
 import msgspec
 
 from tollbook import __version__, clock
+from tollbook.chargeback.http import BAD_JSON, End, new_client, read_bounded, shown
 from tollbook.chargeback.statements.errors import FetchError
+from tollbook.dialects.retry_after_text import retry_after_text_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _FIRST_PAUSE_S: Final = 1.0
 _PAUSE_MAX_S: Final = 60.0
@@ -30,6 +34,7 @@ _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 _CONNECT_TIMEOUT_S: Final = 10.0
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _SHOWN_CHARS: Final = 200
+_SECRET: Final = frozenset({"authorization", "x-api-key", "x-amz-security-token"})
 
 
 class Question(NamedTuple):
@@ -42,6 +47,13 @@ class Question(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Question({self.method} {shown_url(self.url)})"
+
+    @property
+    def secrets(self) -> Iterator[str]:
+        """What of its headers is shown nowhere, without the scheme before it (``Bearer``)."""
+        for name, value in self.headers.items():
+            if name.lower() in _SECRET:
+                yield value.rpartition(" ")[2]
 
 
 class Limits(NamedTuple):
@@ -75,10 +87,7 @@ class ApiClient:
         self.name = name
         self._limits = limits
         self._sleep, self._jitter = sleep, jitter
-        self._client = httpx2.Client(
-            timeout=httpx2.Timeout(limits.timeout_s, connect=_CONNECT_TIMEOUT_S),
-            follow_redirects=False, trust_env=False,
-        )  # fmt: skip
+        self._client = new_client(httpx2.Timeout(limits.timeout_s, connect=_CONNECT_TIMEOUT_S))
         self._until_ns = 0
         self.begin()
 
@@ -127,7 +136,7 @@ class ApiClient:
         body = self.ask(make)
         try:
             return body, msgspec.json.decode(body, type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except BAD_JSON as error:
             raise FetchError(self.name, f"answered something that is not JSON: {error}") from error
 
     def _send(self, question: Question) -> bytes | _Again:
@@ -153,23 +162,19 @@ class ApiClient:
             return _Again(problem, _retry_after_s(response.headers))
         if status in _NOT_ALLOWED:
             problem += "; check that the key is an administrator's and of the right account"
-        raise FetchError(self.name, f"{problem}: {_said(body)}")
+        raise FetchError(self.name, f"{problem}: {_said(body, question.secrets)}")
 
     def _read(self, response: httpx2.Response) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > self._limits.max_bytes:
-                raise FetchError(
-                    self.name,
-                    f"an answer is larger than {self._limits.max_bytes} bytes; raise [statements] "
-                    "max_page_bytes, or fetch fewer days",
-                )
-            if clock.monotonic_ns() > self._until_ns:
-                raise FetchError(self.name, "took longer than [statements] total_timeout_s")
-            parts.append(chunk)
-        return b"".join(parts)
+        body, end = read_bounded(response, self._limits.max_bytes, self._until_ns)
+        if end is End.TOO_LARGE:
+            raise FetchError(
+                self.name,
+                f"an answer is larger than {self._limits.max_bytes} bytes; raise [statements] "
+                "max_page_bytes, or fetch fewer days",
+            )
+        if end is End.TOO_LATE:
+            raise FetchError(self.name, "took longer than [statements] total_timeout_s")
+        return body
 
 
 class _Again(NamedTuple):
@@ -180,40 +185,29 @@ class _Again(NamedTuple):
 
 
 def _retry_after_s(headers: httpx2.Headers) -> float | None:
-    """Return the pause that is asked for: seconds, or a date (RFC 9110 section 10.2.3).
+    """Return the longest pause that is asked for.
 
     Azure says it in headers of its own, whose names end alike.
     """
-    found: list[float] = []
-    for name, value in headers.items():
-        if not name.lower().endswith("retry-after"):
-            continue
-        try:
-            found.append(max(0.0, float(value)))
-        except ValueError:
-            try:
-                at = parsedate_to_datetime(value)
-            except ValueError:
-                continue
-            moment = at if at.tzinfo else at.replace(tzinfo=UTC)
-            found.append(max(0.0, (moment - _now()).total_seconds()))
-    return max(found, default=None)
+    now = clock.utc_now()
+    found = [
+        retry_after_text_s(value, now)
+        for name, value in headers.items()
+        if name.lower().endswith("retry-after")
+    ]
+    return max((wait_s for wait_s in found if wait_s is not None), default=None)
 
 
-def _now() -> datetime:
-    return clock.utc_now()
-
-
-def _said(body: bytes) -> str:
-    """Return what an error's body says, short; such texts name no key."""
+def _said(body: bytes, secrets: Iterable[str]) -> str:
+    """Return what an error's body says, short."""
     try:
         answer = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except BAD_JSON:
         return "no reason given"
     for path in (("error", "message"), ("message",), ("error",), ("Message",)):
         found: Any = answer
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, str):
-            return found[:_SHOWN_CHARS]
+            return shown(found, secrets)[:_SHOWN_CHARS]
     return "no reason given"

@@ -1,4 +1,4 @@
-"""What finance operations work on, and how they are told apart from one another.
+"""What operations work on, and how they are told apart from one another.
 
 An operation is a name, a request Struct and a function. The API makes a route of each, the command
 line sends the same request to the running ledger or carries it out itself when none runs.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from tollbook.desk.permits import Access, Permit, Scope
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tollbook.books.store import Books
     from tollbook.config import Config
     from tollbook.ledger.store import Store
-    from tollbook.prices.book import PriceBook
     from tollbook.reports.reader import Reader
 
 BODY_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -64,19 +64,6 @@ class Desk(NamedTuple):
             raise ReadOnlyError
         return self.writer
 
-    def price_book(self) -> PriceBook:
-        """Return a price book of the settings and the books, for this operation alone.
-
-        Raises:
-            ConfigError: a card that cannot be used.
-        """
-        from tollbook.chargeback.pricebook.shelf import take_books  # noqa: PLC0415 -- as above
-        from tollbook.config.load import DEFAULT_FILE  # noqa: PLC0415 -- loads the price list
-        from tollbook.prices.book import PriceBook  # noqa: PLC0415 -- as above
-
-        book = PriceBook.of_config(self.config, str(self.config_path or DEFAULT_FILE))
-        return take_books(book, self.books)
-
 
 class FileAnswer(NamedTuple):
     """A file in the data directory that an operation answers with."""
@@ -86,7 +73,7 @@ class FileAnswer(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One thing that can be asked of finance."""
+    """One thing that can be asked or done: a route, a command, and a form of the console."""
 
     name: str
     """``noun.verb``, such as ``reconcile.run``."""
@@ -101,5 +88,12 @@ class Operation(NamedTuple):
     """For the API's document and the audit trail."""
     writes: bool = False
     """Whether it books entries, so that it needs the ledger's one writer."""
+    scope: Scope = Scope.FINANCE
+    """What whoever asks must be allowed; a deed needs the scope to write, see ``needs``."""
     file: Callable[[Desk, Any], FileAnswer] | None = None
     """Of a GET: finds the file that the API sends instead of JSON; ``run`` describes it."""
+
+    @property
+    def needs(self) -> Permit:
+        """The permit that a request for it must hold."""
+        return Permit(self.scope, Access.READ if self.method == "GET" else Access.WRITE)

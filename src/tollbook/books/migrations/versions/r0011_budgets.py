@@ -1,0 +1,10 @@
+"""Top-ups and states of budgets."""
+
+from __future__ import annotations
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    """Create the tables."""

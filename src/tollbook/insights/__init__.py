@@ -1,0 +1,1 @@
+"""What the sums say: changes and their causes, skew, forecast, waste."""

@@ -1,0 +1,1 @@
+"""Who may sign in: accounts, sessions, tokens of programs, and what they did."""
