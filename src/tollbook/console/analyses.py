@@ -9,6 +9,8 @@ from litestar.params import FromPath, FromQuery
 
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
 from tollbook.console.negotiate import read_pairs, table
+from tollbook.console.permit import needs
+from tollbook.desk.permits import Scope
 from tollbook.reports.layers import LINE_NAMES, LayersReport
 from tollbook.reports.runs import RunReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.runs_list import RunsReport  # noqa: TC001 -- in handlers, read at run time
@@ -47,7 +49,7 @@ def analyses(answers: Answers) -> Router:
         del since, until, period, tz, by, where, limit, booked_before, billing_period, format
         return table(request, answers.per(unit, read_pairs(request)))
 
-    @get("/runs", sync_to_thread=True)
+    @get("/runs", opt=needs(Scope.CALLS), sync_to_thread=True)
     def runs(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, where: _Texts = None,
@@ -58,7 +60,7 @@ def analyses(answers: Answers) -> Router:
         return table(request, answers.runs(read_pairs(request)))
 
     # An id of the caller's own may hold anything, a slash too, so it is the rest of the path.
-    @get("/runs/{run_id:path}", sync_to_thread=True)
+    @get("/runs/{run_id:path}", opt=needs(Scope.CALLS), sync_to_thread=True)
     def run(
         request: _Asked, run_id: FromPath[str], limit: _Text = None,
         format: _Text = None,  # noqa: A002 -- its public name
@@ -69,4 +71,7 @@ def analyses(answers: Answers) -> Router:
         report = answers.run(wanted.removesuffix(_CSV), read_pairs(request))
         return table(request, report, is_csv=wanted.endswith(_CSV))
 
-    return Router("/api/v1", route_handlers=[layers, per, runs, run], tags=["reports"])
+    return Router(
+        "/api/v1", route_handlers=[layers, per, runs, run], tags=["reports"],
+        opt=needs(Scope.SPEND),
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -16,9 +16,15 @@ from litestar.params import FromPath, FromQuery
 from tollbook import __version__
 from tollbook.console.analyses import analyses
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
+from tollbook.console.bearer import process_token
 from tollbook.console.gate import Gate
 from tollbook.console.negotiate import read_pairs, table
+from tollbook.console.pages.context import House
+from tollbook.console.pages.router import pages_router
+from tollbook.console.permit import OPEN, check_permit, needs
 from tollbook.console.problems import HANDLERS
+from tollbook.desk.permits import Access, Permit, Scope
+from tollbook.desk.registry import operations as all_operations
 from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
@@ -27,6 +33,7 @@ from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, re
 from tollbook.reports.stitching import StitchingReport  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
+    from tollbook.desk import Desk
     from tollbook.reports.params import Pairs
 
 _BODY_MAX_BYTES: Final = 65_536
@@ -56,19 +63,24 @@ class Operations(Protocol):
 
 
 class Services(NamedTuple):
-    """All that the API needs."""
+    """All that the API and the pages need."""
 
     answers: Answers
     operations: Operations
     token: str
     finance: Router | None = None
+    desk: Desk | None = None
+    """What the pages' operations work on; None: there are no pages."""
 
 
 def create_app(services: Services) -> Litestar:
-    """Return the application; everything but ``/healthz`` needs the bearer token."""
-    digest = sha256(services.token.encode()).digest()
+    """Return the application; everything but ``/healthz`` and signing in needs a principal."""
     reads, operations = _reads(services.answers), _operations(services.operations)
     finance = [] if services.finance is None else [services.finance]
+    pages = []
+    if services.desk is not None:
+        house = House(services.answers, services.desk, all_operations(), services.operations.status)
+        pages = [pages_router(house, secrets.token_bytes(32))]
     return Litestar(
         route_handlers=[
             _healthz,
@@ -77,8 +89,10 @@ def create_app(services: Services) -> Litestar:
             analyses(services.answers),
             operations,
             *finance,
+            *pages,
         ],
-        middleware=[DefineMiddleware(Gate, token_digest=digest)],
+        middleware=[DefineMiddleware(Gate, authenticators=[process_token(services.token)])],
+        guards=[check_permit],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,
         openapi_config=OpenAPIConfig(
@@ -99,13 +113,13 @@ def create_app(services: Services) -> Litestar:
     )
 
 
-@get("/healthz", security=[], sync_to_thread=False)
+@get("/healthz", security=[], opt=OPEN, sync_to_thread=False)
 def _healthz() -> dict[str, str]:
     """Tell that the process answers."""
     return {"status": "ok", "version": __version__}
 
 
-@get("/api/v1/openapi.json", sync_to_thread=True, include_in_schema=False)
+@get("/api/v1/openapi.json", opt=needs(Scope.SPEND), sync_to_thread=True, include_in_schema=False)
 def _openapi(request: _Asked) -> Response[dict[str, Any]]:
     """Return the OpenAPI 3.1 document."""
     return Response(
@@ -142,7 +156,7 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, where, order, limit, booked_before, billing_period, format
         return table(request, answers.rollup(read_pairs(request)))
 
-    @get("/calls", sync_to_thread=True)
+    @get("/calls", opt=needs(Scope.CALLS), sync_to_thread=True)
     def calls(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, where: _Texts = None,
@@ -152,7 +166,7 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, where, limit, before, format
         return table(request, answers.calls(read_pairs(request)))
 
-    @get("/batches", sync_to_thread=True)
+    @get("/batches", opt=needs(Scope.CALLS), sync_to_thread=True)
     def batches(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, states: _Text = None,
@@ -162,7 +176,7 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, states, provider, limit, format
         return table(request, answers.batches(read_pairs(request)))
 
-    @get("/stitching", sync_to_thread=True)
+    @get("/stitching", opt=needs(Scope.CALLS), sync_to_thread=True)
     def stitching(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, show: _Text = None,
@@ -172,7 +186,7 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, show, limit, format
         return table(request, answers.stitching(read_pairs(request)))
 
-    @get("/tail", sync_to_thread=True)
+    @get("/tail", opt=needs(Scope.CALLS), sync_to_thread=True)
     def tail(
         request: _Asked, after: _Text = None, since: _Text = None, until: _Text = None,
         tz: _Text = None, where: _Texts = None, limit: _Text = None,
@@ -181,17 +195,17 @@ def _reads(answers: Answers) -> Router:
         del after, since, until, tz, where, limit
         return Response(answers.tail(read_pairs(request)), headers=_NO_STORE)
 
-    @get("/calls/{call_id:str}/explain", sync_to_thread=True)
+    @get("/calls/{call_id:str}/explain", opt=needs(Scope.CALLS), sync_to_thread=True)
     def explain(call_id: FromPath[str]) -> Response[Explanation]:
         """Explain one call: identity, usage, price, arithmetic and entries."""
         return Response(answers.explain(call_id), headers=_NO_STORE)
 
     handlers = [spend, rollup, calls, batches, stitching, tail, explain]
-    return Router("/api/v1", route_handlers=handlers, tags=["reports"])
+    return Router("/api/v1", route_handlers=handlers, tags=["reports"], opt=needs(Scope.SPEND))
 
 
 def _operations(operations: Operations) -> Router:
-    @get("/status", sync_to_thread=True)
+    @get("/status", opt=needs(Scope.LEDGER), sync_to_thread=True)
     def status() -> Response[dict[str, Any]]:
         """Return watermark, lag, spool writers, incidents and versions."""
         return Response(operations.status(), headers=_NO_STORE)
@@ -225,5 +239,6 @@ def _operations(operations: Operations) -> Router:
         return Response(operations.skip_corrupt(read_pairs(request)), headers=_NO_STORE)
 
     return Router(
-        "/api/v1", route_handlers=[status, ingest, verify, rerate, skip_corrupt], tags=["ledger"]
-    )
+        "/api/v1", route_handlers=[status, ingest, verify, rerate, skip_corrupt], tags=["ledger"],
+        opt=needs(Scope.LEDGER, Permit(Scope.LEDGER, Access.WRITE)),
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from tollbook.books.store import open_books
 from tollbook.console.client import LedgerSilentError
 from tollbook.console.ledgerfile import open_ledger
 from tollbook.console.negotiate import read_pairs, wanted_format
+from tollbook.console.permit import needs, principal_of_request
 from tollbook.desk import BODY_MAX_BYTES, Desk
 from tollbook.desk.registry import operations
 from tollbook.ledger.errors import LedgerInUseError, NoLedgerError
@@ -93,13 +94,17 @@ def _short(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def finance_router(files: LedgerFiles, reader: DuckdbReader, settings: Settings) -> Router:
-    """Return a route for each operation, on the ledger that this process writes."""
+def desk_of(files: LedgerFiles, reader: DuckdbReader, settings: Settings) -> Desk:
+    """Return the desk of the process that writes the ledger."""
     config, data_dir, environ, config_path = settings
-    desk = Desk(
+    return Desk(
         reader=reader, books=files.books, config=config, data_dir=data_dir, environ=environ,
         config_path=config_path, writer=files.store,
     )  # fmt: skip
+
+
+def finance_router(desk: Desk) -> Router:
+    """Return a route for each operation, on the ledger that this process writes."""
     return Router(
         "/api/v1", route_handlers=[_handler(one, desk) for one in operations().values()],
         tags=["finance"],
@@ -108,9 +113,13 @@ def finance_router(files: LedgerFiles, reader: DuckdbReader, settings: Settings)
 
 def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
     # A writer only for those that say so, so that none books by accident.
-    own = desk if operation.writes else desk._replace(writer=None)
+    plain = desk if operation.writes else desk._replace(writer=None)
+
+    def _of(request: _Asked) -> Desk:
+        return plain._replace(author=principal_of_request(request).name)
 
     def reading(request: _Asked) -> Response[Any]:
+        own = _of(request)
         pairs = read_pairs(request)
         given = dict(pairs)
         if len(given) != len(pairs):
@@ -120,15 +129,18 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
         return _answer(request, carry_out(operation, own, given))
 
     def doing(request: _Asked, data: JSONBody[dict[str, Any]]) -> Response[Any]:
+        own = _of(request)
         return _answer(request, carry_out(operation, own, data))
 
-    name = operation.name.replace(".", "_")
+    name, opt = operation.name.replace(".", "_"), needs(operation.scope, operation.needs)
     if operation.method == "GET":
         reading.__doc__ = operation.summary
-        return get(operation.path, name=name, operation_id=name, sync_to_thread=True)(reading)
+        return get(operation.path, name=name, operation_id=name, opt=opt, sync_to_thread=True)(
+            reading
+        )
     doing.__doc__ = operation.summary
     return post(
-        operation.path, name=name, operation_id=name, status_code=HTTPStatus.OK,
+        operation.path, name=name, operation_id=name, opt=opt, status_code=HTTPStatus.OK,
         sync_to_thread=True, request_max_body_size=BODY_MAX_BYTES,
     )(doing)  # fmt: skip
 

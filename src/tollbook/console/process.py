@@ -25,7 +25,7 @@ from tollbook.console.answers import Answers
 from tollbook.console.app import Services, create_app
 from tollbook.console.auth import Address, announce, new_token, withdraw
 from tollbook.console.budgetkeeper import BudgetKeeper
-from tollbook.console.finance import READ_TIMEOUT_S, finance_router
+from tollbook.console.finance import READ_TIMEOUT_S, desk_of, finance_router
 from tollbook.console.finance import Settings as FinanceSettings
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
 from tollbook.console.operations import LedgerOperations, Settings
@@ -112,11 +112,11 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         accepted=partial(accepted_months, files.books), rule=partial(rule_of, files.books),
         late_identity_h=config.ledger.late_identity_window_h,
     )  # fmt: skip
-    finance = finance_router(
+    desk = desk_of(
         files, DuckdbReader(connection, READ_TIMEOUT_S),
         FinanceSettings(config, directory, settings.environ, settings.config_path),
     )  # fmt: skip
-    app = create_app(Services(answers, operations, token, finance))
+    app = create_app(Services(answers, operations, token, finance_router(desk), desk))
     listener = listen(config.console.host, config.console.port)
     mounted = None
     if config.receiver.enabled is not False:

@@ -1,0 +1,190 @@
+"""What a page's function works with: the request, and whom to ask."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+from tollbook import clock
+from tollbook.console.finance import carry_out
+from tollbook.reports.errors import QueryError
+from tollbook.reports.params import parse_filter, parse_range
+from tollbook.reports.zone import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from tollbook.console.answers import Answers
+    from tollbook.desk import Desk, Operation
+    from tollbook.desk.permits import Permit, Principal
+    from tollbook.reports.params import Pairs
+    from tollbook.reports.query import Filter
+    from tollbook.reports.spend import SpendReport
+    from tollbook.reports.times import Period
+
+DEFAULT_SINCE: Final = "30d"
+RANGE: Final = ("since", "until", "period", "tz", "billing_period", "booked_before")
+"""Parameters that every page with a range passes on, with ``where``."""
+
+
+class House(NamedTuple):
+    """What all pages share."""
+
+    answers: Answers
+    desk: Desk
+    """With the ledger's writer; operations get it only where they say that they write."""
+    operations: Mapping[str, Operation]
+    status: Callable[[], dict[str, Any]]
+
+
+class PageContext:
+    """One request for a page.
+
+    Args:
+        house: whom to ask.
+        principal: who looks.
+        path: of the page.
+        pairs: of the URL's query.
+    """
+
+    def __init__(self, house: House, principal: Principal, path: str, pairs: Pairs) -> None:
+        self.house, self.principal, self.path, self.pairs = house, principal, path, pairs
+        self.now = clock.utc_now()
+
+    def get(self, name: str) -> str | None:
+        """Return a parameter of the URL, None where it is not given or empty.
+
+        Raises:
+            QueryError: it is given twice.
+        """
+        found = self.all(name)
+        if len(found) > 1:
+            raise QueryError(name, "is given twice")
+        return found[0] if found and found[0] else None
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a parameter."""
+        return [value for key, value in self.pairs if key == name]
+
+    def need(self, name: str, what: str) -> str:
+        """Return a parameter that the page cannot do without.
+
+        Raises:
+            QueryError: it is not given.
+        """
+        found = self.get(name)
+        if found is None:
+            raise QueryError(name, f"expected {what}")
+        return found
+
+    def may(self, permit: Permit) -> bool:
+        """Whether the principal holds a permit: what it may not do is not offered."""
+        return self.principal.may(permit)
+
+    @property
+    def tz(self) -> str:
+        """The zone of the page's days and times."""
+        return self.get("tz") or "UTC"
+
+    @property
+    def filters(self) -> list[Filter]:
+        """The filters in the URL."""
+        return [parse_filter(text) for text in self.all("where") if text]
+
+    def range_pairs(self) -> Pairs:
+        """Return the pairs of the page's range, with the default where it has none."""
+        found = [(name, value) for name, value in self.pairs if name in RANGE and value]
+        names = {name for name, _ in found}
+        if not names & {"since", "period", "billing_period"}:
+            found.append(("since", DEFAULT_SINCE))
+        return found
+
+    def period(self) -> Period:
+        """Return the page's range in UTC.
+
+        Raises:
+            QueryError: a time that is not understood.
+        """
+        return parse_range(dict(self.range_pairs()), self.now)
+
+    def query_pairs(
+        self, *, by: Iterable[str] = (), measures: Iterable[str] = (), where: Iterable[str] = (),
+        order: Iterable[str] = (), limit: int | None = None, range_pairs: Pairs | None = None,
+    ) -> Pairs:  # fmt: skip
+        """Return a spend query in the page's range, with its filters and those given."""
+        pairs = list(self.range_pairs() if range_pairs is None else range_pairs)
+        pairs += [("where", text) for text in (*self.all("where"), *where) if text]
+        for name, names in (("by", by), ("measures", measures), ("order", order)):
+            text = ",".join(names)
+            if text:
+                pairs.append((name, text))
+        if limit is not None:
+            pairs.append(("limit", str(limit)))
+        return pairs
+
+    def spend(self, **asked: Any) -> SpendReport:
+        """Answer a spend query in the page's range; takes what :meth:`query_pairs` takes.
+
+        Raises:
+            QueryError: a wrong name.
+            QueryTimeoutError: it took too long.
+        """
+        return self.house.answers.spend(self.query_pairs(**asked))
+
+    def ask(self, operation: str, **given: Any) -> dict[str, Any]:
+        """Carry out an operation that only reads, and return its answer; None is left out.
+
+        Raises:
+            TollbookError: of the operation.
+        """
+        one = self.house.operations[operation]
+        assert one.method == "GET", "deeds come from forms"
+        desk = self.house.desk._replace(writer=None, author=self.principal.name)
+        return carry_out(
+            one, desk, {name: value for name, value in given.items() if value is not None}
+        )
+
+    def url(self, path: str | None = None, *, keep: Sequence[str] = (), **changes: Any) -> str:
+        """Return the URL of a page with this page's range and filters.
+
+        Args:
+            path: of the page; None: this one, with all its parameters.
+            keep: further parameters of this page to pass on.
+            changes: parameters to set; None removes one, a list sets several (``where``).
+        """
+        wanted = {*RANGE, "where", *keep}
+        kept = [pair for pair in self.pairs if path is None or pair[0] in wanted]
+        pairs = [(name, value) for name, value in kept if name not in changes and value]
+        for name, value in changes.items():
+            values = value if isinstance(value, (list, tuple)) else [value]
+            pairs += [(name, str(one)) for one in values if one is not None]
+        query = urlencode(pairs)
+        return f"{path or self.path}?{query}" if query else (path or self.path)
+
+    def filtered(self, path: str, dimension: str, value: str | None) -> str:
+        """Return the URL of a page with one filter more: ``dimension=value``; None is "not set"."""
+        text = (value or "").replace("\\", "\\\\").replace(",", "\\,")
+        others = [one for one in self.all("where") if not one.startswith(f"{dimension}=")]
+        return self.url(path, where=[*others, f"{dimension}={text}"])
+
+    def command(self, *words: str, **asked: Any) -> str:
+        """Return the command that answers the same: ``tollbook`` with words and a query.
+
+        Args:
+            words: ``report``, ``calls``, ...
+            asked: what :meth:`query_pairs` takes.
+        """
+        options = [
+            f"--{name.replace('_', '-')} {shlex.quote(value)}"
+            for name, value in self.query_pairs(**asked)
+        ]
+        return " ".join(["tollbook", *words, *options])
+
+    def check_zone(self) -> None:
+        """Refuse a zone that does not exist.
+
+        Raises:
+            QueryError: there is none of that name.
+        """
+        zone_of(self.tz)
