@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tollbook import clock
-from tollbook.chargeback.periods.events import period_state
+from tollbook.chargeback.pricebook.restated import restatement
 from tollbook.config import load_config
 from tollbook.config.load import DEFAULT_FILE
 from tollbook.console.ledgerfile import SPOOL_DIR, price_book_of
@@ -16,16 +16,13 @@ from tollbook.errors import TollbookError
 from tollbook.ledger.billing_rules import load_rules
 from tollbook.ledger.rerate import apply, preview
 from tollbook.ledger.verify import verify
-from tollbook.money import pico_from_usd, usd_text
-from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.errors import QueryError
 from tollbook.reports.params import gather
-from tollbook.reports.spend import CURRENCY
 from tollbook.reports.times import parse_period
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from tollbook.config import Config
     from tollbook.console.ledgerfile import LedgerFiles
     from tollbook.ledger.cards import CardShelf
-    from tollbook.ledger.rerate import RerateMonth, RerateReport, RerateRow
     from tollbook.reports.params import Pairs
 
 RERATE_PARAMS = ("since", "until", "tz", "apply", "reason", "author")
@@ -106,8 +102,7 @@ def rerate_answer(
     else:
         with closing(files.store.reader()) as connection:
             report = preview(connection, book, since_ns, until_ns, progress)
-    answer = _rerate_json(report, is_applied=why is not None)
-    return answer | {"months": [_month_json(files.books, one) for one in report.months]}
+    return restatement(files.books, report, is_applied=why is not None)
 
 
 class _Why(NamedTuple):
@@ -138,73 +133,3 @@ def _read(pairs: Pairs) -> tuple[int | None, int | None, _Why | None]:
 
 def _unix_ns(moment: datetime) -> int:
     return int(moment.timestamp()) * clock.NS_PER_S + moment.microsecond * 1000
-
-
-def _rerate_json(report: RerateReport, *, is_applied: bool) -> dict[str, Any]:
-    rows = [_change_json(group) for group in _by_tenant_and_model(report.rows)]
-    rows.sort(key=lambda row: -abs(pico_from_usd(row["change_usd"])))
-    totals = {
-        "calls": report.calls,
-        "before_usd": usd_text(sum(row.old_cost for row in report.rows)),
-        "after_usd": usd_text(sum(row.new_cost for row in report.rows)),
-        "change_usd": usd_text(report.difference),
-        "unpriced_before": sum(row.old_unpriced_calls for row in report.rows),
-        "unpriced_after": sum(row.new_unpriced_calls for row in report.rows),
-    }
-    tenants = [_sums_json(group) for group in _by_tenant(report.rows)]
-    tenants.sort(key=lambda row: -abs(pico_from_usd(row["change_usd"])))
-    return {
-        "applied": is_applied, "rows": rows, "tenants": tenants, "totals": totals,
-        "currency": CURRENCY,
-    }  # fmt: skip
-
-
-def _month_json(books: Books, one: RerateMonth) -> dict[str, Any]:
-    """Return what changes in a month; that of a closed one is booked in the open one."""
-    return {
-        "month": one.month,
-        "period": period_state(books, one.month).value,
-        "calls": one.calls,
-        "before_usd": usd_text(one.old_cost),
-        "after_usd": usd_text(one.new_cost),
-        "change_usd": usd_text(one.new_cost - one.old_cost),
-    }
-
-
-def _by_tenant(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:
-    groups: dict[str, list[RerateRow]] = {}
-    for row in rows:
-        groups.setdefault(row.tenant_id or UNKNOWN, []).append(row)
-    return list(groups.values())
-
-
-def _by_tenant_and_model(rows: Iterable[RerateRow]) -> list[list[RerateRow]]:
-    """Group rows as reports do: who says ``unknown`` is as unattributed as who says nothing."""
-    groups: dict[tuple[str, str, str | None], list[RerateRow]] = {}
-    for row in rows:
-        groups.setdefault((row.tenant_id or UNKNOWN, row.provider, row.model), []).append(row)
-    return list(groups.values())
-
-
-def _change_json(rows: list[RerateRow]) -> dict[str, Any]:
-    sums = _sums_json(rows)
-    return {
-        "tenant": sums.pop("tenant"),
-        "provider": rows[0].provider,
-        "model": rows[0].model,
-        **sums,
-        "cards_before": sorted({card for row in rows for card in row.old_card_ids}),
-        "cards_after": sorted({card for row in rows for card in row.new_card_ids}),
-    }
-
-
-def _sums_json(rows: list[RerateRow]) -> dict[str, Any]:
-    return {
-        "tenant": rows[0].tenant_id or UNKNOWN,
-        "calls": sum(row.calls for row in rows),
-        "before_usd": usd_text(sum(row.old_cost for row in rows)),
-        "after_usd": usd_text(sum(row.new_cost for row in rows)),
-        "change_usd": usd_text(sum(row.difference for row in rows)),
-        "unpriced_before": sum(row.old_unpriced_calls for row in rows),
-        "unpriced_after": sum(row.new_unpriced_calls for row in rows),
-    }

@@ -8,7 +8,13 @@ from msgspec import Struct
 
 from tollbook import clock
 from tollbook.books.documents import Subject, newest_documents
-from tollbook.chargeback.pricebook import checking, fxfiles, importing, showing
+from tollbook.chargeback.pricebook import (
+    checking,
+    fxfiles,
+    importing,
+    restating_operations,
+    showing,
+)
 from tollbook.chargeback.pricebook.files import PriceFileError, Written, read_file
 from tollbook.chargeback.pricebook.moments import asked_ns, optional_text, text_of
 from tollbook.chargeback.pricebook.shelf import card_versions, price_book
@@ -335,5 +341,6 @@ OPERATIONS: Final = (
               "List exchange rates."),
     Operation("prices.fx_import", "POST", "/prices/fx/import", FxImportRequest, _fx_import,
               "Import exchange rates."),
+    *restating_operations.OPERATIONS,
 )  # fmt: skip
 """All that can be asked of the price book."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from tollbook import clock
 from tollbook.console.finance import carry_out
+from tollbook.errors import TollbookError
 from tollbook.reports.errors import QueryError
-from tollbook.reports.params import parse_filter, parse_range
+from tollbook.reports.params import format_filter, parse_filter, parse_range
+from tollbook.reports.query import Filter
 from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from tollbook.desk import Desk, Operation
     from tollbook.desk.permits import Permit, Principal
     from tollbook.reports.params import Pairs
-    from tollbook.reports.query import Filter
     from tollbook.reports.spend import SpendReport
     from tollbook.reports.times import Period
 
@@ -46,10 +47,15 @@ class PageContext:
         principal: who looks.
         path: of the page.
         pairs: of the URL's query.
+        wanted: what the page is sent as; as CSV it has all its rows, not one screen of them.
     """
 
-    def __init__(self, house: House, principal: Principal, path: str, pairs: Pairs) -> None:
+    def __init__(
+        self, house: House, principal: Principal, path: str, pairs: Pairs,
+        wanted: Literal["html", "json", "csv"] = "html",
+    ) -> None:  # fmt: skip
         self.house, self.principal, self.path, self.pairs = house, principal, path, pairs
+        self.wanted = wanted
         self.now = clock.utc_now()
 
     def get(self, name: str) -> str | None:
@@ -140,10 +146,32 @@ class PageContext:
         """
         one = self.house.operations[operation]
         assert one.method == "GET", "deeds come from forms"
-        desk = self.house.desk._replace(writer=None, author=self.principal.name)
+        # Some that only read ask for a connection of the writer's; see Operation.writes.
+        writer = self.house.desk.writer if one.writes else None
+        desk = self.house.desk._replace(writer=writer, author=self.principal.name)
         return carry_out(
             one, desk, {name: value for name, value in given.items() if value is not None}
         )
+
+    def try_ask(self, operation: str, **given: Any) -> dict[str, Any] | None:
+        """Return what an operation answers, None where it is not there, not allowed or fails.
+
+        For what a page shows beside its own subject, and can do without.
+        """
+        one = self.house.operations.get(operation)
+        if one is None or one.method != "GET" or not self.may(one.needs):
+            return None
+        try:
+            return self.ask(operation, **given)
+        except TollbookError:
+            return None
+
+    def has_page(self, path: str) -> bool:
+        """Whether there is such a page and the principal may see it."""
+        from tollbook.console.pages.page import pages  # noqa: PLC0415 -- it lists those who use us
+
+        found = pages().get(path)
+        return found is not None and self.may(found.permit)
 
     def url(self, path: str | None = None, *, keep: Sequence[str] = (), **changes: Any) -> str:
         """Return the URL of a page with this page's range and filters.
@@ -164,7 +192,7 @@ class PageContext:
 
     def filtered(self, path: str, dimension: str, value: str | None) -> str:
         """Return the URL of a page with one filter more: ``dimension=value``; None is "not set"."""
-        text = (value or "").replace("\\", "\\\\").replace(",", "\\,")
+        text = format_filter(Filter(dimension, (value,))).partition("=")[2]
         others = [one for one in self.all("where") if not one.startswith(f"{dimension}=")]
         return self.url(path, where=[*others, f"{dimension}={text}"])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from litestar import Request, Response, post
+from litestar.datastructures import UploadFile
 from litestar.exceptions import PermissionDeniedException
 from litestar.params import FromPath  # noqa: TC002 -- read when handlers are made
 from litestar.response import Redirect
@@ -18,6 +21,7 @@ from tollbook.console.pages.view import Choice, Column, Notice, Section, Table, 
 from tollbook.console.permit import OPEN, principal_of_request
 from tollbook.desk import BODY_MAX_BYTES
 from tollbook.errors import TollbookError
+from tollbook.reports.errors import QueryError
 from tollbook.reports.tabular import column_names, is_number_column
 
 if TYPE_CHECKING:
@@ -34,6 +38,10 @@ THEN: Final = "return_to"
 SHOW: Final = "show_answer"
 LIST_MARK: Final = "[]"
 """Ends the names of fields whose text is a list."""
+OBJECT_MARK: Final = "{}"
+"""Ends the names of fields whose text is JSON or TOML of an object."""
+FILE_MARK: Final = "|"
+"""Stands between the name of a file's content and the name of the field for the file's name."""
 
 
 def deed_handler(house: House, found: Mapping[str, Page], csrf_secret: bytes) -> HTTPRouteHandler:
@@ -59,8 +67,8 @@ def deed_handler(house: House, found: Mapping[str, Page], csrf_secret: bytes) ->
         frame = Frame(found, principal, urlsplit(back).path, urlsplit(back).query,
                       token_for(csrf_secret, principal))  # fmt: skip
         desk = house.desk if one.writes else house.desk._replace(writer=None)
-        given = await _given(form)
         try:
+            given = await _given(form)
             answer = await _in_thread(carry_out, one, desk._replace(author=principal.name), given)
         except TollbookError as error:
             view = refused(error.message, one.summary, back)
@@ -83,21 +91,60 @@ async def _in_thread(function: Any, *arguments: Any) -> Any:
 
 
 async def _given(form: FormMultiDict) -> dict[str, Any]:
-    """Return a form's fields as an operation takes them; empty ones are not given."""
+    """Return a form's fields as an operation takes them; empty ones are not given.
+
+    Raises:
+        QueryError: text that should be an object and is none.
+    """
     given: dict[str, Any] = {}
-    for name, value in form.multi_items():
+    for key, value in form.multi_items():
+        name, _, names_file = key.partition(FILE_MARK)
         if name in (FIELD, THEN, SHOW):
             continue
-        if hasattr(value, "read"):
-            value = (await value.read()).decode("utf-8-sig", "surrogateescape")  # noqa: PLW2901 -- what it is
+        if isinstance(value, UploadFile):
+            content = await value.read()
+            if content and names_file:
+                given[names_file] = value.filename
+            value = uploaded(name, content)  # noqa: PLW2901 -- what it is
         if not value:
             continue
         if name.endswith(LIST_MARK):
             listed = given.setdefault(name.removesuffix(LIST_MARK), [])
             listed += [one.strip() for one in value.replace("\n", ",").split(",") if one.strip()]
+        elif name.endswith(OBJECT_MARK):
+            name = name.removesuffix(OBJECT_MARK)
+            given[name] = object_of(name, value)
         else:
             given[name] = value
     return given
+
+
+def uploaded(name: str, content: bytes) -> str:
+    """Return a file's content as text, or in base64 where the field is named so.
+
+    Raises:
+        QueryError: it is not text.
+    """
+    if name.endswith("_base64"):
+        return b64encode(content).decode()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise QueryError(name, "the file is not text in UTF-8") from error
+
+
+def object_of(name: str, text: str) -> dict[str, Any]:
+    """Return an object that is written as JSON, or as TOML.
+
+    Raises:
+        QueryError: it is neither.
+    """
+    is_json = text.lstrip().startswith("{")
+    try:
+        found = msgspec.json.decode(text) if is_json else msgspec.toml.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise QueryError(name, f"is no {'JSON' if is_json else 'TOML'}: {error}") from error
+    return msgspec.convert(msgspec.to_builtins(found), dict[str, Any])
 
 
 def own_path(target: str) -> str:
@@ -126,22 +173,27 @@ def refused(message: str, what: str, back: str) -> View:
 def answer_view(what: str, answer: Mapping[str, Any], back: str) -> View:
     """Return the page of what an operation answered: its rows, and whatever else it said."""
     sections: list[Section] = [Notice(text=f"Done: {what}", tone="good", url=back, action="Back")]
-    rows = answer.get("rows")
-    if isinstance(rows, list):
-        names = column_names(rows, ())
-        columns = tuple(
-            Column(name, name.replace("_", " "), "usd" if is_number_column(name) else "text")
-            for name in names
-        )
-        sections.append(Table(name="rows", columns=columns, rows=rows, empty="No rows."))
-    others = [
-        {"name": name.replace("_", " "), "value": value}
-        for name, value in answer.items()
-        if name != "rows" and not isinstance(value, dict)
-    ]
+    others = []
+    for name, value in answer.items():
+        label = name.replace("_", " ")
+        if isinstance(value, list) and (name == "rows" or (value and isinstance(value[0], dict))):
+            title = None if name == "rows" else label.capitalize()
+            sections.append(_answer_table(name, title, value))
+        elif isinstance(value, dict):
+            others += [{"name": f"{label}: {key}", "value": one} for key, one in value.items()]
+        else:
+            others.append({"name": label, "value": value})
     if others:
         pair = (Column("name", "What"), Column("value", "Value", "code"))
         sections.append(Table(name="answer", columns=pair, rows=others))
     return View(
         title="Done", subtitle=what, sections=tuple(sections), trail=(Choice("Back", back),)
     )
+
+
+def _answer_table(name: str, title: str | None, rows: list[dict[str, Any]]) -> Table:
+    columns = tuple(
+        Column(each, each.replace("_", " "), "usd" if is_number_column(each) else "text")
+        for each in column_names(rows, ())
+    )
+    return Table(name=name, title=title, columns=columns, rows=rows, empty="No rows.")

@@ -12,13 +12,14 @@ from msgspec import Struct
 
 Kind = Literal[
     "text", "id", "usd", "count", "percent", "time", "seconds", "bytes", "state", "share", "spark",
-    "code",
+    "code", "name", "change", "rate",
 ]  # fmt: skip
 """How a value is shown.
 
 ``usd``: decimal text; ``percent``: decimal text or number of percent; ``time``: datetime or ISO
 text; ``state``: a word with a colour; ``share``: 0 to 100, as a bar; ``spark``: a list of numbers
-or None; ``id`` and ``code``: in a fixed font, whole.
+or None; ``id`` and ``code``: in a fixed font, whole; ``name``: of a tenant, a feature, ..., None is
+"not set"; ``change``: percent with its sign; ``rate``: dollars for a million tokens.
 """
 Tone = Literal["plain", "good", "warn", "bad"]
 
@@ -54,6 +55,8 @@ class Table(Struct, frozen=True, kw_only=True):
     previous_url: str | None = None
     search: str | None = None
     """Name of the URL's parameter that searches the rows; None: no search."""
+    is_folded: bool = False
+    """Shown once its title is opened: the twin of a chart, details."""
 
 
 class Figure(Struct, frozen=True, kw_only=True):
@@ -126,6 +129,18 @@ class Field(Struct, frozen=True, kw_only=True):
     placeholder: str | None = None
     is_list: bool = False
     """The text is split at commas and line ends into a list."""
+    is_object: bool = False
+    """The text is JSON or TOML of an object."""
+    file_name: str | None = None
+    """Of a file: the field of the request that its name goes to. Where ``name`` ends in ``_base64``
+    the content is sent so, and may be anything but text."""
+
+    @property
+    def wire_name(self) -> str:
+        """Name in the HTML form; says how the text is read, see :mod:`.deeds`."""
+        if self.is_list or self.is_object:
+            return self.name + ("[]" if self.is_list else "{}")
+        return f"{self.name}|{self.file_name}" if self.file_name is not None else self.name
 
 
 class Form(Struct, frozen=True, kw_only=True):
@@ -148,7 +163,13 @@ class Form(Struct, frozen=True, kw_only=True):
     """Path to go to when it was done; None: the page that it is on."""
 
 
-Section = Figures | Chart | Table | Text | Form | Notice
+class Grid(Struct, frozen=True, kw_only=True):
+    """Sections side by side where there is room for it."""
+
+    sections: tuple[Figures | Chart | Table | Text | Notice, ...]
+
+
+Section = Figures | Chart | Table | Text | Form | Notice | Grid
 
 
 class Choice(Struct, frozen=True):
@@ -159,12 +180,20 @@ class Choice(Struct, frozen=True):
     is_current: bool = False
 
 
+class Choices(Struct, frozen=True):
+    """A row of links of which one is in force: by provider or model, by day or week."""
+
+    label: str
+    choices: tuple[Choice, ...]
+
+
 class Controls(Struct, frozen=True, kw_only=True):
     """What can be changed about a page, all of it in its URL."""
 
     has_range: bool = True
     has_filters: bool = True
     tabs: tuple[Choice, ...] = ()
+    choices: tuple[Choices, ...] = ()
     fields: tuple[Field, ...] = ()
     """Further parameters of the page's URL."""
 
@@ -187,3 +216,11 @@ class View(Struct, frozen=True, kw_only=True):
     """Of the report that the page is about; shown on top where something is missing."""
     tz: str = "UTC"
     """Zone that times are shown in."""
+
+    def flat(self) -> list[Figures | Chart | Table | Text | Form | Notice]:
+        """Return the sections, those of grids in their place."""
+        return [
+            one
+            for section in self.sections
+            for one in (section.sections if isinstance(section, Grid) else (section,))
+        ]
