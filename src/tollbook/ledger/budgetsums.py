@@ -29,7 +29,7 @@ _SUMS: Final = (
     "coalesce(sum(CASE WHEN price_state = 'unpriced' THEN calls ELSE 0 END), 0)",
 )
 _US_PER_S: Final = 1_000_000
-_COUNTED: Final = (
+COUNTED: Final = (
     "status <> 'rejected' AND metering <> 'free' AND price_state <> 'cached'"
     " AND kind <> 'adjustment'"
 )
@@ -48,7 +48,7 @@ def booked_in(fetch: Fetch, rule: Rule, span: Span) -> Iterator[Booked]:
     columns = ", ".join([*_fields(names), *_SUMS])
     found = fetch(
         f"SELECT {columns} FROM entries WHERE called_at >= make_timestamp(?)"  # noqa: S608 -- our own names
-        f" AND called_at < make_timestamp(?) AND {_COUNTED} GROUP BY ALL",
+        f" AND called_at < make_timestamp(?) AND {COUNTED} GROUP BY ALL",
         [span.start_s * _US_PER_S, span.end_s * _US_PER_S],
     )
     for row in found:
@@ -64,7 +64,7 @@ def not_settled_after(fetch: Fetch, entry_id: int) -> Iterator[tuple[int, Booked
     columns = ", ".join([*_fields(names), *_SUMS])
     found = fetch(
         f"SELECT epoch_us(called_at) // 900000000 * 900, {columns} FROM entries"  # noqa: S608 -- our own names
-        f" WHERE entry_id > ? AND {_COUNTED} AND {_NOT_SETTLED} GROUP BY ALL",
+        f" WHERE entry_id > ? AND {COUNTED} AND {_NOT_SETTLED} GROUP BY ALL",
         [entry_id],
     )
     for at_s, *row in found:
