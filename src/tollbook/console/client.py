@@ -127,7 +127,11 @@ class ApiSource:
     def finance(self, method: str, path: str, given: dict[str, Any]) -> dict[str, Any]:
         """Have an operation of finance carried out; raises as :meth:`ask`."""
         if method == "GET":
-            pairs = [(name, str(value)) for name, value in given.items()]
+            pairs = [
+                (name, str(one))
+                for name, value in given.items()
+                for one in (value if isinstance(value, (list, tuple)) else [value])
+            ]
             return self.request("GET", f"/api/v1{path}", pairs, OPERATION_TIMEOUT_S)
         body = msgspec.json.encode(given)
         return self.request("POST", f"/api/v1{path}", [], OPERATION_TIMEOUT_S, body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import closing, contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_origin
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -27,7 +27,7 @@ from tollbook.reports.reader import DuckdbReader
 from tollbook.reports.tabular import column_names, csv_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from litestar.handlers import HTTPRouteHandler
@@ -120,10 +120,7 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
 
     def reading(request: _Asked) -> Response[Any]:
         own = _of(request)
-        pairs = read_pairs(request)
-        given = dict(pairs)
-        if len(given) != len(pairs):
-            raise QueryError(operation.name, "a name is given twice")
+        given = _gathered(operation, read_pairs(request))
         if operation.file is not None:
             return _sent(operation.file(own, _request(operation, given)))
         return _answer(request, carry_out(operation, own, given))
@@ -143,6 +140,24 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
         operation.path, name=name, operation_id=name, opt=opt, status_code=HTTPStatus.OK,
         sync_to_thread=True, request_max_body_size=BODY_MAX_BYTES,
     )(doing)  # fmt: skip
+
+
+def _gathered(operation: Operation, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return a query's pairs as fields; those that are lists may be given several times."""
+    lists = {
+        field.encode_name
+        for field in msgspec.structs.fields(operation.request)
+        if get_origin(field.type) is list
+    }
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in lists:
+            given.setdefault(name, []).append(value)
+        elif name in given:
+            raise QueryError(operation.name, "a name is given twice")
+        else:
+            given[name] = value
+    return given
 
 
 def _sent(found: FileAnswer) -> Response[Any]:

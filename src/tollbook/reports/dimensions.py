@@ -36,6 +36,8 @@ COLUMNS: Final = MappingProxyType(
         "part": "part_label",
         "api_key": "api_key_id",
         "status": "status",
+        "error_type": "error_type",
+        "prefix": "prefix_hash",
         "usage_source": "usage_source",
         "price_state": "price_state",
         "price_card": "price_card_id",
