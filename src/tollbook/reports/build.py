@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from tollbook.reports import dimensions, measures
 from tollbook.reports.dimensions import TIMES
 from tollbook.reports.table import bucket, dimension, entries, selected
+from tollbook.reports.zone import pieces, zone_of
 from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.reports.query import SpendQuery
+    from tollbook.reports.zone import Piece
 
 GROUP: Final = 0
 OTHER: Final = 1
@@ -52,7 +54,7 @@ def _dimension_names(query: SpendQuery) -> tuple[str, ...]:
     return tuple(f"d{at}" for at in range(len(query.by)))
 
 
-def spend_expression(query: SpendQuery) -> Any:
+def spend_expression(query: SpendQuery, stretches: Sequence[Piece]) -> Any:
     """Return the expression that answers a query; see :func:`columns` for its shape."""
     import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
 
@@ -60,7 +62,7 @@ def spend_expression(query: SpendQuery) -> Any:
     if query.by:
         # A view of its own: of a part that two others share, DuckDB would make a copy first,
         # here of every entry in the range.
-        ranked = _ranked(query, selected(entries().view(), query))
+        ranked = _ranked(query, selected(entries().view(), query), stretches)
         kept = ranked.filter(ranked.place < query.limit)
         rest = ranked.filter(ranked.place >= query.limit)
         other = rest.aggregate(
@@ -110,14 +112,14 @@ def _states(query: SpendQuery, rows: Any) -> Any:
     return _shaped(query, STATE, grouped)
 
 
-def _ranked(query: SpendQuery, rows: Any) -> Any:
+def _ranked(query: SpendQuery, rows: Any, stretches: Sequence[Piece]) -> Any:
     """Return the groups with their place in the wanted order; those that net to nothing left out.
 
     A call that was reversed and booked anew elsewhere leaves a group of zeros behind.
     """
     import ibis  # noqa: PLC0415 -- as above
 
-    groups = rows.group_by(**group_keys(query, rows)).aggregate(**sums_of(query, rows))
+    groups = rows.group_by(**group_keys(query, rows, stretches)).aggregate(**sums_of(query, rows))
     groups = groups.filter(
         reduce(or_, (groups[name].fill_null(0) != 0 for name in measure_columns(query)))
     )
@@ -125,12 +127,17 @@ def _ranked(query: SpendQuery, rows: Any) -> Any:
     return groups.mutate(place=ibis.row_number().over(order_by=order))
 
 
-def group_keys(query: SpendQuery, rows: Any) -> dict[str, Any]:
-    """Return what the rows of a query are grouped by, under the names of the answer's columns."""
+def group_keys(
+    query: SpendQuery, rows: Any, stretches: Sequence[Piece] | None = None
+) -> dict[str, Any]:
+    """Return what the rows of a query are grouped by, under the names of the answer's columns.
+
+    ``stretches`` are those of its zone, where they are known already.
+    """
+    if stretches is None:
+        stretches = pieces(zone_of(query.tz), query.since, query.until)
     return {
-        f"d{at}": bucket(rows, name, query.tz, query.since, query.until)
-        if name in TIMES
-        else _key(rows, name)
+        f"d{at}": bucket(rows, name, stretches) if name in TIMES else _key(rows, name)
         for at, name in enumerate(query.by)
     }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 
 from tollbook.money import pico_from_usd, usd_text
+from tollbook.reports.compiled import compiled
 from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.errors import QueryError
 from tollbook.reports.params import gather, parse_limit, parse_range
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tollbook.reports.reader import Reader
+    from tollbook.reports.zone import Piece
 
 PAGE_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 50
@@ -142,23 +145,35 @@ def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
     Raises:
         QueryTimeoutError: it took too long.
     """
+    asked = SpendQuery(since=query.since, until=query.until, where=query.where, limit=query.limit)
+    if query.before is None and query.after is None:
+        page = compiled(_first_page, asked)
+    else:
+        page = to_sql(_page(asked, query.before, query.after))
+    found = [dict(zip(_FETCHED, row, strict=True)) for row in reader.fetch(page)]
+    parts = _parts(reader, [row["call_id"] for row in found])
+    return [_row(row, parts.get(row["call_id"])) for row in found]
+
+
+def _first_page(query: SpendQuery, _: Sequence[Piece]) -> Any:
+    return _page(query, None, None)
+
+
+def _page(query: SpendQuery, before: int | None, after: int | None) -> Any:
     rows = matching(in_range(entries(), query.since, query.until, None), query.where)
-    if query.before is not None:
-        rows = rows.filter(rows.entry_id < query.before)
-    if query.after is not None:
-        rows = rows.filter(rows.entry_id > query.after)
+    if before is not None:
+        rows = rows.filter(rows.entry_id < before)
+    if after is not None:
+        rows = rows.filter(rows.entry_id > after)
     everything = entries()
     reversed_ids = everything.filter(everything.kind == "reversal").select(
         reversed_id=everything.replaces
     )
     rows = rows.filter(rows.kind == "charge", rows.part.fill_null(0) == 0)
     rows = rows.anti_join(reversed_ids, rows.entry_id == reversed_ids.reversed_id)
-    oldest_first = query.after is not None
+    oldest_first = after is not None
     rows = rows.order_by(rows.entry_id.asc() if oldest_first else rows.entry_id.desc())
-    page = rows.limit(query.limit).select(*_FETCHED)
-    found = [dict(zip(_FETCHED, row, strict=True)) for row in reader.fetch(to_sql(page))]
-    parts = _parts(reader, [row["call_id"] for row in found])
-    return [_row(row, parts.get(row["call_id"])) for row in found]
+    return rows.limit(query.limit).select(*_FETCHED)
 
 
 class _Parts(NamedTuple):
@@ -173,16 +188,10 @@ def _parts(reader: Reader, call_ids: Sequence[UUID]) -> dict[UUID, _Parts]:
     """Return the parts of those calls that have any."""
     if not call_ids:
         return {}
-    table = entries()
-    rows = table.filter(table.part > 0, table.call_id.isin(list(call_ids)))
-    sign = (rows.kind == "reversal").ifelse(-1, 1)
-    summed = rows.group_by("call_id").aggregate(
-        count=sign.sum(),
-        without_cost=sign.sum(where=rows.cost_usd.isnull()),
-        **{name: rows[name].sum() for name in _SUMMED},
-    )
     names = ("call_id", "count", "without_cost", *_SUMMED)
-    answers = [dict(zip(names, row, strict=True)) for row in reader.fetch(to_sql(summed))]
+    answers = [
+        dict(zip(names, row, strict=True)) for row in reader.fetch(_parts_sql(), [list(call_ids)])
+    ]
     return {
         one["call_id"]: _Parts(int(one["count"]), int(one["without_cost"] or 0), one)
         for one in answers
@@ -192,6 +201,21 @@ def _parts(reader: Reader, call_ids: Sequence[UUID]) -> dict[UUID, _Parts]:
 def latest_entry_id(reader: Reader) -> int:
     """Return the id of the newest entry, 0 in an empty ledger."""
     return int(reader.fetch("SELECT coalesce(max(entry_id), 0) FROM entries")[0][0])
+
+
+@cache
+def _parts_sql() -> str:
+    table = entries()
+    rows = table.filter(table.part > 0)
+    sign = (rows.kind == "reversal").ifelse(-1, 1)
+    summed = rows.group_by("call_id").aggregate(
+        count=sign.sum(),
+        without_cost=sign.sum(where=rows.cost_usd.isnull()),
+        **{name: rows[name].sum() for name in _SUMMED},
+    )
+    # Hardly any call has further parts, so that all of them are summed and then looked among.
+    among = "WHERE call_id IN (SELECT unnest($1::UUID[]))"
+    return f"SELECT * FROM ({to_sql(summed)}) {among}"  # noqa: S608 -- no text of a caller
 
 
 def _row(entry: dict[str, Any], parts: _Parts | None) -> dict[str, Any]:

@@ -9,20 +9,22 @@ from msgspec import Struct
 from tollbook.money import usd_text
 from tollbook.reports.batches import Known
 from tollbook.reports.calls import plain
+from tollbook.reports.compiled import compiled
 from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.errors import QueryError
 from tollbook.reports.freshness import read_freshness
 from tollbook.reports.params import gather, parse_limit, parse_range
-from tollbook.reports.query import Filter, Moment, canonical_filters
+from tollbook.reports.query import Filter, Moment, SpendQuery, canonical_filters
 from tollbook.reports.spend import CURRENCY
-from tollbook.reports.table import entries, in_range, matching, to_sql
+from tollbook.reports.table import entries, in_range, matching
 from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from tollbook.reports.reader import Reader
+    from tollbook.reports.zone import Piece
 
 LIMIT_MAX: Final = 1_000
 _LIMIT_DEFAULT: Final = 50
@@ -83,7 +85,8 @@ def list_runs(reader: Reader, query: RunsQuery) -> RunsReport:
     Raises:
         QueryTimeoutError: it took too long.
     """
-    found = reader.fetch(to_sql(_expression(query)))
+    asked = SpendQuery(since=query.since, until=query.until, where=query.where, limit=query.limit)
+    found = reader.fetch(compiled(_expression, asked))
     fresh = read_freshness(reader)
     return RunsReport(
         rows=[_row(dict(zip(_NAMES, row, strict=True))) for row in found],
@@ -92,7 +95,7 @@ def list_runs(reader: Reader, query: RunsQuery) -> RunsReport:
     )
 
 
-def _expression(query: RunsQuery) -> Any:
+def _expression(query: SpendQuery, _: Sequence[Piece]) -> Any:
     rows = matching(in_range(entries(), query.since, query.until, None), query.where)
     rows = rows.filter(rows.agent_run_id.notnull())
     # First by owner: where a call was given to another one since, its sums there are nothing.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -20,10 +19,10 @@ from tollbook.reports.build import (
     measure_columns,
     spend_expression,
 )
+from tollbook.reports.compiled import compiled
 from tollbook.reports.dimensions import TIMES, UNKNOWN
 from tollbook.reports.freshness import Freshness, read_freshness
 from tollbook.reports.query import SpendQuery
-from tollbook.reports.table import to_sql
 from tollbook.reports.zone import hour_label, zone_of
 
 if TYPE_CHECKING:
@@ -105,10 +104,9 @@ def run_spend(reader: Reader, query: SpendQuery) -> SpendReport:
     )
 
 
-@lru_cache(maxsize=256)
 def spend_sql(query: SpendQuery) -> str:
-    """Return the statement that answers a query; making it takes longer than many an answer."""
-    return to_sql(spend_expression(query))
+    """Return the statement that answers a query."""
+    return compiled(spend_expression, query)
 
 
 def add(sums: Iterable[Sums]) -> Sums:

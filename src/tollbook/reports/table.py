@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from tollbook.ledger.schema import ENTRY_COLUMNS, MONEY_SQL
 from tollbook.reports import dimensions
-from tollbook.reports.zone import pieces, zone_of
 from tollbook.usage import INPUT_KINDS
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tollbook.reports.query import EntryWindow, Filter, SpendQuery
+    from tollbook.reports.zone import Piece
 
 _TYPES = {
     "BIGINT": "int64",
@@ -139,15 +139,18 @@ def _input_tokens(table: Any) -> Any:
     return reduce(add, (table[kind].fill_null(0) for kind in INPUT_KINDS))
 
 
-def bucket(table: Any, name: str, tz: str, since: datetime, until: datetime) -> Any:
+def bucket(table: Any, name: str, stretches: Sequence[Piece]) -> Any:
     """Return the start of the local hour (in UTC), day, week or month (as local midnight).
 
     Local dates name days, weeks and months exactly. Hours are named by their moment in UTC, because
     the local hour that daylight saving time repeats comes twice.
+
+    Args:
+        table: with ``called_at``.
+        name: of the bucket.
+        stretches: of the zone within the range, see :func:`tollbook.reports.zone.pieces`.
     """
     import ibis  # noqa: PLC0415 -- as above
-
-    stretches = pieces(zone_of(tz), since, until)
 
     def local(offset_s: int) -> Any:
         shifted = table.called_at + ibis.interval(seconds=offset_s) if offset_s else table.called_at

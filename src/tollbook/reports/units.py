@@ -7,24 +7,27 @@ sums, rounded once for display; the database divides nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports.build import group_keys
+from tollbook.reports.compiled import compiled
 from tollbook.reports.errors import QueryError, UnknownNameError
 from tollbook.reports.exact_ratio import usd_each
 from tollbook.reports.params import from_pairs
 from tollbook.reports.query import SpendQuery
 from tollbook.reports.spend import CURRENCY, Completeness, label, run_spend
-from tollbook.reports.table import dimension, entries, selected, to_sql
+from tollbook.reports.table import dimension, entries, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from tollbook.reports.reader import Reader
+    from tollbook.reports.zone import Piece
 
 UNITS: Final = {
     "request": "request",
@@ -78,14 +81,14 @@ def run_units(reader: Reader, unit: str, query: SpendQuery) -> UnitsReport:
     Raises:
         QueryTimeoutError: it took too long.
     """
-    found = reader.fetch(to_sql(_expression(unit, query))) if query.by else []
+    found = reader.fetch(compiled(_EXPRESSIONS[unit], query)) if query.by else []
     kept = found[: query.limit]
     whole = SpendQuery(
         since=query.since, until=query.until, tz=query.tz, where=query.where,
         booked_before=query.booked_before, billing_period=query.billing_period,
         entry_window=query.entry_window,
     )  # fmt: skip
-    ((*total,),) = reader.fetch(to_sql(_expression(unit, whole)))
+    ((*total,),) = reader.fetch(compiled(_EXPRESSIONS[unit], whole))
     totals = _measured(dict(zip(_SUMS, total, strict=True)))
     width = len(query.by)
     rows = [
@@ -103,9 +106,9 @@ def run_units(reader: Reader, unit: str, query: SpendQuery) -> UnitsReport:
     )
 
 
-def _expression(unit: str, query: SpendQuery) -> Any:
+def _expression(unit: str, query: SpendQuery, stretches: Sequence[Piece]) -> Any:
     rows = selected(entries(), query)
-    keys = group_keys(query, rows)
+    keys = group_keys(query, rows, stretches)
     by_unit = rows.group_by(unit=dimension(rows, UNITS[unit]), **keys).aggregate(
         calls=rows.calls.sum(),
         known_calls=rows.calls.sum(where=rows.cost_usd.notnull()),
@@ -129,6 +132,10 @@ def _expression(unit: str, query: SpendQuery) -> Any:
     order = [groups.cost.desc(nulls_first=False), groups.calls.desc(nulls_first=False)]
     order += [groups[key].asc(nulls_first=False) for key in keys]
     return groups.order_by(order).limit(query.limit + 1).select(*keys, *_SUMS)
+
+
+_EXPRESSIONS: Final = {unit: partial(_expression, unit) for unit in UNITS}
+"""Each once: what is compiled is kept by the function that made it."""
 
 
 def _measured(sums: dict[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tollbook.money import pico_from_usd
 from tollbook.reports import measures
-from tollbook.reports.build import group_keys, sums_of
-from tollbook.reports.table import entries, selected, to_sql
+from tollbook.reports.build import group_keys, measure_columns, sums_of
+from tollbook.reports.compiled import compiled
+from tollbook.reports.table import entries, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tollbook.reports.query import SpendQuery
     from tollbook.reports.reader import Reader
+    from tollbook.reports.zone import Piece
 
 
 def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
@@ -28,22 +29,23 @@ def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
     Raises:
         QueryTimeoutError: it took too long.
     """
-    sql, names = _wide_sql(query)
+    names = _names(query)
     money = [name not in query.by and measures.is_money(name) for name in names]
-    for row in reader.fetch(sql):
+    for row in reader.fetch(compiled(_expression, query)):
         yield {
             name: pico_from_usd(value) if is_money and value is not None else value
             for name, value, is_money in zip(names, row, money, strict=True)
         }
 
 
-@lru_cache(maxsize=256)
-def _wide_sql(query: SpendQuery) -> tuple[str, tuple[str, ...]]:
-    """Return the statement and the names of its columns; making it takes a tenth of a second."""
+def _expression(query: SpendQuery, stretches: Sequence[Piece]) -> Any:
     rows = selected(entries(), query)
     sums = sums_of(query, rows)
     if query.by:
-        expression = rows.group_by(**group_keys(query, rows)).aggregate(**sums)
-    else:
-        expression = rows.aggregate(**sums)
-    return to_sql(expression), (*query.by, *sums)
+        return rows.group_by(**group_keys(query, rows, stretches)).aggregate(**sums)
+    return rows.aggregate(**sums)
+
+
+def _names(query: SpendQuery) -> tuple[str, ...]:
+    """Return the names of the statement's columns."""
+    return (*query.by, *measure_columns(query))
