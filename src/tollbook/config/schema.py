@@ -22,6 +22,7 @@ from tollbook.config.export import Export
 from tollbook.config.finance import Finance
 from tollbook.config.identity import IdentitySettings
 from tollbook.config.known_providers import KNOWN_PROVIDERS
+from tollbook.config.people import Console, Oidc
 from tollbook.config.receiver import Receiver
 from tollbook.config.routes import ModelRoute, Retries
 from tollbook.config.statements import Statements
@@ -230,15 +231,6 @@ class Ledger(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """How long spans, and what SDKs, spans and imports said of calls, are kept beside entries."""
 
 
-class Console(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[console]``: the HTTP API of the ledger process."""
-
-    host: str = "127.0.0.1"
-    """Address it listens on."""
-    port: Port = 8081
-    """Port it listens on."""
-
-
 class PriceCard(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[[prices]]``: a dated price that goes before the list price.
 
@@ -366,6 +358,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     spool: Spool = field(default_factory=Spool)
     ledger: Ledger = field(default_factory=Ledger)
     console: Console = field(default_factory=Console)
+    oidc: Oidc = field(default_factory=Oidc)
     receiver: Receiver = field(default_factory=Receiver)
     batch: Batch = field(default_factory=Batch)
     finance: Finance = field(default_factory=Finance)
