@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -31,7 +34,7 @@ from tollbook.reports.times import parse_period
 from tollbook.reports.zone import EPOCH, zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _LIMITS: Final = Limits(timeout_s=30.0, total_s=1800.0, max_bytes=64 * 1024 * 1024)
 _NAME_MAX: Final = 64
@@ -225,6 +228,50 @@ def _where(file: str, one: Decision) -> str:
     return f"{file}: {one.name[:64]}" if file else one.name[:64]
 
 
+class TargetRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One target, said flat: thresholds, and whose rows they are for."""
+
+    tenant: str | None = None
+    plan: str | None = None
+    feature: str | None = None
+    min_margin_percent: Decimal | None = None
+    max_cost_to_revenue_percent: Decimal | None = None
+    max_margin_drop_points: Decimal | None = None
+    name: str | None = None
+    """Unset: made of whom it is for."""
+    effective_from: str | None = None
+    """Unset: from the beginning."""
+    reason: str
+
+
+def _keep_target(desk: Desk, asked: TargetRequest) -> dict[str, Any]:
+    match = {
+        field: value for field, value in (
+            ("tenant", asked.tenant), ("plan", asked.plan), ("feature", asked.feature)
+        ) if value
+    }  # fmt: skip
+    limits = {
+        field: f"{value:f}" for field, value in (
+            ("min_margin_percent", asked.min_margin_percent),
+            ("max_cost_to_revenue_percent", asked.max_cost_to_revenue_percent),
+            ("max_margin_drop_points", asked.max_margin_drop_points),
+        ) if value is not None
+    }  # fmt: skip
+    if not limits:
+        raise QueryError("min_margin_percent", "expected at least one threshold")
+    name = asked.name or _target_name(match)
+    says: dict[str, Any] = {"kind": "target", "match": match} | limits
+    one = Decision(name=name, says=says, effective_from=asked.effective_from)
+    return _decide(desk, DecideRequest(entries=[one], reason=asked.reason))
+
+
+def _target_name(match: Mapping[str, str]) -> str:
+    """Return a name that the same rows get again; what names cannot have is told by a digest."""
+    told = "-".join(f"{field}-{value}" for field, value in match.items()) or "everybody"
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", told)[:_NAME_MAX]
+    return plain if plain == told else f"{plain}-{sha256(told.encode()).hexdigest()[:8]}"
+
+
 class DecisionsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """Every version of all of them."""
 
@@ -253,6 +300,10 @@ OPERATIONS: Final = (
     Operation(
         "margin.decide", "POST", "/margin/targets", DecideRequest, _decide,
         "Keep margin targets, customers, sources of revenue.",
+    ),
+    Operation(
+        "margin.target", "POST", "/margin/target", TargetRequest, _keep_target,
+        "Keep one margin target.",
     ),
     Operation("revenue.list", "GET", "/revenue", RevenueRequest, _revenue, "Lines of revenue."),
     Operation(

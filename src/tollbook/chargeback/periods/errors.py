@@ -31,3 +31,13 @@ class NotApproverError(TollbookError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name[:64]!r} is not among [finance] approvers")
+
+
+class NotYourselfError(TollbookError):
+    """A step in the name of somebody else."""
+
+    def __init__(self, name: str, signed_in: str) -> None:
+        super().__init__(
+            f"{signed_in[:64]!r} cannot act as {name[:64]!r}; leave the name out: it is whoever "
+            "has signed in"
+        )

@@ -11,6 +11,7 @@ from tollbook import clock
 from tollbook.chargeback.periods import steps
 from tollbook.chargeback.periods.checks import Check, checks
 from tollbook.chargeback.periods.cutoffs import closes, the_period, timezone_of_periods
+from tollbook.chargeback.periods.errors import PeriodError
 from tollbook.chargeback.periods.events import (
     STEPS,
     PeriodState,
@@ -129,6 +130,30 @@ def _when(at_ns: int) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
+def show(desk: Desk, asked: WhichPeriod) -> dict[str, Any]:
+    """Return how far one period is: its seal, who prepared and approved it, who may."""
+    period = the_period(desk.books, desk.config, asked.period)
+    state = period_state(desk.books, period.name)
+    try:
+        one = steps.closing(desk, period)
+    except PeriodError:
+        one = None
+    found = STEPS.index(state)
+    you = steps.who(desk, None)
+    return {
+        "period": period.name, "timezone": period.timezone, "state": state.value,
+        "next": None if state is PeriodState.CLOSED else STEPS[found + 1].value,
+        "back": None if state in (PeriodState.OPEN, PeriodState.CLOSED) else STEPS[found - 1].value,
+        "mode": desk.config.finance.mode, "approvers": list(desk.config.finance.approvers),
+        "approvals": steps.approvals_needed(desk), "you": you,
+        "may_approve": steps.is_approver(desk, you),
+        "seal": None if one is None else one.seal,
+        "prepared_by": None if one is None else one.prepared_by,
+        "approved_by": [] if one is None else one.approved_by,
+        "approvals_needed": None if one is None else one.approvals_needed,
+    }  # fmt: skip
+
+
 def check(desk: Desk, asked: WhichChecks) -> dict[str, Any]:
     """Return what a step needs, and whether it is so."""
     period = the_period(desk.books, desk.config, asked.period)
@@ -232,6 +257,10 @@ STATUS: Final = Operation(
     "periods.status", "GET", "/periods", Nothing, status,
     "List billing periods and how far they are.",
 )  # fmt: skip
+SHOW: Final = Operation(
+    "periods.show", "GET", "/periods/show", WhichPeriod, show,
+    "Show how far one billing period is, and who may approve it.",
+)  # fmt: skip
 CHECK: Final = Operation(
     "periods.check", "GET", "/periods/checks", WhichChecks, check,
     "Return what the next step of a period needs.",
@@ -264,5 +293,5 @@ HISTORY: Final = Operation(
     "Return what was done to a period.",
 )  # fmt: skip
 OPERATIONS: Final = (
-    STATUS, CHECK, STEP, ACCEPT, SEAL, APPROVE, TRIAL_BALANCE, VERIFY, HISTORY,
+    STATUS, SHOW, CHECK, STEP, ACCEPT, SEAL, APPROVE, TRIAL_BALANCE, VERIFY, HISTORY,
 )  # fmt: skip

@@ -11,7 +11,12 @@ from tollbook import clock
 from tollbook.books.events import current_user
 from tollbook.books.tables_periods import period_closes
 from tollbook.chargeback.periods.checks import Check, checks
-from tollbook.chargeback.periods.errors import ChecksFailedError, NotApproverError, PeriodError
+from tollbook.chargeback.periods.errors import (
+    ChecksFailedError,
+    NotApproverError,
+    NotYourselfError,
+    PeriodError,
+)
 from tollbook.chargeback.periods.events import (
     STEPS,
     EventKind,
@@ -39,6 +44,9 @@ if TYPE_CHECKING:
 
 SHOWBACK: Final = "showback"
 _TWO: Final = 2
+_USER: Final = "user:"
+_SIGNED_IN: Final = (_USER, "token:")
+"""How the names of people and tokens begin; a command on the machine has a plain name."""
 
 
 class Closing(Struct, frozen=True, kw_only=True):
@@ -47,13 +55,21 @@ class Closing(Struct, frozen=True, kw_only=True):
     period: str
     state: PeriodState
     seal: str
+    prepared_by: str
     approved_by: list[str]
     approvals_needed: int
     """More, until it is closed."""
 
 
 def who(desk: Desk, name: str | None) -> str:
-    """Return who does something: as told, or the user of the process."""
+    """Return who does something: as told, or the user of the process.
+
+    Raises:
+        NotYourselfError: somebody who has signed in speaks for another.
+    """
+    signed_in = desk.author is not None and desk.author.startswith(_SIGNED_IN)
+    if signed_in and name is not None and name != desk.author:
+        raise NotYourselfError(name, str(desk.author))
     return name or desk.author or current_user()
 
 
@@ -63,9 +79,14 @@ def must_approve(desk: Desk, name: str) -> None:
     Raises:
         NotApproverError: not among ``[finance] approvers``.
     """
-    approvers = desk.config.finance.approvers
-    if approvers and name not in approvers:
+    if not is_approver(desk, name):
         raise NotApproverError(name)
+
+
+def is_approver(desk: Desk, name: str) -> bool:
+    """Whether somebody may approve; who has signed in is named with or without ``user:``."""
+    approvers = desk.config.finance.approvers
+    return not approvers or bool({name, name.removeprefix(_USER)} & set(approvers))
 
 
 def must_be_open(desk: Desk, period: Period) -> PeriodState:
@@ -222,12 +243,12 @@ def closing(desk: Desk, period: Period) -> Closing:
     Raises:
         PeriodError: there is no seal.
     """
-    prepared, _, given = _prepared(desk, period)
+    prepared, prepared_by, given = _prepared(desk, period)
     state = period_state(desk.books, period.name)
     left = 0 if state is PeriodState.CLOSED else max(0, approvals_needed(desk) - len(given))
     return Closing(
-        period=period.name, state=state, seal=prepared.seal, approved_by=given,
-        approvals_needed=left,
+        period=period.name, state=state, seal=prepared.seal, prepared_by=prepared_by,
+        approved_by=given, approvals_needed=left,
     )  # fmt: skip
 
 

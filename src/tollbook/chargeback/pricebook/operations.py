@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from tollbook import clock
@@ -199,6 +201,37 @@ def _passed_over(desk: Desk, scopes: set[Any]) -> list[str]:
     return [one.name for one in price_book(desk).of_settings if one.scope in scopes]
 
 
+class CardRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One card, as ``[[prices]]`` has it: a discount off the list price, or own rates."""
+
+    provider: str
+    model: str
+    effective_from: str
+    effective_until: str | None = None
+    service_tier: str | None = None
+    region: str | None = None
+    currency: str | None = None
+    discount_percent: Decimal | None = None
+    input: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    output: Decimal | None = None
+    reasoning: Decimal | None = None
+    requests: Decimal | None = None
+    minimum_per_request: Decimal | None = None
+    reason: str
+    dry_run: bool = False
+
+
+def _card(desk: Desk, asked: CardRequest) -> dict[str, Any]:
+    plain = msgspec.structs.asdict(asked)
+    is_dry, reason = plain.pop("dry_run"), plain.pop("reason")
+    card = BookCard(**plain)
+    request = ImportRequest(file="card", text="", reason=reason, dry_run=is_dry)
+    return _kept(desk, request, [Written(f"card of {asked.model[:64]}", card)])
+
+
 class WithdrawRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """Which card ends, and when."""
 
@@ -335,6 +368,8 @@ OPERATIONS: Final = (
               "List the cards of the books as an import takes them."),
     Operation("prices.import", "POST", "/prices/import", ImportRequest, _import,
               "Import price cards."),
+    Operation("prices.card", "POST", "/prices/cards", CardRequest, _card,
+              "Keep one price card."),
     Operation("prices.withdraw", "POST", "/prices/withdraw", WithdrawRequest, _withdraw,
               "End a price card."),
     Operation("prices.fx", "GET", "/prices/fx", FxRequest, _fx,

@@ -32,6 +32,7 @@ from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
     from tollbook.chargeback.reconcile.model import Reconciliation
+    from tollbook.chargeback.reconcile.trueup import TrueUp
     from tollbook.desk import Desk
 
 Month = Annotated[str, Meta(max_length=32)]
@@ -101,6 +102,13 @@ class TrueUpRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     period: Month
     provider: Name | None = None
     apply: bool = False
+
+
+class PlanRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a true-up would book by the newest runs of a month."""
+
+    period: Month
+    provider: Name | None = None
 
 
 class PolicyRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -257,18 +265,35 @@ def _true_up(desk: Desk, asked: TrueUpRequest) -> dict[str, Any]:
         rows += true_up_rows(plan)
         if asked.apply:
             ids += book_true_up(desk, plan)
-        totals.append({
-            "provider": provider, "period": run.period, "billing_period": plan.billing_period,
-            "policy": plan.policy_id, "billed_usd": usd_text(run.billed),
-            "ledger_usd": usd_text(run.ledger), "booked_before_usd": usd_text(run.trued_up),
-            "books_usd": usd_text(plan.amount), "kept_usd": usd_text(plan.kept),
-            "left_usd": usd_text(run.difference - run.trued_up - plan.amount),
-            "entries": len(plan.postings), "run_id": run.run_id,
-        })  # fmt: skip
+        totals.append(_planned(run, plan))
     return {
         "rows": rows, "totals": totals, "applied": asked.apply, "adjustment_ids": ids,
         "words": words,
     }  # fmt: skip
+
+
+def _planned(run: Reconciliation, plan: TrueUp) -> dict[str, Any]:
+    return {
+        "provider": run.provider, "period": run.period, "billing_period": plan.billing_period,
+        "policy": plan.policy_id, "billed_usd": usd_text(run.billed),
+        "ledger_usd": usd_text(run.ledger), "booked_before_usd": usd_text(run.trued_up),
+        "books_usd": usd_text(plan.amount), "kept_usd": usd_text(plan.kept),
+        "left_usd": usd_text(run.difference - run.trued_up - plan.amount),
+        "entries": len(plan.postings), "run_id": run.run_id,
+    }  # fmt: skip
+
+
+def _plan(desk: Desk, asked: PlanRequest) -> dict[str, Any]:
+    month = Period.parse(asked.period)
+    rows, totals, words = [], [], []
+    for run in reconciliations_of(desk.books, month.name, asked.provider):
+        if run.period != month.name or run.basis in {MoneyBasis.NONE, MoneyBasis.USAGE}:
+            continue
+        words += [f"{run.provider} {run.period}: {told}" for told in run.words]
+        plan = plan_true_up(desk, run)
+        rows += true_up_rows(plan)
+        totals.append(_planned(run, plan))
+    return {"rows": rows, "totals": totals, "words": words}
 
 
 def _put_policy(desk: Desk, asked: PolicyRequest) -> dict[str, Any]:
@@ -324,6 +349,10 @@ OPERATIONS = (
     Operation(
         "reconcile.true-up", "POST", "/reconciliations/true-up", TrueUpRequest, _true_up,
         "Show or book what brings the ledger of a month to the invoice.", writes=True,
+    ),
+    Operation(
+        "reconcile.plan", "GET", "/reconciliations/true-up", PlanRequest, _plan,
+        "Show what a true-up would book by the newest runs of a month.",
     ),
     Operation(
         "reconcile.put-policy", "POST", "/reconciliations/policy", PolicyRequest, _put_policy,

@@ -87,6 +87,16 @@ class ImportRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     final: bool = False
 
 
+class FetchRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Whose statements, and of which days."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    """A provider, or a ``[statements.fetch.NAME]``."""
+    since: str | None = None
+    until: str | None = None
+    """Unset: what is new, and what may have been revised."""
+
+
 class MarkRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What is said of a statement."""
 
@@ -201,6 +211,32 @@ def _content(request: ImportRequest) -> bytes:
         raise StatementError(request.file_name, "content_base64 is no base64") from error
 
 
+def fetch(desk: Desk, request: FetchRequest) -> dict[str, Any]:
+    """Fetch from a provider's API, with the key in the environment of who carries this out."""
+    # An HTTP client is loaded by who fetches, not by who asks for what is there.
+    from tollbook.chargeback.statements.fetch.run import (  # noqa: PLC0415 -- see above
+        Wanted,
+        fetch_statements,
+    )
+
+    wanted = Wanted(
+        None if request.since is None else span_of(request.since, "--since")[0],
+        None if request.until is None else span_of(request.until, "--until")[0],
+    )
+    found = fetch_statements(
+        desk.books, request.name, desk.config.statements, desk.environ, wanted=wanted,
+        author=desk.author,
+    )  # fmt: skip
+    kept = []
+    for one in found:
+        kept.append(one)
+        desk.progress(len(kept), None)
+    return {
+        "rows": [statement_row(one) for one in kept],
+        "problems": [problem for one in kept for problem in one.problems],
+    }
+
+
 def mark(desk: Desk, request: MarkRequest) -> dict[str, Any]:
     """Say that a statement is final or withdrawn."""
     one = statement(desk.books, request.statement_id)
@@ -236,8 +272,12 @@ IMPORT: Final = Operation(
     name="statements.import", method="POST", path="/statements/imports", request=ImportRequest,
     run=import_content, summary="Keep what a provider's file states.",
 )  # fmt: skip
+FETCH: Final = Operation(
+    name="statements.fetch", method="POST", path="/statements/fetch", request=FetchRequest,
+    run=fetch, summary="Fetch statements from a provider's API.",
+)  # fmt: skip
 MARK: Final = Operation(
     name="statements.mark", method="POST", path="/statements/marks", request=MarkRequest,
     run=mark, summary="Say that a statement is final or withdrawn.",
 )  # fmt: skip
-OPERATIONS: Final = (LIST, SHOW, LINES, SHADOWED, INVOICE, IMPORT, MARK)
+OPERATIONS: Final = (LIST, SHOW, LINES, SHADOWED, INVOICE, IMPORT, FETCH, MARK)
