@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
-_COLUMNS: Final = {
+COLUMNS: Final = {
     "tenant": "tenant_id", "user": "user_id", "team": "team_id", "feature": "feature",
     "workflow": "workflow_id", "agent_run": "agent_run_id", "environment": "environment",
     "api_key": "api_key_id", "model": "model_requested", "provider": "provider",
@@ -60,7 +60,7 @@ def not_settled_after(fetch: Fetch, entry_id: int) -> Iterator[tuple[int, Booked
 
     Quarters, because windows begin there: some zones are half an hour or 45 minutes off.
     """
-    names = list(_COLUMNS)
+    names = list(COLUMNS)
     columns = ", ".join([*_fields(names), *_SUMS])
     found = fetch(
         f"SELECT epoch_us(called_at) // 900000000 * 900, {columns} FROM entries"  # noqa: S608 -- our own names
@@ -72,10 +72,10 @@ def not_settled_after(fetch: Fetch, entry_id: int) -> Iterator[tuple[int, Booked
 
 
 def _fields(names: Sequence[str]) -> list[str]:
-    return [f"coalesce({_COLUMNS[name]}, '{UNKNOWN}')" for name in names]
+    return [f"coalesce({COLUMNS[name]}, '{UNKNOWN}')" for name in names]
 
 
 def _booked(names: Sequence[str], row: Sequence[Any]) -> Booked:
     usd, tokens, requests, unpriced = row[len(names) :]
-    fields = dict.fromkeys(_COLUMNS, UNKNOWN) | dict(zip(names, row, strict=False))
+    fields = dict.fromkeys(COLUMNS, UNKNOWN) | dict(zip(names, row, strict=False))
     return Booked(fields, pico_from_usd(str(usd)), int(tokens), int(requests), int(unpriced))
