@@ -43,7 +43,7 @@ class AskStanding(Struct, forbid_unknown_fields=True, kw_only=True):
 
     name: str | None = None
     state: str | None = None
-    """One of blocked, warned, on track to exceed, ok."""
+    """One of blocked, over, warned, on track to exceed, ok."""
     owner: str | None = None
     """A value of any of the fields of the owner, such as a tenant."""
     limit: int = 1_000

@@ -31,7 +31,8 @@ SPOOL_DIR: Final = "spool"
 LIVE: Final = "gateways"
 LEDGER: Final = "ledger"
 _PERCENT: Final = 100
-STATES: Final = ("blocked", "warned", "on track to exceed", "ok", "counted only")
+STATES: Final = ("blocked", "over", "warned", "on track to exceed", "ok")
+"""Of a standing, the worst first; over is what a soft budget is that passed its limit."""
 
 
 class Stand(NamedTuple):
@@ -73,13 +74,11 @@ class Stand(NamedTuple):
         """Return when the limit is reached if spending goes on as since the window began.
 
         An estimate: spent by the seconds gone is the pace. None where it is not reached before the
-        window ends, or nothing was spent.
+        window ends, nothing was spent, or it has been reached.
         """
         gone_s = now_s - self.span.start_s
-        if self.spent <= 0 or gone_s <= 0:
+        if self.spent <= 0 or gone_s <= 0 or self.spent >= self.whole:
             return None
-        if self.spent >= self.whole:
-            return now_s
         at_s = self.span.start_s + -(-self.whole * gone_s // self.spent)
         return at_s if at_s < self.span.end_s else None
 
@@ -92,6 +91,8 @@ class Stand(NamedTuple):
         budget = self.rule.budget
         if self.is_blocked:
             return "blocked"
+        if self.over:
+            return "over"
         percent = self.percent()
         if budget.warn_at_percent and percent is not None and percent >= min(
             budget.warn_at_percent
@@ -234,7 +235,7 @@ def next_step(stand: Stand) -> str | None:
     return None
 
 
-def order_of(stand: Stand, now_s: int) -> tuple[int, int, str, tuple[str, ...]]:
+def order_of(stand: Stand, now_s: int) -> tuple[Any, ...]:
     """Return what standings are sorted by: the blocked first, then the nearest to their limit."""
     place = STATES.index(stand.state(now_s))
-    return place, -(stand.percent() or 0), stand.rule.budget.name, stand.owner
+    return place, -(stand.percent() or 0), -stand.spent, stand.rule.budget.name, stand.owner

@@ -168,8 +168,9 @@ def sentence(rule: Rule, blocked: int, owners: int, pico: int, calls: int) -> st
         return f"A soft budget blocks nothing; it counted {_number(calls, 'call')}."
     if not blocked:
         return f"Would have blocked none of {_number(calls, 'call')}."
-    each = " and ".join(one.replace("_", " ") for one in rule.budget.each)
-    whose = "" if not each else f" of {_number(owners, each if owners == 1 else each + 's')}"
+    each = [one.replace("_", " ") for one in rule.budget.each]
+    what = each[0] if len(each) == 1 else "owner"
+    whose = f" of {_number(owners, what)}" if each else ""
     return (
         f"Would have blocked {_number(blocked, 'call')} of {calls:,}{whose},"
         f" which cost {usd_text(pico)} {CURRENCY}."
@@ -177,8 +178,7 @@ def sentence(rule: Rule, blocked: int, owners: int, pico: int, calls: int) -> st
 
 
 def _number(number: int, what: str) -> str:
-    plural = "s" if number != 1 and not what.endswith("s") else ""
-    return f"{number:,} {what}{plural}"
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _row(each: Sequence[str], owner: tuple[str, ...], sums: _Sums, tz: str) -> dict[str, Any]:

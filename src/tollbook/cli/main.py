@@ -76,6 +76,9 @@ commands: Final = [
     Registered(
         "margin", "tollbook.cli.margin", "margin", "Revenue, gross margin and cost-to-revenue."
     ),
+    Registered(
+        "budget", "tollbook.cli.budget", "budget", "Limits: set, stop, top up, standing, what-if."
+    ),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
     Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),
