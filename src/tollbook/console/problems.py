@@ -1,4 +1,7 @@
-"""Errors as RFC 9457 problem details: one line that says what to do, and no internals."""
+"""Errors as RFC 9457 problem details: one line that says what to do, and no internals.
+
+People who look at a page get the same words as a page.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FINANCE: Final = "tollbook.chargeback."
+_PROGRAMS: Final = ("/api/", "/v1/", "/static/", "/portal/")
+_DATA: Final = (".json", ".csv")
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final = (
     (QueryError, HTTPStatus.BAD_REQUEST),
@@ -61,7 +66,24 @@ def problem(
     )
 
 
-def _tollbook_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer(
+    request: Request[Any, Any, Any], status: int, detail: str,
+    headers: Mapping[str, str] | None = None, **further: Any,
+) -> Response[Any]:  # fmt: skip
+    """Return a problem as whoever asked can read it."""
+    if wants_page(request.scope["path"], request.headers.get("accept", "")):
+        from tollbook.console.pages.failure import failure_page  # noqa: PLC0415 -- it needs us
+
+        return failure_page(request, status, detail, headers)
+    return problem(status, detail, headers, **further)
+
+
+def wants_page(path: str, accept: str) -> bool:
+    """Whether a request came from somebody who looks at a page."""
+    return "text/html" in accept and not path.startswith(_PROGRAMS) and not path.endswith(_DATA)
+
+
+def _tollbook_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     assert isinstance(error, TollbookError)
     status = next(
         (status for kind, status in _STATUS if isinstance(error, kind)), _other_status(error)
@@ -70,7 +92,7 @@ def _tollbook_error(_request: Request[Any, Any, Any], error: Exception) -> Respo
     if isinstance(error, QueryError):
         # The text names the option of a command; a program wants the parameter of the query.
         further["parameter"] = error.option.removeprefix("--").replace("-", "_")
-    return problem(status, error.message, **further)
+    return _answer(request, status, error.message, **further)
 
 
 def _other_status(error: TollbookError) -> HTTPStatus:
@@ -81,14 +103,15 @@ def _other_status(error: TollbookError) -> HTTPStatus:
     return HTTPStatus.BAD_REQUEST if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _http_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _http_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, headers=error.headers)
+    return _answer(request, error.status_code, error.detail, headers=error.headers)
 
 
-def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     log.error("GET or POST %s failed", request.url.path, exc_info=error)
-    return problem(
+    return _answer(
+        request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "an unexpected error; the ledger's log has the details",
         error=type(error).__name__,

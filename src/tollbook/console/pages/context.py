@@ -28,6 +28,8 @@ DEFAULT_SINCE: Final = "30d"
 RANGE: Final = ("since", "until", "period", "tz", "billing_period", "booked_before")
 """Parameters that every page with a range passes on, with ``where``."""
 
+_SPAN: Final = ("since", "until", "period", "billing_period")
+
 
 class House(NamedTuple):
     """What all pages share."""
@@ -105,6 +107,11 @@ class PageContext:
         if not names & {"since", "period", "billing_period"}:
             found.append(("since", DEFAULT_SINCE))
         return found
+
+    def is_range(self, changes: Mapping[str, str]) -> bool:
+        """Whether the page's range is that of a preset."""
+        now = {name: value for name, value in self.range_pairs() if name in _SPAN}
+        return now == dict(changes)
 
     def period(self) -> Period:
         """Return the page's range in UTC.

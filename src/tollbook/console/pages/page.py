@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -41,6 +42,7 @@ class Page(NamedTuple):
     """Heading of the navigation that it stands under; None: it is reached from other pages."""
 
 
+@cache
 def pages() -> dict[str, Page]:
     """Return every page by its path."""
     found: dict[str, Page] = {}

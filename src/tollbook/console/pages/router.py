@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, get
 from litestar.params import FromPath  # noqa: TC002 -- read when handlers are made
+from litestar.response import Redirect
 
 from tollbook.console.negotiate import read_pairs
 from tollbook.console.pages.context import PageContext
 from tollbook.console.pages.csrf import token_for
 from tollbook.console.pages.deeds import deed_handler
 from tollbook.console.pages.page import pages
-from tollbook.console.pages.render import Frame, as_csv, as_data, asset, html
+from tollbook.console.pages.render import Frame, as_csv, as_data, asset, asset_gzip, html
 from tollbook.console.permit import OPEN, needs, principal_of_request
 from tollbook.console.problems import problem
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from tollbook.console.pages.context import House
     from tollbook.console.pages.page import Page
+    from tollbook.reports.params import Pairs
 
 _Asked = Request[Any, Any, Any]
 HEADERS: Final = {
@@ -38,6 +41,7 @@ HEADERS: Final = {
 """Of every page: nothing but our own files runs or is loaded, and nobody frames it."""
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _YEAR_S: Final = 31_536_000
+_FILTER_FORM: Final = ("filter", "is", "value")
 
 
 def pages_router(house: House, csrf_secret: bytes) -> Router:
@@ -51,17 +55,39 @@ def pages_router(house: House, csrf_secret: bytes) -> Router:
 
 
 @get("/static/{name:str}", opt=OPEN, sync_to_thread=True)
-def static(name: FromPath[str]) -> Response[bytes]:
+def static(request: _Asked, name: FromPath[str]) -> Response[bytes]:
     """Send a file that pages load; its URL changes with its content."""
+    is_small = "gzip" in request.headers.get("accept-encoding", "")
     try:
-        content = asset(name)
+        content = asset_gzip(name) if is_small else asset(name)
     except KeyError:
         return problem(HTTPStatus.NOT_FOUND, f"there is no file {name[:64]!r}")
     return Response(
         content, media_type=_TYPES[name.rpartition(".")[2]],
         headers={"cache-control": f"public, max-age={_YEAR_S}, immutable",
-                 "x-content-type-options": "nosniff"},
+                 "vary": "accept-encoding", "x-content-type-options": "nosniff"}
+        | ({"content-encoding": "gzip"} if is_small else {}),
     )  # fmt: skip
+
+
+def tidied(pairs: Pairs) -> Pairs:
+    """Return the pairs of a page's own URL for those of its forms.
+
+    Without empty fields, and with the filter of the filter form as a filter:
+    ``filter=tenant&is=not&value=acme`` is ``where=tenant!=acme``.
+    """
+    form = {name: value for name, value in pairs if name in _FILTER_FORM}
+    kept = [(name, value) for name, value in pairs if value and name not in _FILTER_FORM]
+    dimension, value = form.get("filter", ""), form.get("value", "").strip()
+    if dimension == "tag":
+        tag, _, value = value.partition("=")
+        dimension = f"tag:{tag.strip()}" if tag else ""
+    if dimension and (value or form.get("is") == "unset"):
+        sign = "!=" if form.get("is") == "not" else "="
+        text = "" if form.get("is") == "unset" else value
+        pair = ("where", f"{dimension}{sign}{text}")
+        kept += [] if pair in kept else [pair]
+    return kept
 
 
 def _handlers(
@@ -70,13 +96,17 @@ def _handlers(
     name = page.path.strip("/").replace("/", "_") or "home"
     opt = needs(page.permit.scope, page.permit)
 
-    def context(request: _Asked) -> PageContext:
+    def context(request: _Asked, wanted: Literal["html", "json", "csv"] = "html") -> PageContext:
         principal = principal_of_request(request)
         pairs = [pair for pair in read_pairs(request) if pair[0] not in ("done", "table")]
-        return PageContext(house, principal, page.path, pairs)
+        return PageContext(house, principal, page.path, pairs, wanted)
 
-    def shown(request: _Asked) -> Response[str]:
+    def shown(request: _Asked) -> Response[str] | Redirect:
         asked = context(request)
+        clean = tidied(asked.pairs)
+        if clean != asked.pairs:
+            query = urlencode(clean)
+            return Redirect(f"{page.path}?{query}" if query else page.path, status_code=303)
         frame = Frame(
             found, asked.principal, page.path, request.url.query,
             token_for(csrf_secret, asked.principal), request.query_params.get("done"), asked,
@@ -84,10 +114,10 @@ def _handlers(
         return Response(html(page.build(asked), frame), media_type="text/html", headers=HEADERS)
 
     def data(request: _Asked) -> Response[dict[str, Any]]:
-        return Response(as_data(page.build(context(request))), headers=HEADERS)
+        return Response(as_data(page.build(context(request, "json"))), headers=HEADERS)
 
     def csv(request: _Asked) -> Response[str]:
-        text = as_csv(page.build(context(request)), request.query_params.get("table"))
+        text = as_csv(page.build(context(request, "csv")), request.query_params.get("table"))
         return Response(text, media_type="text/csv", headers=HEADERS)
 
     base = page.path if page.path != "/" else "/overview"

@@ -75,6 +75,16 @@ def change(value: Any) -> str:
     return text if text.startswith((MINUS, NOTHING)) or text == "0 %" else f"+{text}"
 
 
+def rate(value: Any) -> str:
+    """Return dollars for a million tokens."""
+    return NOTHING if value is None else f"{usd(value)}/M"
+
+
+def name(value: Any) -> str:
+    """Return the name of a tenant, a feature, ...; calls without one are ``not set``."""
+    return "not set" if value is None or value == "" else plain(value)
+
+
 def moment(value: Any, tz: str) -> str:
     """Return a moment in a zone, to the second, with the zone's short name."""
     if value is None:
@@ -146,7 +156,7 @@ def cell(kind: str, value: Any, tz: str) -> str:
 
 _SHOWN: Final[dict[str, Callable[[Any], str]]] = {
     "usd": usd, "count": count, "percent": percent, "share": percent, "seconds": seconds,
-    "bytes": size,
+    "bytes": size, "change": change, "rate": rate, "name": name,
 }  # fmt: skip
 
 

@@ -1,22 +1,33 @@
-// Charts, questions before what cannot be undone, and the folded menu of small screens. Everything
-// else works without this file.
+// Charts, the theme switch, questions before what cannot be undone, and the folded menu of small
+// screens. Everything else works without this file.
 "use strict";
 
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
+
+function colours() {
+  const probe = document.body.appendChild(document.createElement("span"));
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const found = { text: colour("--text"), muted: colour("--muted"), line: colour("--line"), card: colour("--card"),
+    series: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => colour(`--series-${n}`)) };
+  probe.remove();
+  return found;
+}
 
 function theme() {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
-  const font = style.getPropertyValue("--font").trim();
+  const { text, muted, line, series } = colours();
+  const font = getComputedStyle(document.body).fontFamily;
   return {
     background: "transparent", font,
     view: { stroke: "transparent" },
-    axis: { labelColor: colour("--muted"), titleColor: colour("--muted"), gridColor: colour("--line"),
-            domainColor: colour("--line"), tickColor: colour("--line"), labelFontSize: 12, titleFontSize: 12,
-            titleFontWeight: "normal" },
-    legend: { labelColor: colour("--text"), titleColor: colour("--muted"), labelFontSize: 12 },
-    mark: { color: colour("--series-1") },
-    range: { category: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => colour(`--series-${n}`)) },
+    axis: { labelColor: muted, titleColor: muted, gridColor: line, domainColor: line, tickColor: line,
+            labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
+    legend: { labelColor: text, titleColor: muted, labelFontSize: 12, symbolType: "square" },
+    text: { color: text },
+    mark: { color: series[0] },
+    range: { category: series },
   };
 }
 
@@ -28,23 +39,50 @@ async function draw(element) {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", data: { values }, width: "container",
     height: Number(element.dataset.height), autosize: { type: "fit", contains: "padding" }, ...spec,
   };
+  if (element.clientWidth < 520 && whole.encoding?.color?.legend) whole.encoding.color.legend.columns = 2;
   // An interpreter instead of compiled expressions: the page forbids making code from text.
   await vegaEmbed(target, whole, { actions: false, ast: true, config: theme(), renderer: "svg",
     defaultStyle: false, tooltip: { disableDefaultStyle: true } });
+  element.classList.add("is-drawn");
 }
 
-function drawAll() {
+async function drawAll() {
   if (typeof vegaEmbed === "undefined") return;
-  for (const element of document.querySelectorAll(".chart")) draw(element);
+  for (const element of document.querySelectorAll(".chart")) {
+    try { await draw(element); } catch (error) { element.textContent = element.getAttribute("aria-label"); console.error(error); }
+  }
+  document.documentElement.dataset.drawn = "yes";
+}
+
+function themeSwitch(button) {
+  const root = document.documentElement;
+  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches;
+  const label = () => {
+    button.textContent = isDark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Switch to the ${isDark() ? "light" : "dark"} theme`);
+  };
+  label();
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("tollbook-theme", root.dataset.theme); } catch { /* for this page only */ }
+    label();
+    drawAll();
+  });
+  systemDark.addEventListener("change", () => { label(); drawAll(); });
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  const button = document.querySelector("button.theme");
+  if (button) themeSwitch(button);
   drawAll();
-  dark.addEventListener("change", drawAll);
   for (const form of document.querySelectorAll("form[data-confirm]")) {
     form.addEventListener("submit", (event) => {
       if (!window.confirm(form.dataset.confirm)) event.preventDefault();
     });
+  }
+  for (const select of document.querySelectorAll("select[data-submit]")) {
+    select.addEventListener("change", () => select.form.requestSubmit());
   }
   const menu = document.querySelector("details.menu");
   menu?.addEventListener("toggle", () => document.body.classList.toggle("menu-open", menu.open));
