@@ -1,1 +1,1 @@
-"""Rules over the ledger, incidents with their drivers, and the channels that tell of them."""
+"""Rules over the ledger, the incidents that they open, and the channels that tell people."""

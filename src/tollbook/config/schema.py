@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from tollbook.config.alerts import Alerts
 from tollbook.config.batch import Batch
 from tollbook.config.budgets import Budget
 from tollbook.config.credentials import (
@@ -364,5 +365,6 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     finance: Finance = field(default_factory=Finance)
     export: Export = field(default_factory=Export)
     statements: Statements = field(default_factory=Statements)
+    alerts: Alerts = field(default_factory=Alerts)
     prices: list[PriceCard] = []
     budgets: list[Budget] = []
