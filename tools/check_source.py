@@ -114,6 +114,38 @@ def ledger_is_append_only(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, "append a reversal and a new charge instead"
 
 
+_LEDGER_ROOMS = (
+    "tollbook.console.answers", "tollbook.console.operations", "tollbook.console.pages",
+    "tollbook.reports.spend", "tollbook.reports.wide", "tollbook.reports.calls",
+    "tollbook.reports.runs", "tollbook.reports.layers", "tollbook.reports.units",
+    "tollbook.reports.rollup", "tollbook.reports.explain", "tollbook.reports.batches",
+    "tollbook.reports.reader", "tollbook.reports.stitching", "tollbook.ledger",
+    "tollbook.chargeback", "tollbook.insights", "tollbook.budgeting", "tollbook.alerts",
+    "tollbook.people",
+)  # fmt: skip
+_READING = frozenset(["reader", "fetch", "store", "writer"])
+
+
+def tenant_scope(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """What one tenant is shown is asked in one place, where the tenant's filter cannot be left out.
+
+    Modules of the portal outside of ``portal/tenant`` import no room that reads the ledger, and
+    touch no reader.
+    """
+    advice = "ask through tollbook.console.portal.tenant.TenantAnswers"
+    for node in ast.walk(tree):
+        modules: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        for module in modules:
+            if any(module == room or module.startswith(f"{room}.") for room in _LEDGER_ROOMS):
+                yield getattr(node, "lineno", 1), advice
+        if isinstance(node, ast.Attribute) and node.attr in _READING:
+            yield node.lineno, advice
+
+
 RULES = {
     "float-money": no_float_near_money,
     "naive-datetime": no_naive_datetime,
@@ -121,6 +153,9 @@ RULES = {
     "sql-money": no_money_arithmetic_in_sql,
     "append-only": ledger_is_append_only,
 }
+PORTAL = "src/tollbook/console/portal/"
+PLACED_RULES = {"tenant-scope": (PORTAL, f"{PORTAL}tenant/", tenant_scope)}
+"""Rules of one folder: which, but for what below it, and the check."""
 EXEMPT = {("one-clock", "src/tollbook/clock.py")}
 
 
@@ -129,7 +164,12 @@ def check_file(path: Path, text: str) -> Iterator[Finding]:
     relative = path.relative_to(ROOT).as_posix() if path.is_absolute() else path.as_posix()
     lines = text.splitlines()
     tree = ast.parse(text, relative)
-    for rule, check in RULES.items():
+    placed = {
+        rule: check
+        for rule, (folder, but, check) in PLACED_RULES.items()
+        if relative.startswith(folder) and not relative.startswith(but)
+    }
+    for rule, check in (RULES | placed).items():
         if (rule, relative) in EXEMPT:
             continue
         for line, advice in check(tree):

@@ -18,11 +18,14 @@ from tollbook.console.analyses import analyses
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
 from tollbook.console.bearer import process_token
 from tollbook.console.gate import Gate
+from tollbook.console.login import login_router
 from tollbook.console.negotiate import read_pairs, table
 from tollbook.console.pages.context import House
 from tollbook.console.pages.router import pages_router
 from tollbook.console.permit import OPEN, check_permit, needs
+from tollbook.console.portal.routes import portal_router
 from tollbook.console.problems import HANDLERS
+from tollbook.console.watch import Watch
 from tollbook.desk.permits import Access, Permit, Scope
 from tollbook.desk.registry import operations as all_operations
 from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers, read at run time
@@ -33,6 +36,7 @@ from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, re
 from tollbook.reports.stitching import StitchingReport  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
+    from tollbook.console.doors import Doors
     from tollbook.desk import Desk
     from tollbook.reports.params import Pairs
 
@@ -71,16 +75,21 @@ class Services(NamedTuple):
     finance: Router | None = None
     desk: Desk | None = None
     """What the pages' operations work on; None: there are no pages."""
+    doors: Doors | None = None
+    """How people come in; None: only who has the token of this process."""
 
 
 def create_app(services: Services) -> Litestar:
     """Return the application; everything but ``/healthz`` and signing in needs a principal."""
     reads, operations = _reads(services.answers), _operations(services.operations)
     finance = [] if services.finance is None else [services.finance]
+    doors = services.doors
     pages = []
     if services.desk is not None:
         house = House(services.answers, services.desk, all_operations(), services.operations.status)
-        pages = [pages_router(house, secrets.token_bytes(32))]
+        # The reader of reports, whose limit of time is that of a page.
+        portal = portal_router(services.desk._replace(reader=services.answers.reader))
+        pages = [pages_router(house, secrets.token_bytes(32)), portal]
     return Litestar(
         route_handlers=[
             _healthz,
@@ -90,8 +99,9 @@ def create_app(services: Services) -> Litestar:
             operations,
             *finance,
             *pages,
+            *([] if doors is None else [login_router(doors)]),
         ],
-        middleware=[DefineMiddleware(Gate, authenticators=[process_token(services.token)])],
+        middleware=[_gate(services.token, doors)],
         guards=[check_permit],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,
@@ -111,6 +121,14 @@ def create_app(services: Services) -> Litestar:
         debug=False,
         logging_config=None,
     )
+
+
+def _gate(token: str, doors: Doors | None) -> DefineMiddleware:
+    if doors is None:
+        return DefineMiddleware(Gate, authenticators=[process_token(token)])
+    known = [process_token(token), doors.recognised.by_token, doors.recognised.by_session]
+    watch = Watch(doors.accesses, is_on=doors.console.access_log)
+    return DefineMiddleware(Gate, authenticators=known, console=doors.console, watch=watch)
 
 
 @get("/healthz", security=[], opt=OPEN, sync_to_thread=False)

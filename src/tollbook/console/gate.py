@@ -1,23 +1,28 @@
-"""What every request passes first: who is it, and limits on what may be asked."""
+"""What every request passes first: who is it, may it come from there, and what is remembered."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from litestar.enums import ScopeType
 
+from tollbook.config.people import Console
+from tollbook.console.origin import is_from_own_page
 from tollbook.console.problems import MEDIA_TYPE, problem_body
+from tollbook.console.watch import SAFE_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+    from tollbook.console.watch import Watch
     from tollbook.desk.permits import Principal
 
-    Authenticator = Callable[[HTTPScope], Principal | None]
+    Authenticator = Callable[[HTTPScope], Principal | Awaitable[Principal | None] | None]
 
 QUERY_MAX_BYTES: Final = 32_768
 _OPEN_PATHS: Final = frozenset(["/healthz", "/login"])
@@ -25,19 +30,28 @@ _OPEN_PREFIXES: Final = ("/static/", "/login/", "/portal/")
 """Where people come who have not signed in, and tenants with tokens of their portals; each route
 there has its own check."""
 _API: Final = ("/api/", "/v1/")
+_FORMS: Final = "/do/"
+"""Forms carry a token of their own, so browsers that do not say where they come from may send
+them."""
 
 
 class Gate:
-    """ASGI middleware: 401 for nobody, 414 for an overlong query; some paths are open.
+    """ASGI middleware: 401 for nobody, 403 for other sites, 414 for an overlong query.
 
     Args:
         app: what is behind it.
         authenticators: asked in turn who a request is from.
+        console: where the console is.
+        watch: notes who saw what; None: nobody does.
     """
 
-    def __init__(self, app: ASGIApp, *, authenticators: Sequence[Authenticator]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, authenticators: Sequence[Authenticator],
+        console: Console | None = None, watch: Watch | None = None,
+    ) -> None:  # fmt: skip
         self._app = app
         self._authenticators = authenticators
+        self._console, self._watch = console or Console(), watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through or answer it."""
@@ -48,13 +62,35 @@ class Gate:
             detail = f"the query is longer than {QUERY_MAX_BYTES} bytes"
             await _refuse(send, HTTPStatus.REQUEST_URI_TOO_LONG, detail)
             return
-        principal = next(filter(None, (ask(scope) for ask in self._authenticators)), None)
+        if self._watch is not None:
+            send = self._watch.watched(scope, send)
+        principal = await self._who(scope)
         if principal is not None:
             scope["user"] = principal
+            if not self._is_own(scope, principal):
+                detail = "this was sent by a page of another site; repeat it from the console"
+                await _refuse(send, HTTPStatus.FORBIDDEN, detail)
+                return
         elif not _is_open(scope["path"]):
             await _ask_who(scope, send)
             return
         await self._app(scope, receive, send)
+
+    async def _who(self, scope: HTTPScope) -> Principal | None:
+        for ask in self._authenticators:
+            found = ask(scope)
+            if isinstance(found, Awaitable):
+                found = await found
+            if found is not None:
+                return found
+        return None
+
+    def _is_own(self, scope: HTTPScope, principal: Principal) -> bool:
+        """Whether a browser was not made to send a request by somebody else's page."""
+        if principal.session is None or scope["method"] in SAFE_METHODS:
+            return True
+        is_form = scope["path"].startswith(_FORMS) or _is_open(scope["path"])
+        return is_from_own_page(scope, self._console, must_say=not is_form)
 
 
 def _is_open(path: str) -> bool:

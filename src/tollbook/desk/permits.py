@@ -65,7 +65,9 @@ def _write(*scopes: Scope) -> frozenset[Permit]:
     return _read(*scopes) | {Permit(scope, Access.WRITE) for scope in scopes}
 
 
-_ALL: Final = _write(*(scope for scope in Scope if scope is not Scope.PORTAL))
+_GIVES_PORTALS: Final = frozenset([Permit(Scope.PORTAL, Access.WRITE)])
+"""To make tokens of portals. It is not the right to look: that is a tenant's, into its own."""
+_ALL: Final = _GIVES_PORTALS | _write(*(scope for scope in Scope if scope is not Scope.PORTAL))
 _SEEN: Final = _read(Scope.SPEND, Scope.CALLS, Scope.BUDGETS, Scope.ALERTS, Scope.LEDGER)
 
 PERMITS: Final = MappingProxyType(
@@ -76,7 +78,8 @@ PERMITS: Final = MappingProxyType(
         | _write(Scope.FINANCE, Scope.BUDGETS, Scope.ALERTS),
         Role.ENGINEER: _SEEN
         | _read(Scope.FINANCE, Scope.SQL)
-        | _write(Scope.BUDGETS, Scope.ALERTS, Scope.KEYS, Scope.LEDGER),
+        | _write(Scope.BUDGETS, Scope.ALERTS, Scope.KEYS, Scope.LEDGER)
+        | _GIVES_PORTALS,
         Role.VIEWER: _SEEN | _read(Scope.FINANCE),
         Role.TENANT: _read(Scope.PORTAL),
     }

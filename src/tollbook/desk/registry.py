@@ -26,6 +26,7 @@ ROOMS: Final = (
     "tollbook.insights",
     "tollbook.alerts",
     "tollbook.people",
+    "tollbook.console.portal",
 )
 """Packages whose ``operations`` module has ``OPERATIONS``. They are above this one, and found by
 name."""
