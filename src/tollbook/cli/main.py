@@ -79,6 +79,7 @@ commands: Final = [
     Registered(
         "budget", "tollbook.cli.budget", "budget", "Limits: set, stop, top up, standing, what-if."
     ),
+    Registered("portal", "tollbook.cli.portal", "portal", "Tokens and looks of tenants' portals."),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
     Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),
