@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Authenticator = Callable[[HTTPScope], Principal | Awaitable[Principal | None] | None]
 
 QUERY_MAX_BYTES: Final = 32_768
-_OPEN_PATHS: Final = frozenset(["/healthz", "/login"])
+_OPEN_PATHS: Final = frozenset(["/healthz", "/login", "/portal"])
 _OPEN_PREFIXES: Final = ("/static/", "/login/", "/portal/")
 """Where people come who have not signed in, and tenants with tokens of their portals; each route
 there has its own check."""
