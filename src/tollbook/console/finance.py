@@ -58,13 +58,29 @@ def carry_out(operation: Operation, desk: Desk, given: Mapping[str, Any]) -> dic
         QueryError: the request has an unknown name or a value of the wrong kind.
         TollbookError: of the operation.
     """
-    answer = operation.run(desk, _request(operation, given))
+    request = _request(operation, given)
+    _must_be_oneself(operation, desk, request)
+    answer = operation.run(desk, request)
     if operation.method == "POST":
         record_event(
             desk.books, actor=desk.author, action=operation.name,
             detail=msgspec.json.decode(msgspec.json.encode(_short(given)), type=dict[str, Any]),
         )  # fmt: skip
     return msgspec.json.decode(msgspec.json.encode(answer), type=dict[str, Any])
+
+
+def _must_be_oneself(operation: Operation, desk: Desk, request: Any) -> None:
+    """Refuse somebody who has signed in and names another as the author of a deed.
+
+    A command on the machine, of whoever can read the data directory, may name anybody.
+
+    Raises:
+        QueryError: another is named.
+    """
+    named = getattr(request, "author", None)
+    signed_in = desk.author is not None and desk.author.startswith(_SIGNED_IN)
+    if signed_in and operation.method == "POST" and named is not None and named != desk.author:
+        raise QueryError(operation.name, f"author: you are {desk.author}; leave it out")
 
 
 def _request(operation: Operation, given: Mapping[str, Any]) -> Any:
@@ -82,12 +98,17 @@ def _plain(error: msgspec.ValidationError) -> str:
 
 
 _TEXT_MAX: Final = 200
+_SECRETS: Final = ("password", "secret")
+"""Fields whose names end in one of these are not written down."""
+_SIGNED_IN: Final = ("user:", "token:")
 
 
 def _short(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was asked for, for the audit trail: long texts and lists by their size."""
     return {
-        name: f"<{len(value)}>"
+        name: "<hidden>"
+        if name.endswith(_SECRETS)
+        else f"<{len(value)}>"
         if isinstance(value, (str, list, dict)) and len(str(value)) > _TEXT_MAX
         else value
         for name, value in given.items()

@@ -13,6 +13,7 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 
+from tollbook.books.errors import KeyInputError, KeyNotFoundError, LabelTakenError
 from tollbook.errors import TollbookError
 from tollbook.reports.errors import (
     CallNotFoundError,
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FINANCE: Final = "tollbook.chargeback."
+_ROOMS: Final = (
+    "tollbook.chargeback.", "tollbook.people.", "tollbook.budgeting.", "tollbook.insights.",
+    "tollbook.alerts.",
+)  # fmt: skip
+"""Whose errors refuse what was asked; what fails below them has errors of its own."""
 _PROGRAMS: Final = ("/api/", "/v1/", "/static/", "/portal/")
 _DATA: Final = (".json", ".csv")
 MEDIA_TYPE: Final = "application/problem+json"
@@ -38,6 +43,9 @@ _STATUS: Final = (
     (CallNotFoundError, HTTPStatus.NOT_FOUND),
     (RunNotFoundError, HTTPStatus.NOT_FOUND),
     (QueryTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
+    (KeyInputError, HTTPStatus.BAD_REQUEST),
+    (LabelTakenError, HTTPStatus.CONFLICT),
+    (KeyNotFoundError, HTTPStatus.NOT_FOUND),
 )
 
 
@@ -98,8 +106,7 @@ def _tollbook_error(request: Request[Any, Any, Any], error: Exception) -> Respon
 def _other_status(error: TollbookError) -> HTTPStatus:
     if error.exit_code == 1:
         return HTTPStatus.CONFLICT
-    # The rooms of finance refuse what was asked; what fails below them has errors of its own.
-    is_refusal = type(error).__module__.startswith(_FINANCE)
+    is_refusal = type(error).__module__.startswith(_ROOMS)
     return HTTPStatus.BAD_REQUEST if is_refusal else HTTPStatus.INTERNAL_SERVER_ERROR
 
 

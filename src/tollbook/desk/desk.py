@@ -92,8 +92,11 @@ class Operation(NamedTuple):
     """What whoever asks must be allowed; a deed needs the scope to write, see ``needs``."""
     file: Callable[[Desk, Any], FileAnswer] | None = None
     """Of a GET: finds the file that the API sends instead of JSON; ``run`` describes it."""
+    is_own: bool = False
+    """A deed that changes nothing but what belongs to whoever asks: to read is enough for it."""
 
     @property
     def needs(self) -> Permit:
         """The permit that a request for it must hold."""
-        return Permit(self.scope, Access.READ if self.method == "GET" else Access.WRITE)
+        is_read = self.method == "GET" or self.is_own
+        return Permit(self.scope, Access.READ if is_read else Access.WRITE)

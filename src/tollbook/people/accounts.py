@@ -207,6 +207,30 @@ def set_password(books: Books, name: str, password: str, *, actor: str | None = 
     return found_account(books, name)
 
 
+def set_subject(
+    books: Books, name: str, issuer: str, subject: str, *, actor: str | None = None
+) -> Account:
+    """Say who an account is at a provider of OpenID Connect, and end its sessions.
+
+    Raises:
+        AccountNotFoundError: there is none of that name.
+        NameTakenError: another account is that person.
+    """
+    with books.write() as connection:
+        account = _found(connection, name)
+        theirs = sa.select(_TABLE.name).where(
+            _TABLE.issuer == issuer, _TABLE.subject == subject, _TABLE.name != account.name
+        )
+        other = connection.execute(theirs).first()
+        if other is not None:
+            raise NameTakenError("that person is", other.name)
+        _change(connection, account, issuer=issuer, subject=subject)
+        detail = {"account": account.name, "issuer": issuer}
+        add_event(connection, actor=actor, action="account.linked", detail=detail)
+        end_sessions_of(books, connection, account.account_id)
+    return found_account(books, name)
+
+
 def renew_hash(books: Books, account: Account, old_hash: str, password: str) -> None:
     """Hash a password again, with today's parameters; its sessions go on."""
     hashed = hash_password(password)
