@@ -16,6 +16,7 @@ from tollbook import clock
 from tollbook.books.store import open_books
 from tollbook.config.schema import default_providers
 from tollbook.ledger.cards import BooksShelf
+from tollbook.ledger.rollups import Roller
 from tollbook.ledger.store import LEDGER_FILE, open_store
 from tollbook.prices.book import PriceBook
 
@@ -32,6 +33,10 @@ def make_year(directory: Path, year: Year, memory_limit: str = "4GB") -> None:
         open_store(directory / LEDGER_FILE, memory_limit=memory_limit) as store,
     ):
         fill(store, year, prices, _Shown(year.calls))
+        roller = Roller(store)
+        while roller.step():
+            pass
+        store.checkpoint()
         BooksShelf(books).remember(prices.cards_used())
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tollbook.ledger.schema import ENTRY_COLUMNS
 from tollbook.reports.build import spend_expression
 from tollbook.reports.compiled import compiled, quoted
+from tollbook.reports.cover import Scan
 from tollbook.reports.query import Filter, SpendQuery
 from tollbook.reports.table import to_sql
 from tollbook.reports.zone import pieces, zone_of
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 VALUES = (
-    "acme", "o'hara", "a,b", "", "unknown", "MAKE_TIMESTAMP(2190, 1, 1, 0, 0, 0.0)", "x\\'y", "\n\t",
+    "acme", "o'hara", "a,b", "", "unknown", "MAKE_TIMESTAMP(2190, 1, 1, 0, 0, 0.0)", "x\\'y",
+    "\n\t",
 )  # fmt: skip
 TEXT = st.one_of(
     st.sampled_from(VALUES),
@@ -75,7 +77,8 @@ def test_a_filled_shape_answers_as_its_own_statement(
         where=tuple(Filter(name, tuple(values), negate) for name, values, negate in where),
         booked_before=booked if is_booked else None,
     )  # fmt: skip
-    own = to_sql(spend_expression(query, pieces(zone_of(zone), query.since, query.until)))
+    scan = Scan(pieces(zone_of(zone), query.since, query.until))
+    own = to_sql(spend_expression(query, scan))
     expected = sorted(map(repr, connection.execute(own).fetchall()))
     assert sorted(map(repr, connection.execute(compiled(spend_expression, query)).fetchall())) == (
         expected
@@ -84,4 +87,4 @@ def test_a_filled_shape_answers_as_its_own_statement(
 
 @given(TEXT)
 def test_quoted_text_is_the_text(text: str) -> None:
-    assert duckdb.sql(f"SELECT {quoted(text)}").fetchall() == [(text,)]
+    assert duckdb.execute(f"SELECT {quoted(text)}").fetchall() == [(text,)]

@@ -25,6 +25,7 @@ from tollbook.console.answers import Answers
 from tollbook.console.app import Services, create_app
 from tollbook.console.auth import Address, announce, new_token, withdraw
 from tollbook.console.budgetkeeper import BudgetKeeper
+from tollbook.console.doors import Doors
 from tollbook.console.finance import READ_TIMEOUT_S, desk_of, finance_router
 from tollbook.console.finance import Settings as FinanceSettings
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
@@ -33,6 +34,7 @@ from tollbook.console.pump import Pump
 from tollbook.console.server import ApiServer, listen
 from tollbook.errors import TollbookError
 from tollbook.ledger.billing_rules import rule_of
+from tollbook.ledger.rollups import Roller
 from tollbook.reports.reader import DuckdbReader
 
 if TYPE_CHECKING:
@@ -91,14 +93,20 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     connection = files.store.reader()
     reader = DuckdbReader(connection)
     keeper = BudgetKeeper(
-        config, str(settings.config_path or DEFAULT_FILE), directory, reader.fetch
+        config, str(settings.config_path or DEFAULT_FILE), directory, reader.fetch, files.books
     )
+    roller = Roller(files.store)
+
+    def after_step(has_read_all: bool) -> None:  # noqa: FBT001 -- a callback
+        keeper.after_step(has_read_all)
+        roller.step()
+
     pump = Pump(
         files.ingester,
         poll_interval_s=config.ledger.poll_interval_s,
         retain_h=config.spool.retain_h,
         on_failure=stop,
-        after_step=keeper.after_step,
+        after_step=after_step,
     )
     withdraw(directory)  # what a killed life left behind
     # Damage shows where reading stops, so read some before serving; a long backlog comes later.
@@ -116,7 +124,8 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         files, DuckdbReader(connection, READ_TIMEOUT_S),
         FinanceSettings(config, directory, settings.environ, settings.config_path),
     )  # fmt: skip
-    app = create_app(Services(answers, operations, token, finance_router(desk), desk))
+    doors = Doors(files.books, config, settings.environ)
+    app = create_app(Services(answers, operations, token, finance_router(desk), desk, doors))
     listener = listen(config.console.host, config.console.port)
     mounted = None
     if config.receiver.enabled is not False:
@@ -127,15 +136,19 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     server = ApiServer(mounted or app, listener)
     try:
         server.start()
+        doors.start()
         announce(directory, token, Address(config.console.host, server.port, os.getpid()))
         pump.start()
+        keeper.publisher.start()
         print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
         stop.wait()
     finally:
         withdraw(directory)
+        keeper.publisher.stop()
         server.stop()
         if mounted is not None:
             mounted.close()
+        doors.close()
         try:
             pump.stop(_FINAL_INGEST_TIMEOUT_S)
         finally:

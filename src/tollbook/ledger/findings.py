@@ -12,7 +12,7 @@ class Finding(Struct, frozen=True):
 
     check: str
     """Stable name: hash, ids, batch, components, kinds, price, card, reversal, replaced, active,
-    time, evidence, spool."""
+    time, evidence, spool, rollup."""
     problem: str
     entry_id: int | None = None
     call_id: str | None = None

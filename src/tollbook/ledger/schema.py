@@ -15,6 +15,7 @@ from tollbook.call import IDENTITY_FIELDS
 from tollbook.layers import LAYER_COSTS, LAYER_TOKENS
 from tollbook.ledger.batches_tables import BATCH_TABLES
 from tollbook.ledger.late_table import LATE_TABLES
+from tollbook.ledger.rollup_tables import ROLLUP_TABLES
 from tollbook.ledger.stitch.tables import STITCH_TABLES
 from tollbook.usage import KINDS
 
@@ -138,6 +139,7 @@ NAMES_BY_VERSION: Final = (
     tuple(column.name for column in _COLUMNS_1),
     tuple(column.name for column in (*_COLUMNS_1, *_COLUMNS_2)),
     ENTRY_NAMES,
+    ENTRY_NAMES,
 )
 """The columns that the hash of a batch covers, by the schema version it was booked under."""
 ENTRY_SCHEMA: Final = pa.schema([(column.name, column.arrow) for column in ENTRY_COLUMNS])
@@ -185,7 +187,12 @@ _VERSION_3: Final = tuple(
     f"ALTER TABLE entries ADD COLUMN {column.name} {column.sql}" for column in _COLUMNS_3
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _VERSION_1,
+    _VERSION_2,
+    _VERSION_3,
+    ROLLUP_TABLES,
+)
 """Statements that lead from version n (its index) to n + 1; never changed once released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

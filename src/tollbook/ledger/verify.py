@@ -28,6 +28,7 @@ from tollbook.ledger.rebuild import (
     stored_layers,
 )
 from tollbook.ledger.rerate import stored_amounts, stored_components
+from tollbook.ledger.rollups import check_rollups
 from tollbook.ledger.schema import ENTRY_NAMES, NAMES_BY_VERSION, CostSource
 from tollbook.ledger.spoolcheck import check_spool
 from tollbook.ledger.stitch.check import NOT_ONCE, check_stitches, taken_back
@@ -118,6 +119,8 @@ class _Verifier:
                 self._add("ids", f"there are {count} entries; the batches name {last}")
             self._check_corrections()
             self._check_parts()
+            for wrong in check_rollups(self._connection):
+                self._add("rollup", f"{wrong.name}: {wrong.column} is not the sum of its entries")
             check_spool(self._connection, spool_root, self._add)
         finally:
             self._connection.execute("ROLLBACK")

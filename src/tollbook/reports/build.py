@@ -12,14 +12,16 @@ from operator import add, or_
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.reports import dimensions, measures
+from tollbook.reports.cover import rows_of
 from tollbook.reports.dimensions import TIMES
-from tollbook.reports.table import bucket, dimension, entries, selected
+from tollbook.reports.table import bucket, dimension
 from tollbook.reports.zone import pieces, zone_of
 from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tollbook.reports.cover import Scan
     from tollbook.reports.query import SpendQuery
     from tollbook.reports.zone import Piece
 
@@ -54,15 +56,15 @@ def _dimension_names(query: SpendQuery) -> tuple[str, ...]:
     return tuple(f"d{at}" for at in range(len(query.by)))
 
 
-def spend_expression(query: SpendQuery, stretches: Sequence[Piece]) -> Any:
+def spend_expression(query: SpendQuery, scan: Scan) -> Any:
     """Return the expression that answers a query; see :func:`columns` for its shape."""
     import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
 
-    parts = [_states(query, selected(entries(), query))]
+    parts = [_states(query, rows_of(query, scan))]
     if query.by:
         # A view of its own: of a part that two others share, DuckDB would make a copy first,
         # here of every entry in the range.
-        ranked = _ranked(query, selected(entries().view(), query), stretches)
+        ranked = _ranked(query, rows_of(query, scan), scan.stretches)
         kept = ranked.filter(ranked.place < query.limit)
         rest = ranked.filter(ranked.place >= query.limit)
         other = rest.aggregate(

@@ -23,8 +23,8 @@ from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tollbook.reports.cover import Scan
     from tollbook.reports.reader import Reader
-    from tollbook.reports.zone import Piece
 
 PAGE_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 50
@@ -155,7 +155,7 @@ def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
     return [_row(row, parts.get(row["call_id"])) for row in found]
 
 
-def _first_page(query: SpendQuery, _: Sequence[Piece]) -> Any:
+def _first_page(query: SpendQuery, _: Scan) -> Any:
     return _page(query, None, None)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from tollbook.reports.cover import Cover, Scan
 from tollbook.reports.query import Filter, SpendQuery
 from tollbook.reports.table import to_sql
 from tollbook.reports.zone import Piece, pieces, zone_of
@@ -24,7 +25,7 @@ from tollbook.reports.zone import Piece, pieces, zone_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Build = Callable[[SpendQuery, Sequence[Piece]], Any]
+    Build = Callable[[SpendQuery, Scan], Any]
 
 _DRAWN: Final = secrets.randbelow(10**6 - 10)
 _NONCE: Final = secrets.token_hex(12)
@@ -32,40 +33,45 @@ _MOMENTS: Final = tuple(
     datetime(
         2190 + at, 1 + secrets.randbelow(12), 1 + secrets.randbelow(28), 3, 17, 41, _DRAWN, UTC
     )
-    for at in range(3)
+    for at in range(5)
 )
-"""Marks for since, until and booked_before; nobody asks for these microseconds of these days."""
+"""Marks for since, until, booked_before, and start and end of a cover; nobody asks for these
+microseconds of these days."""
+_ENTRY: Final = 8 * 10**18 + secrets.randbelow(10**18)
+"""Mark for the last entry of a rollup."""
 _VALUE: Final = re.compile(rf"'{_NONCE}-(\d{{6}})'")
 
 
-def compiled(build: Build, query: SpendQuery) -> str:
+def compiled(build: Build, query: SpendQuery, cover: Cover | None = None) -> str:
     """Return the statement that answers a query.
 
     Args:
-        build: makes the expression of a query, given the stretches of its zone; a function of a
+        build: makes the expression of a query, given where its rows come from; a function of a
             module, since what it made is kept by its name.
         query: what is asked.
+        cover: the rollup that answers most of it; None: entries alone.
     """
     stretches = pieces(zone_of(query.tz), query.since, query.until)
     if query.entry_window is not None:  # its moments and entries are marks of their own; rare
-        return _made(build, query, stretches)
+        return _made(build, query, Scan(stretches))
     # Where the first stretch begins is the query's business, and does not matter to its buckets.
     known = (Piece(_MOMENTS[0], stretches[0].offset_s), *stretches[1:])
-    return _filled(_template(build, _shape(query), known), query)
+    marked = None if cover is None else Cover(cover.rollup, _ENTRY, *_MOMENTS[3:])
+    return _filled(_template(build, _shape(query), Scan(known, marked)), query, cover)
 
 
 @lru_cache(maxsize=256)
-def _made(build: Build, query: SpendQuery, stretches: Sequence[Piece]) -> str:
-    return to_sql(build(query, stretches))
+def _made(build: Build, query: SpendQuery, scan: Scan) -> str:
+    return to_sql(build(query, scan))
 
 
 @lru_cache(maxsize=1024)
-def _template(build: Build, shape: SpendQuery, stretches: Sequence[Piece]) -> str:
-    return to_sql(build(shape, stretches))
+def _template(build: Build, shape: SpendQuery, scan: Scan) -> str:
+    return to_sql(build(shape, scan))
 
 
 def _shape(query: SpendQuery) -> SpendQuery:
-    since, until, booked = _MOMENTS
+    since, until, booked = _MOMENTS[:3]
     return replace(
         query, since=since, until=until, where=shape_of_filters(query.where),
         booked_before=None if query.booked_before is None else booked,
@@ -84,13 +90,16 @@ def shape_of_filters(where: Sequence[Filter]) -> tuple[Filter, ...]:
     return tuple(found)
 
 
-def _filled(template: str, query: SpendQuery) -> str:
+def _filled(template: str, query: SpendQuery, cover: Cover | None) -> str:
     values = [value for one in query.where for value in one.values if value is not None]
     text = _VALUE.sub(lambda mark: quoted(values[int(mark[1])]), template)
-    for mark, at in zip(
-        _MOMENTS, (query.since, query.until, query.booked_before or query.until), strict=True
-    ):
-        text = text.replace(_moment_sql(mark), _timestamp(at))
+    moments = [query.since, query.until, query.booked_before]
+    if cover is not None:
+        moments += [cover.start, cover.end]
+        text = text.replace(str(_ENTRY), str(cover.upto_entry))
+    for mark, at in zip(_MOMENTS, moments, strict=False):
+        if at is not None:
+            text = text.replace(_moment_sql(mark), _timestamp(at))
     return text
 
 

@@ -20,11 +20,11 @@ from tollbook.reports.table import entries, in_range, matching
 from tollbook.usage import INPUT_KINDS, OUTPUT_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from tollbook.reports.cover import Scan
     from tollbook.reports.reader import Reader
-    from tollbook.reports.zone import Piece
 
 LIMIT_MAX: Final = 1_000
 _LIMIT_DEFAULT: Final = 50
@@ -95,7 +95,7 @@ def list_runs(reader: Reader, query: RunsQuery) -> RunsReport:
     )
 
 
-def _expression(query: SpendQuery, _: Sequence[Piece]) -> Any:
+def _expression(query: SpendQuery, _: Scan) -> Any:
     rows = matching(in_range(entries(), query.since, query.until, None), query.where)
     rows = rows.filter(rows.agent_run_id.notnull())
     # First by owner: where a call was given to another one since, its sums there are nothing.

@@ -20,6 +20,7 @@ from tollbook.reports.build import (
     spend_expression,
 )
 from tollbook.reports.compiled import compiled
+from tollbook.reports.cover import cover_of
 from tollbook.reports.dimensions import TIMES, UNKNOWN
 from tollbook.reports.freshness import Freshness, read_freshness
 from tollbook.reports.query import SpendQuery
@@ -28,6 +29,7 @@ from tollbook.reports.zone import hour_label, zone_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tollbook.reports.cover import Cover
     from tollbook.reports.reader import Reader
 
 CURRENCY: Final = "USD"
@@ -81,7 +83,8 @@ def run_spend(reader: Reader, query: SpendQuery) -> SpendReport:
         FootingError: the rows do not add up to the totals.
     """
     names = columns(query)
-    answer = [dict(zip(names, row, strict=True)) for row in reader.fetch(spend_sql(query))]
+    sql = spend_sql(query, cover_of(reader, query))
+    answer = [dict(zip(names, row, strict=True)) for row in reader.fetch(sql)]
     summed = measure_columns(query)
     with_parts = (*summed, measures.UNPRICED_PARTS)
     states = [(row, _sums(row, with_parts)) for row in answer if row["part"] not in (GROUP, OTHER)]
@@ -104,9 +107,9 @@ def run_spend(reader: Reader, query: SpendQuery) -> SpendReport:
     )
 
 
-def spend_sql(query: SpendQuery) -> str:
+def spend_sql(query: SpendQuery, cover: Cover | None = None) -> str:
     """Return the statement that answers a query."""
-    return compiled(spend_expression, query)
+    return compiled(spend_expression, query, cover)
 
 
 def add(sums: Iterable[Sums]) -> Sums:

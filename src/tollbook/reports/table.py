@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tollbook.reports.query import EntryWindow, Filter, SpendQuery
     from tollbook.reports.zone import Piece
 
-_TYPES = {
+TYPES = {
     "BIGINT": "int64",
     "INTEGER": "int32",
     "VARCHAR": "string",
@@ -39,7 +39,7 @@ def entries() -> Any:
     """Return the unbound table."""
     import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
 
-    columns = {column.name: _TYPES[column.sql] for column in ENTRY_COLUMNS}
+    columns = {column.name: TYPES[column.sql] for column in ENTRY_COLUMNS}
     return ibis.table(columns, name="entries")
 
 

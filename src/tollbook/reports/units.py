@@ -23,11 +23,11 @@ from tollbook.reports.spend import CURRENCY, Completeness, label, run_spend
 from tollbook.reports.table import dimension, entries, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from tollbook.reports.cover import Scan
     from tollbook.reports.reader import Reader
-    from tollbook.reports.zone import Piece
 
 UNITS: Final = {
     "request": "request",
@@ -106,9 +106,9 @@ def run_units(reader: Reader, unit: str, query: SpendQuery) -> UnitsReport:
     )
 
 
-def _expression(unit: str, query: SpendQuery, stretches: Sequence[Piece]) -> Any:
+def _expression(unit: str, query: SpendQuery, scan: Scan) -> Any:
     rows = selected(entries(), query)
-    keys = group_keys(query, rows, stretches)
+    keys = group_keys(query, rows, scan.stretches)
     by_unit = rows.group_by(unit=dimension(rows, UNITS[unit]), **keys).aggregate(
         calls=rows.calls.sum(),
         known_calls=rows.calls.sum(where=rows.cost_usd.notnull()),

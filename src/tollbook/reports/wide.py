@@ -8,14 +8,14 @@ from tollbook.money import pico_from_usd
 from tollbook.reports import measures
 from tollbook.reports.build import group_keys, measure_columns, sums_of
 from tollbook.reports.compiled import compiled
-from tollbook.reports.table import entries, selected
+from tollbook.reports.cover import cover_of, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from tollbook.reports.cover import Scan
     from tollbook.reports.query import SpendQuery
     from tollbook.reports.reader import Reader
-    from tollbook.reports.zone import Piece
 
 
 def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
@@ -31,18 +31,18 @@ def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
     """
     names = _names(query)
     money = [name not in query.by and measures.is_money(name) for name in names]
-    for row in reader.fetch(compiled(_expression, query)):
+    for row in reader.fetch(compiled(_expression, query, cover_of(reader, query))):
         yield {
             name: pico_from_usd(value) if is_money and value is not None else value
             for name, value, is_money in zip(names, row, money, strict=True)
         }
 
 
-def _expression(query: SpendQuery, stretches: Sequence[Piece]) -> Any:
-    rows = selected(entries(), query)
+def _expression(query: SpendQuery, scan: Scan) -> Any:
+    rows = rows_of(query, scan)
     sums = sums_of(query, rows)
     if query.by:
-        return rows.group_by(**group_keys(query, rows, stretches)).aggregate(**sums)
+        return rows.group_by(**group_keys(query, rows, scan.stretches)).aggregate(**sums)
     return rows.aggregate(**sums)
 
 
