@@ -161,6 +161,8 @@ class Form(Struct, frozen=True, kw_only=True):
     """The answer is shown once it is done, instead of the page: secrets, and results."""
     then: str | None = None
     """Path to go to when it was done; None: the page that it is on."""
+    action: str | None = None
+    """Path to send it to instead of the operation's, for what is no operation: signing out."""
 
 
 class Grid(Struct, frozen=True, kw_only=True):
