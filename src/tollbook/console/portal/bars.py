@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 720
 HEIGHT: Final = 160
+_ROOMY: Final = 5
+"""Pixels for a bar, from which on there is room between two."""
 
 
 class Bar(NamedTuple):
@@ -39,6 +41,7 @@ def bars(values: Sequence[tuple[str, Any]], shown: Callable[[Any], str]) -> list
     for at, name, value in known:
         # Rounded for the eye; a value that is there is seen.
         height = max(1, int(Decimal(value) * HEIGHT / highest)) if Decimal(value) > 0 else 0
-        x, width = int(at * step), max(1, int((at + 1) * step) - int(at * step) - 2)
+        gap = 2 if step >= _ROOMY else 0
+        x, width = int(at * step), max(1, int((at + 1) * step) - int(at * step) - gap)
         made.append(Bar(x, HEIGHT - height, width, height, f"{name}: {shown(value)}"))
     return made

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import timedelta
+from decimal import Decimal
 from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +16,8 @@ from tollbook.console.portal import numbers
 from tollbook.console.portal.bars import bars
 from tollbook.console.portal.parts import Part
 from tollbook.errors import TollbookError
+from tollbook.reports.query import LATEST
+from tollbook.reports.zone import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +35,7 @@ RANGES: Final = (
 TABS: Final = (("feature", "Features"), ("model", "Models"), ("user", "Users"))
 _ROWS: Final = 20
 _RANGE: Final = ("since", "until", "period", "tz")
-_LONG_DAYS: Final = 92
+_DAYS_MAX: Final = 400
 
 
 def page(caller: Caller, pairs: Pairs, asset_url: Callable[[str], str]) -> str:
@@ -110,14 +114,29 @@ def _answers(caller: Caller, ranged: Pairs, tab: str) -> dict[str, Any]:
 
 
 def _chart(caller: Caller, usage: dict[str, Any]) -> dict[str, Any]:
-    """Return what the bars are of, and the bars."""
+    """Return what the bars are of, the bars, and the highest in words."""
     has_amounts = any(row.get("billable_usd") is not None for row in usage["rows"])
     name = "billable_usd" if has_amounts else "calls"
     shown = _numbers(caller.settings)["usd" if has_amounts else "count"]
+    values = {row["day"]: row[name] for row in usage["rows"] if not row.get("is_other")}
+    known = [(Decimal(value), day) for day, value in values.items() if value is not None]
+    highest, day = max(known, default=(Decimal(0), ""))
     return {
         "title": "Billed by day" if has_amounts else "Calls by day",
-        "bars": bars([(row["day"], row[name]) for row in usage["rows"][-_LONG_DAYS:]], shown),
+        "bars": bars([(one, values.get(one)) for one in _days(usage, values)], shown),
+        "highest": f"Highest: {shown(values[day])} on {day}" if highest > 0 else "",
     }
+
+
+def _days(usage: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """Return the days that have a place on the chart: all of the range, but not for ever."""
+    zone = zone_of(usage["tz"])
+    last = (usage["until"] - timedelta(microseconds=1)).astimezone(zone).date()
+    first = max(usage["since"].astimezone(zone).date(), last - timedelta(days=_DAYS_MAX))
+    count = (last - first).days + 1
+    if usage["until"] >= LATEST:
+        return sorted(values)
+    return [(first + timedelta(days=at)).isoformat() for at in range(count)]
 
 
 def _numbers(settings: PortalSettings) -> dict[str, Callable[[Any], str]]:

@@ -30,12 +30,25 @@
       referrerPolicy: "no-referrer",
     });
 
+  const paint = ({ accent, accentDark }) => {
+    if (!/^#[0-9a-fA-F]{6}$/.test(accent) || !/^#[0-9a-fA-F]{6}$/.test(accentDark)) return;
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(
+      ":root{--accent:" + accent + "}@media(prefers-color-scheme:dark){:root{--accent:" + accentDark + "}}",
+    );
+    document.adoptedStyleSheets = [sheet];
+  };
+
   const show = async (url) => {
     document.body.setAttribute("aria-busy", "true");
     try {
       const answer = await fetched(url);
-      const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // The page's own style sheet is allowed on that page alone; its colours come as data.
+      const text = (await answer.text()).replace(/<style>[^<]*<\/style>/, "");
+      const made = new DOMParser().parseFromString(text, "text/html");
       const main = made.querySelector("main");
+      document.title = made.title;
+      paint(made.body.dataset);
       if (main) document.querySelector("main").replaceWith(document.adoptNode(main));
       document.body.dataset.ancestors = made.body.dataset.ancestors || document.body.dataset.ancestors;
       if (answer.status === 401) told("tollbook-portal-expired");

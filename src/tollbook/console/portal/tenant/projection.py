@@ -54,7 +54,7 @@ def own_projection(desk: Desk, tenant: str, now: datetime) -> dict[str, Any]:
     found = [row["billable_usd"] for row in wide_rows(desk.reader, query)]
     days = [one for one in found if one is not None]
     left_s = max(0, int((month.end - now).total_seconds()))
-    if so_far is None and not days:
+    if not days:
         estimate: dict[str, str | None] = dict.fromkeys(("low_usd", "expected_usd", "high_usd"))
     else:
         base = so_far or 0
