@@ -81,6 +81,9 @@ commands: Final = [
     ),
     Registered("portal", "tollbook.cli.portal", "portal", "Tokens and looks of tenants' portals."),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
+    Registered(
+        "people", "tollbook.cli.people", "people", "Accounts, API tokens, who did and saw what."
+    ),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
     Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),
     Registered("simulate", "tollbook.cli.simulate", "simulate", "Run simulated providers."),
