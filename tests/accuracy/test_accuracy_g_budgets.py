@@ -194,7 +194,7 @@ def test_G3_without_counters_a_hard_budget_answers_503(tmp_path: Any) -> None:
 
     from tollbook.budgets.guard import Guard, Refused  # noqa: PLC0415 -- white box
 
-    guard = Guard(rules_of(limit_usd=1), tmp_path / TABLE_FILE, 0, FixedPrices(5), lambda: 1000)
+    guard = Guard(rules_of(limit_usd=1), tmp_path / TABLE_FILE, "w0", FixedPrices(5), lambda: 1000)
     refused = guard.admit(call())
 
     assert isinstance(refused, Refused)
@@ -263,7 +263,7 @@ def test_G7_every_kind_of_budget_begins_anew_with_its_window(tmp_path: Any, fiel
     now_s = [1_790_000_000]
     path = table_in(tmp_path)
     rules = rules_of(each=[field], limit_requests=1, window="day")
-    guard = Guard(rules, path, 0, FixedPrices(5), lambda: now_s[0])
+    guard = Guard(rules, path, "w0", FixedPrices(5), lambda: now_s[0])
     holds = guard.admit(call())
     assert not isinstance(holds, Refused)
     assert isinstance(guard.admit(call()), Refused)
@@ -310,7 +310,7 @@ def test_G13_a_threshold_is_told_once_a_window_at_the_right_spend(
 
     path = table_in(tmp_path)
     rules = rules_of(limit_usd="0.000000000010", warn_at_percent=[50, 80], mode="soft")
-    workers = [Guard(rules, path, at, FixedPrices(1), lambda: 1000) for at in range(2)]
+    workers = [Guard(rules, path, f"w{at}", FixedPrices(1), lambda: 1000) for at in range(2)]
     told = []
     for at in range(12):
         guard, one = workers[at % 2], call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,7 +22,13 @@ def rules(limit: int) -> dict[str, object]:
 def main() -> None:
     """Write a byte for each call that was settled."""
     path, worker, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    guard = Guard(rules_of(**rules(limit)), path, worker, FixedPrices(AMOUNT), lambda: NOW_S)
+    guard = Guard(
+        rules_of(**rules(limit)),
+        path,
+        f"w{worker}-{os.getpid()}",
+        FixedPrices(AMOUNT),
+        lambda: NOW_S,
+    )
     log = (path.parent / f"settled-{worker}").open("ab", buffering=0)
     opened = call()
     while True:

@@ -39,7 +39,7 @@ def rules_of(**fields: Any) -> tuple[Rule, ...]:
 def table_in(directory: Path) -> Path:
     """Make an empty table."""
     path = directory / TABLE_FILE
-    seed_table(path, (), 0, lambda _rule, _span: [])
+    seed_table(path, 0, ())
     return path
 
 

@@ -22,7 +22,7 @@ def test_a_call_counts_in_its_quarter_of_an_hour() -> None:
     kinds = ", ".join(f"{name} BIGINT" for name in TOKEN_KINDS)
     connection.execute(
         f"CREATE TABLE entries (entry_id BIGINT, called_at TIMESTAMP, replaces BIGINT, {texts},"
-        " observer VARCHAR,"
+        " observer VARCHAR, spool_writer VARCHAR,"
         f" {kinds}, calls BIGINT, cost_usd DECIMAL(38, 12))"
     )
     # Midnight in Kolkata is 18:30 UTC.
@@ -37,7 +37,7 @@ def test_a_call_counts_in_its_quarter_of_an_hour() -> None:
     def fetch(query: str, values: Any) -> list[tuple[Any, ...]]:
         return connection.execute(query, values).fetchall()
 
-    found = sorted((at_s, one.requests, one.pico) for at_s, one in not_settled_after(fetch, 0))
+    found = sorted((one.at_s, one.requests, one.pico) for one in not_settled_after(fetch, 0))
     half = 5 * 10**11
     evening = 18 * 3600
     assert found == [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.budgets.kit import table_in
 
-from tollbook.budgets.table import SLOTS, WORKERS_MAX, BudgetTable, BudgetTableError
+from tollbook.budgets.table import PLACES_MAX, SLOTS, BudgetTable, BudgetTableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,7 @@ def test_two_mappings_see_the_same(tmp_path: Path) -> None:
         contextlib.closing(BudgetTable(path)) as two,
     ):
         one.spend(found(one, key(5, 1)), 7)
+        assert [two.claim(f"w{n}") for n in range(4)] == [0, 1, 2, 3]
         two.hold(found(two, key(5, 1)), 3, 11)
         assert one.standing(found(one, key(5, 1))) == (7, 11)
 
@@ -82,8 +83,9 @@ def test_a_full_stretch_says_so_until_a_window_has_passed(table: BudgetTable) ->
 
 
 def test_a_passed_window_that_still_holds_is_not_taken_over(table: BudgetTable) -> None:
+    everywhere(table)
     for n in range(PROBES):
-        table.hold(found(table, key(7, n)), n % WORKERS_MAX, 1)
+        table.hold(found(table, key(7, n)), n % PLACES_MAX, 1)
     assert table.find(key(7, PROBES), END_S + 99, END_S) is None
     table.hold(found(table, key(7, 3), now_s=END_S), 3, -1)
     assert table.find(key(7, PROBES), END_S + 99, END_S) is not None
@@ -93,15 +95,60 @@ def test_a_passed_window_gets_no_new_slot(table: BudgetTable) -> None:
     assert table.find(key(7, 0), NOW_S, NOW_S) is None
 
 
-def test_a_worker_forgets_its_own_holds_only(table: BudgetTable) -> None:
+def everywhere(table: BudgetTable) -> None:
+    """Have a life in every place."""
+    assert [table.claim(f"w{n}") for n in range(PLACES_MAX)] == [*range(PLACES_MAX)]
+
+
+def test_a_life_keeps_its_place_until_it_is_given_up(table: BudgetTable) -> None:
     slot = found(table, key(7, 0))
     table.spend(slot, 2)
-    for worker in range(WORKERS_MAX):
-        table.hold(slot, worker, 10)
-    table.forget_holds(4)
-    assert table.standing(slot) == (2, 10 * (WORKERS_MAX - 1))
-    table.hold(slot, 4, -10)  # what its earlier life would have let go of
-    assert table.standing(slot).held == 10 * (WORKERS_MAX - 1)
+    everywhere(table)
+    assert table.claim("w5") == 5
+    assert table.claim("another") is None
+    for place in range(PLACES_MAX):
+        table.hold(slot, place, 10)
+        table.spend_by(slot, place, 3)
+    assert table.standing(slot) == (2 + 3 * PLACES_MAX, 10 * PLACES_MAX)
+    table.clear_place(slot, 4)
+    table.vacate(4)
+    assert table.standing(slot) == (2 + 3 * (PLACES_MAX - 1), 10 * (PLACES_MAX - 1))
+    assert table.claim("another") == 4
+    assert table.claimed()["another"] == 4
+
+
+def test_what_a_place_has_spent_is_exact_beyond_its_column(table: BudgetTable) -> None:
+    slot = found(table, key(7, 0))
+    place = table.claim("w0")
+    assert place is not None
+    for amount in (2**62, 2**63, -5, 2**62, 2**90):
+        table.spend_by(slot, place, amount)
+    assert table.standing(slot).spent == 2**62 + 2**63 - 5 + 2**62 + 2**90
+
+
+def test_grants_and_wants_of_a_slot(table: BudgetTable) -> None:
+    slot = found(table, key(7, 0))
+    assert table.granted(slot) is None
+    table.set_granted(slot, 0)
+    assert table.granted(slot) == 0
+    table.set_granted(slot, 2**70)
+    assert table.granted(slot) == 2**70
+    table.set_granted(slot, None)
+    assert table.granted(slot) is None
+    table.want(slot, 7)
+    table.want(slot, 3)
+    assert (table.wanted(slot), table.take_wanted(slot), table.wanted(slot)) == (7, 7, 0)
+    table.set_limit(slot, 11)
+    assert table.limit(slot) == 11
+
+
+def test_to_look_takes_no_slot(table: BudgetTable) -> None:
+    assert table.look(key(9, 1)) is None
+    slot = found(table, key(9, 1))
+    assert table.look(key(9, 1)) == slot
+    assert (table.key(slot), table.end_s(slot)) == (key(9, 1), END_S)
+    assert found(table, key(9, 1), END_S + 5) == slot
+    assert table.end_s(slot) == END_S + 5
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "other"])

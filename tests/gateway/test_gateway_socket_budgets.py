@@ -42,7 +42,7 @@ async def guarded(
     """Open a socket through a gateway with one budget; every response costs 10 pico."""
     async with running(provider) as gateway:
         gateway.service.guard = Guard(
-            rules_of(**budget), table_in(directory), 0, FixedPrices(10), lambda: NOW_S
+            rules_of(**budget), table_in(directory), "w0", FixedPrices(10), lambda: NOW_S
         )
         client = await gateway.client()
         line = Line(gateway, client.reader, client.writer)

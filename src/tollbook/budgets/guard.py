@@ -4,110 +4,100 @@ A call reserves the most it may cost before it is sent (input as estimated, outp
 limit) in every budget that it counts against, all of them or none; when it has ended, what it did
 cost replaces the reservation. The sums are shared with the other workers of the host
 (:mod:`tollbook.budgets.table`), so concurrent calls cannot overshoot a hard limit: what is spent
-and held never exceeds it at the moment of admission.
+and held never exceeds it at the moment of admission. What is spent alone refuses; where only the
+reservations of others are in the way, a call may wait (:mod:`tollbook.budgets.waiting`).
 """
 
 from __future__ import annotations
 
 import logging
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tollbook.budgets.hold import Hold, hold_of, reserve, slot_of
+from tollbook.budgets.pricing import amount_of, came_to, worst_of
+from tollbook.budgets.refusal import Refused, unavailable, unpriced, used_up
+from tollbook.budgets.ring import spend_in
 from tollbook.budgets.rules import fields_of
+from tollbook.budgets.steps import shown_steps, tightened
 from tollbook.budgets.table import BudgetTable, BudgetTableError
-from tollbook.budgets.window import Span, span_at
 from tollbook.call import CallClosed, Metering, Status
-from tollbook.usage import TOKEN_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from tollbook.budgets.pricing import Prices
     from tollbook.budgets.rules import Rule
     from tollbook.call import CallOpened
 
+__all__ = ["Guard", "Hold", "Left", "Refused"]
 logger = logging.getLogger(__name__)
 
 _LOOKS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-_MOST: Final = 2**56
-"""Most that one call holds (72,000 USD): what callers ask for is not bounded, the table is."""
 _SESSION: Final = "websocket"
 """Operation of a WebSocket's own call; what it leads to is charged within."""
-_TOKENS: Final = frozenset(TOKEN_KINDS)
+_NS_PER_US: Final = 1000
 
 
-class Priced(Protocol):
-    """What a call is charged."""
+class Left(NamedTuple):
+    """What is left of a budget."""
 
-    @property
-    def cost_pico(self) -> int | None:
-        """10^-12 USD; None is unknown."""
-
-    @property
-    def usage(self) -> tuple[tuple[str, int], ...]:
-        """The kinds that are not zero."""
-
-
-class Prices(Protocol):
-    """Prices calls as the ledger does."""
-
-    def of(self, opened: CallOpened, closed: CallClosed) -> Priced | str:
-        """Return what a call is charged, or why that cannot be said."""
-
-
-class Hold(NamedTuple):
-    """What a call has reserved in one budget."""
-
-    rule: Rule
-    key: bytes
-    span: Span
-    owner: tuple[str, ...]
-    amount: int
-    inode: int
-    """Of the table that it is held in: a table made anew knows nothing of it."""
-
-
-class Refused(NamedTuple):
-    """Why a call is not admitted."""
-
-    rule: Rule | None
-    """None: the counters cannot be used, or the price is not known."""
-    reason: str
-    retry_after_s: int
-    is_unavailable: bool = False
-
-
-class _Worst(NamedTuple):
-    """The most that a call may come to."""
-
-    pico: int | None
-    tokens: int
+    name: str
+    pico: int
+    steps: str = ""
+    """How it tightens, and where it stands."""
 
 
 class Guard:
     """The budgets of one worker.
 
     Args:
-        rules: of the settings, at least one.
+        rules: in force.
         path: the table that all workers of the host share.
-        worker: this worker's number.
+        writer: name of this worker's spool writer: its life, as the ledger knows it.
         prices: as the ledger's.
         now_s: the wall clock, seconds since the epoch.
+        is_shared: whether other hosts use the same limits, so that only what is granted counts.
     """
 
     def __init__(
-        self, rules: Sequence[Rule], path: Path, worker: int, prices: Prices,
-        now_s: Callable[[], int],
+        self, rules: Sequence[Rule], path: Path, writer: str, prices: Prices,
+        now_s: Callable[[], int], *, is_shared: bool = False,
     ) -> None:  # fmt: skip
-        self._rules = tuple(rules)
         self._path = path
-        self._worker = worker
+        self._writer = writer
         self._prices = prices
         self._now_s = now_s
         self._table: BudgetTable | None = None
+        self._place = 0
         self.refusals: dict[str, int] = {}
         """How many calls each budget has refused, for the metrics."""
+        self.is_waited_for: Callable[[bytes], bool] = lambda _: False
+        """Whether calls of this worker wait for room in a slot."""
+        self.set_rules(rules, is_shared=is_shared)
         self.refresh()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """In force."""
+        return self._rules
+
+    @property
+    def has_table(self) -> bool:
+        """Whether there are counters to count in."""
+        return self._table is not None
+
+    def set_rules(self, rules: Sequence[Rule], *, is_shared: bool = False) -> None:
+        """Take other rules; counts of what they have in common go on."""
+        self._rules = tuple(rules)
+        self._is_shared = is_shared
+        self.has_models = any(
+            step.action == "model" for rule in rules for step in rule.budget.steps
+        )
+        """Whether a step may ask for another model."""
+        self.stops = tuple(rule for rule in self._rules if rule.budget.stop_streams)
+        """Rules that cut running answers."""
 
     def close(self) -> None:
         """Let go of the table."""
@@ -128,9 +118,14 @@ class Guard:
         except BudgetTableError as error:
             logger.warning("%s", error.message)
             return
-        table.forget_holds(self._worker)
+        with table.locked():
+            place = table.claim(self._writer)
+        if place is None:
+            table.close()
+            logger.warning("%s: every place is taken by a worker that has ended", self._path)
+            return
         self.close()
-        self._table = table
+        self._table, self._place = table, place
 
     def metrics(self) -> bytes:
         """Return the refusals by budget in Prometheus text (exposition format 0.0.4)."""
@@ -142,55 +137,80 @@ class Guard:
         ]
         return "\n".join([*lines, ""]).encode()
 
-    def admit(self, opened: CallOpened) -> tuple[Hold, ...] | Refused:
-        """Reserve in every budget that counts, or say which refuses; nothing is held then."""
+    # before the call
+
+    def admit(self, opened: CallOpened, *, is_next: bool = False) -> tuple[Hold, ...] | Refused:
+        """Reserve in every budget that counts, or say which refuses; nothing is held then.
+
+        ``is_next``: the call has waited, and nobody is before it.
+        """
         if opened.metering is Metering.FREE and _is_look(opened):
             return ()
+        holds = self._wanted(opened)
+        if isinstance(holds, Refused) or not holds:
+            return holds
+        table, now_s = self._table, self._now_s()
+        if table is None:
+            is_hard = any(hold.rule.budget.mode == "hard" for hold in holds)
+            return unavailable() if is_hard else ()
+        is_queued = not is_next and any(self.is_waited_for(hold.key) for hold in holds)
+        with table.locked():
+            found = reserve(
+                table, self._place, holds, now_s, is_shared=self._is_shared, is_queued=is_queued
+            )
+        if isinstance(found, Refused) and not found.wait_s and found.rule is not None:
+            self.count(found.rule)
+        return found
+
+    def model_for(self, opened: CallOpened) -> tuple[str, str] | None:
+        """Return the cheaper model that a step asks for, and the budget's name.
+
+        Where several budgets name one, the first budget's counts.
+        """
+        table, now_s = self._table, self._now_s()
+        if table is None or opened.metering is not Metering.METERED:
+            return None
         fields = fields_of(opened)
-        concerned = [
-            (rule, owner) for rule in self._rules if (owner := rule.owner(fields)) is not None
-        ]
+        with table.locked():
+            for rule in self._rules:
+                steps = rule.budget.steps
+                owner = rule.owner(fields) if steps and rule.budget.mode == "hard" else None
+                if owner is None:
+                    continue
+                slot = slot_of(table, hold_of(rule, owner, 0, 0, now_s), now_s)
+                if slot is None:
+                    continue
+                limit = rule.limit_of(owner, now_s)
+                model = tightened(steps, table.standing(slot).spent, limit).model
+                if model is not None and model != opened.model_requested:
+                    return model, rule.budget.name
+        return None
+
+    def _wanted(
+        self, opened: CallOpened, rules: Sequence[Rule] | None = None
+    ) -> tuple[Hold, ...] | Refused:
+        fields = fields_of(opened)
+        concerned = _concerned(self._rules if rules is None else rules, fields)
         if not concerned:
             return ()
         now_s, inode = self._now_s(), 0 if self._table is None else self._table.inode
-        worst = self._worst(opened, max(rule.budget.default_output_tokens for rule, _ in concerned))
+        worst = None
         holds = []
         for rule, owner in concerned:
-            amount = _amount(rule, worst)
+            if rule.unit in {"requests", "concurrent"} or not (rule.limit or rule.top_ups):
+                amount: int | None = 1  # nobody need know what it costs
+            else:
+                if worst is None:
+                    most = max(rule.budget.default_output_tokens for rule, _ in concerned)
+                    worst = worst_of(self._prices, opened, most)
+                amount = amount_of(rule, worst)
             if amount is None:
-                self._count(rule)
-                reason = (
-                    f"budget {rule.budget.name!r}: the price of model"
-                    f" {fields['model']!r} is not known, so the call cannot be held to the limit"
-                )
-                return Refused(rule, reason, 0)
-            span = span_at(rule.budget.window, rule.budget.timezone, now_s)
-            holds.append(Hold(rule, rule.key(owner, span.start_s), span, owner, amount, inode))
-        return self._reserve(tuple(holds), now_s)
+                self.count(rule)
+                return unpriced(rule, fields["model"])
+            holds.append(hold_of(rule, owner, amount, inode, now_s))
+        return tuple(holds)
 
-    def _reserve(self, holds: tuple[Hold, ...], now_s: int) -> tuple[Hold, ...] | Refused:
-        table = self._table
-        is_hard = any(hold.rule.budget.mode == "hard" for hold in holds)
-        if table is None:
-            return _unavailable() if is_hard else ()
-        with table.locked():
-            slots = []
-            for hold in holds:
-                slot = table.find(hold.key, hold.span.end_s, now_s)
-                if slot is None:
-                    return _unavailable() if is_hard else ()
-                slots.append(slot)
-            for hold, slot in zip(holds, slots, strict=True):
-                taken = table.standing(slot).taken
-                limit = hold.rule.limit
-                if hold.rule.budget.mode == "hard" and (
-                    taken >= limit or taken + hold.amount > limit
-                ):
-                    self._count(hold.rule)
-                    return _exceeded(hold, taken, now_s)
-            for hold, slot in zip(holds, slots, strict=True):
-                table.hold(slot, self._worker, hold.amount)
-        return holds
+    # after it
 
     def settle(self, holds: tuple[Hold, ...], opened: CallOpened, closed: CallClosed) -> None:
         """Replace what a call held by what it came to. Never raises: a call has to be closed."""
@@ -202,136 +222,125 @@ class Guard:
             logger.exception("a call could not be settled in its budgets")
 
     def _settle(self, holds: tuple[Hold, ...], opened: CallOpened, closed: CallClosed) -> None:
-        pico, tokens, requests = self._came_to(opened, closed)
+        pico, tokens, requests = came_to(self._prices, opened, closed)
         table, now_s = self._table, self._now_s()
         if table is None:
             return
+        ended_us = opened.started_at_ns // _NS_PER_US + closed.duration_ns // _NS_PER_US
         with table.locked():
             for hold in holds:
-                slot = table.find(hold.key, hold.span.end_s, now_s)
+                rule = hold.rule
+                slot = table.look(hold.key) if rule.unit == "concurrent" else None
+                slot = slot_of(table, hold, now_s) if slot is None else slot
                 if slot is None:
                     continue
-                unit = hold.rule.unit
-                spent = tokens if unit == "tokens" else requests if unit == "requests" else pico
-                amount = hold.rule.hold if spent is None else spent
-                before = table.standing(slot).spent
-                table.spend(slot, amount)
+                if rule.unit != "concurrent" and ended_us >= rule.from_us:
+                    unit = rule.unit
+                    spent = tokens if unit == "tokens" else requests if unit == "requests" else pico
+                    amount = rule.hold if spent is None else spent
+                    before = table.standing(slot).spent
+                    if rule.bucket_s:
+                        spend_in(table, slot, hold.span.start_s // rule.bucket_s, amount)
+                    else:
+                        table.spend_by(slot, self._place, amount)
+                    _warn(hold, before, before + amount)
                 if hold.inode == table.inode:
-                    table.hold(slot, self._worker, -hold.amount)
-                _warn(hold, before, before + amount)
+                    table.hold(slot, self._place, -hold.amount)
+
+    def release(self, holds: tuple[Hold, ...], opened: CallOpened) -> None:
+        """Let go of what a call has reserved that was never sent."""
+        nothing = CallClosed(opened.call_id, opened.started_at_ns, Status.REJECTED)
+        self.settle(holds, opened, nothing)
 
     def may_open(self, session: CallOpened) -> Refused | None:
         """Say which budget refuses a session; nothing is held for it, its responses hold."""
-        admitted = self.admit(session)
+        admitted = self.admit(session, is_next=True)
         if isinstance(admitted, Refused):
-            return admitted
-        nothing = CallClosed(session.call_id, session.started_at_ns, Status.REJECTED)
-        self.settle(admitted, session, nothing)
+            return None if admitted.wait_s else admitted
+        self.release(admitted, session)
         return None
 
     def charge(self, opened: CallOpened, closed: CallClosed) -> None:
         """Count a call that reserved nothing: a response within a session that nothing held up."""
-        fields, now_s = fields_of(opened), self._now_s()
-        holds = []
-        for rule in self._rules:
-            owner = rule.owner(fields)
-            if owner is not None:
-                span = span_at(rule.budget.window, rule.budget.timezone, now_s)
-                holds.append(Hold(rule, rule.key(owner, span.start_s), span, owner, 0, 0))
-        self.settle(tuple(holds), opened, closed)
+        now_s = self._now_s()
+        concerned = _concerned(self._rules, fields_of(opened))
+        holds = (hold_of(rule, owner, 0, 0, now_s) for rule, owner in concerned)
+        self.settle(tuple(one for one in holds if one.rule.unit != "concurrent"), opened, closed)
 
-    def remaining(self, holds: tuple[Hold, ...]) -> tuple[str, int] | None:
-        """Return the name and the rest of the dollar budget with the least left, in pico."""
+    # while it runs
+
+    def adopt(self, opened: CallOpened, holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
+        """Reserve for a running call in rules that have come since, whatever their limits say.
+
+        Returns:
+            All that the call holds now; to be settled like what it held before.
+        """
+        known = {(hold.rule.counted, hold.rule.from_us) for hold in holds}
+        new = [rule for rule in self._rules if (rule.counted, rule.from_us) not in known]
+        table = self._table
+        if not new or table is None or (opened.metering is Metering.FREE and _is_look(opened)):
+            return holds
+        more = self._wanted(opened, new)
+        if isinstance(more, Refused):  # of unknown price: it counts when it has ended
+            now_s = self._now_s()
+            concerned = _concerned(new, fields_of(opened))
+            more = tuple(hold_of(rule, owner, 0, 0, now_s) for rule, owner in concerned)
+        now_s, held = self._now_s(), list(holds)
+        with table.locked():
+            for hold in more:
+                slot = slot_of(table, hold, now_s)
+                if slot is not None:
+                    table.hold(slot, self._place, hold.amount)
+                    held.append(hold)
+        return tuple(held)
+
+    def stopped(self, opened: CallOpened) -> Refused | None:
+        """Say which rule stops a running call: one with ``stop_streams`` whose limit is spent."""
         table, now_s = self._table, self._now_s()
-        found: list[tuple[int, str]] = []
+        if table is None or not self.stops:
+            return None
+        with table.locked():
+            for rule, owner in _concerned(self.stops, fields_of(opened)):
+                hold = hold_of(rule, owner, 0, 0, now_s)
+                slot = slot_of(table, hold, now_s)
+                limit = rule.limit_of(owner, now_s)
+                if slot is None or rule.budget.mode != "hard":
+                    continue
+                spent = table.standing(slot).spent
+                if spent > limit or not limit:
+                    return used_up(hold, limit, spent, now_s, hold.span.end_s)
+        return None
+
+    def remaining(self, holds: tuple[Hold, ...]) -> Left | None:
+        """Return what is left of the dollar budget with the least left."""
+        table, now_s = self._table, self._now_s()
+        found: list[Left] = []
         if table is None:
             return None
         with table.locked():
             for hold in holds:
-                slot = table.find(hold.key, hold.span.end_s, now_s)
+                slot = slot_of(table, hold, now_s)
                 if hold.rule.unit == "usd" and slot is not None:
-                    left = hold.rule.limit - table.standing(slot).taken
-                    found.append((max(0, left), hold.rule.budget.name))
-        if not found:
-            return None
-        left, name = min(found)
-        return name, left
+                    left = hold.rule.limit_of(hold.owner, now_s) - table.standing(slot).taken
+                    budget = hold.rule.budget
+                    found.append(Left(budget.name, max(0, left), shown_steps(budget.steps)))
+        return min(found, key=lambda one: (one.pico, one.name)) if found else None
 
-    def _worst(self, opened: CallOpened, default_output_tokens: int) -> _Worst:
-        if opened.metering is not Metering.METERED:
-            return _Worst(0, 0)  # its cost is not known beforehand; the limit itself still counts
-        most = opened.max_output_tokens or default_output_tokens
-        ended = CallClosed(
-            opened.call_id, opened.started_at_ns, Status.OK,
-            model_actual=opened.model_sent, output_events=most,
-        )  # fmt: skip
-        priced = self._prices.of(opened, ended)
-        if isinstance(priced, str):
-            return _Worst(None, most)
-        return _Worst(priced.cost_pico, _tokens(priced.usage))
-
-    def _came_to(self, opened: CallOpened, closed: CallClosed) -> tuple[int | None, int, int]:
-        """Return pico (None: not known), tokens and requests."""
-        if closed.status is Status.REJECTED or opened.metering is Metering.FREE:
-            return 0, 0, 0
-        if opened.metering is not Metering.METERED:
-            return 0, 0, 1
-        priced = self._prices.of(opened, closed)
-        if isinstance(priced, str):
-            return None, 0, 1
-        return priced.cost_pico, _tokens(priced.usage), 1
-
-    def _count(self, rule: Rule) -> None:
+    def count(self, rule: Rule) -> None:
+        """Count a refusal, for the metrics."""
         name = rule.budget.name
         self.refusals[name] = self.refusals.get(name, 0) + 1
+
+
+def _concerned(
+    rules: Sequence[Rule], fields: Mapping[str, str]
+) -> list[tuple[Rule, tuple[str, ...]]]:
+    return [(rule, owner) for rule in rules if (owner := rule.owner(fields)) is not None]
 
 
 def _is_look(opened: CallOpened) -> bool:
     """Whether a free call leads to none that costs: a session is opened with GET too."""
     return opened.method in _LOOKS and opened.operation != _SESSION
-
-
-def _tokens(usage: Sequence[tuple[str, int]]) -> int:
-    return sum(quantity for kind, quantity in usage if kind in _TOKENS)
-
-
-def _amount(rule: Rule, worst: _Worst) -> int | None:
-    """Return what to reserve; None where that cannot be known and the budget refuses for it."""
-    if rule.unit == "tokens":
-        return min(worst.tokens, _MOST)
-    if rule.unit == "requests":
-        return 1
-    if worst.pico is not None:
-        return min(worst.pico, _MOST)
-    if rule.budget.mode == "hard" and rule.budget.unknown_price == "refuse":
-        return None
-    return rule.hold
-
-
-def _unavailable() -> Refused:
-    reason = "the budget counters cannot be used right now; try again in a moment"
-    return Refused(None, reason, 1, is_unavailable=True)
-
-
-def _exceeded(hold: Hold, taken: int, now_s: int) -> Refused:
-    rule, budget = hold.rule, hold.rule.budget
-    whose = ", ".join(
-        f"{field} {value!r}" for field, value in zip(budget.each, hold.owner, strict=True)
-    )
-    left = max(0, rule.limit - taken)
-    unit = {"usd": "USD", "tokens": "tokens", "requests": "requests"}[rule.unit]
-    reason = (
-        f"budget {budget.name!r}{f' of {whose}' if whose else ''} is used up for this"
-        f" {budget.window}: {_shown(rule.unit, left)} of {_shown(rule.unit, rule.limit)} {unit}"
-        f" left, and this call may need {_shown(rule.unit, hold.amount)}"
-    )
-    return Refused(rule, reason, max(1, hold.span.end_s - now_s))
-
-
-def _shown(unit: str, amount: int) -> str:
-    from tollbook.money import usd_text  # noqa: PLC0415 -- only for a refusal
-
-    return usd_text(amount) if unit == "usd" else str(amount)
 
 
 def _warn(hold: Hold, before: int, after: int) -> None:

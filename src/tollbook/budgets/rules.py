@@ -10,12 +10,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from tollbook.budgets.rulesfile import RULES_FILE, RulesFile, read_rules_file
+from tollbook.budgets.steps import step_problem
+from tollbook.budgets.window import BUCKETS, Span, bucket_s, span_at
 from tollbook.config.problems import ConfigError
 from tollbook.money import pico_from_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from tollbook.budgets.rulesfile import TopUp
     from tollbook.call import CallOpened
     from tollbook.config.budgets import Budget
 
@@ -32,6 +37,8 @@ _IDENTITY: Final = {
     "api_key": "api_key_id",
 }
 KEY_BYTES: Final = 16
+_UNDER_WAY_S: Final = 3600
+"""How long an owner with no call under way keeps its place in the table."""
 
 
 class Rule(NamedTuple):
@@ -39,12 +46,20 @@ class Rule(NamedTuple):
 
     budget: Budget
     unit: str
-    """``usd``, ``tokens`` or ``requests``."""
+    """``usd``, ``tokens``, ``requests`` or ``concurrent``."""
     limit: int
     """Pico for ``usd``, else pieces."""
     hold: int
     """Pico that a call of unknown price counts as."""
     patterns: tuple[tuple[str, re.Pattern[str]], ...]
+    bucket_s: int = 0
+    """Seconds of a part of a rolling window; 0 for a calendar's, and for calls under way."""
+    counted: str = ""
+    """What tells rules apart that count something else: changes of limits and steps do not."""
+    from_us: int = 0
+    """Workers count what ends from here on (microseconds since the epoch)."""
+    top_ups: tuple[TopUp, ...] = ()
+    """That are, or were, in force."""
 
     def owner(self, fields: Mapping[str, str]) -> tuple[str, ...] | None:
         """Return as whom a call counts, None where it does not count."""
@@ -54,9 +69,51 @@ class Rule(NamedTuple):
         return tuple(fields[name] for name in self.budget.each)
 
     def key(self, owner: Sequence[str], start_s: int) -> bytes:
-        """Return what an owner's window is found by in the table."""
-        text = msgspec.json.encode([self.budget.name, self.unit, owner, start_s])
+        """Return what an owner's window is found by in the table; ``start_s`` is the window's.
+
+        A rule that went and came back counts anew, so take the rules from :func:`published_rules`.
+        """
+        at_s = start_s if self.has_calendar else 0
+        text = msgspec.json.encode([self.counted, owner, at_s, self.from_us])
         return hashlib.blake2b(text, digest_size=KEY_BYTES).digest()
+
+    def span(self, at_s: int) -> Span:
+        """Return the window that a moment lies in; a rolling one begins with its part.
+
+        A rolling window's span ends when what is spent at ``at_s`` counts no longer.
+        """
+        if self.unit == "concurrent":
+            return Span(at_s, at_s + _UNDER_WAY_S)
+        if self.bucket_s:
+            start_s = at_s // self.bucket_s * self.bucket_s
+            return Span(start_s, start_s + self.bucket_s * (BUCKETS + 1))
+        return span_at(self.budget.window, self.budget.timezone, at_s)
+
+    def window(self, now_s: int) -> Span:
+        """Return whose sum counts now: its window, of a rolling one the parts that are in it."""
+        span = self.span(now_s)
+        if not self.bucket_s:
+            return span
+        return Span(span.start_s - BUCKETS * self.bucket_s, span.start_s + self.bucket_s)
+
+    @property
+    def has_calendar(self) -> bool:
+        """Whether its windows are a calendar's."""
+        return not self.bucket_s and self.unit != "concurrent"
+
+    def limit_of(self, owner: Sequence[str], now_s: int) -> int:
+        """Return an owner's limit, with the top-ups that are in force."""
+        if not self.top_ups:
+            return self.limit
+        mine = tuple(owner)
+        return self.limit + sum(
+            one.amount for one in self.top_ups if one.expires_at_s > now_s and one.owner == mine
+        )
+
+    def rate(self) -> Rule:
+        """Return what counts the calls of a step that slows an owner down."""
+        counted = f"{self.counted} rate"
+        return self._replace(unit="requests", bucket_s=1, counted=counted, top_ups=())
 
 
 def fields_of(opened: CallOpened) -> dict[str, str]:
@@ -90,21 +147,72 @@ def read_rules(budgets: Sequence[Budget], source: str) -> tuple[Rule, ...]:
             "usd": None if budget.limit_usd is None else pico_from_usd(str(budget.limit_usd)),
             "tokens": budget.limit_tokens,
             "requests": budget.limit_requests,
+            "concurrent": budget.limit_concurrent,
         }
         given = [(unit, limit) for unit, limit in limits.items() if limit is not None]
         if len(given) != 1:
             raise ConfigError(
-                source, where, "expected exactly one of limit_usd, limit_tokens, limit_requests"
+                source,
+                where,
+                "expected exactly one of limit_usd, limit_tokens, limit_requests, limit_concurrent",
             )
         try:
             ZoneInfo(budget.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             problem = f"{budget.timezone!r} is no time zone; expected one such as Europe/Berlin"
             raise ConfigError(source, f"{where}.timezone", problem) from error
+        problem_of_steps = step_problem(budget.steps)
+        if problem_of_steps is None and budget.steps and budget.limit_concurrent is not None:
+            problem_of_steps = "steps", "calls under way have none: nothing of them is spent"
+        if problem_of_steps is not None:
+            key, problem = problem_of_steps
+            raise ConfigError(source, f"{where}.{key}", problem)
         ((unit, limit),) = given
         patterns = tuple(
             (name, re.compile(translate(pattern))) for name, pattern in budget.match.items()
         )
         hold = pico_from_usd(str(budget.hold_usd))
-        rules.append(Rule(budget, unit, limit, hold, patterns))
+        rules.append(
+            Rule(budget, unit, limit, hold, patterns, bucket_s(budget), _counted(budget, unit))
+        )
     return tuple(rules)
+
+
+def rules_in_force(
+    budgets: Sequence[Budget], top_ups: Sequence[TopUp], from_s: Mapping[str, int], source: str
+) -> tuple[Rule, ...]:
+    """Return the rules of a rules file.
+
+    Raises:
+        ConfigError: a budget that says too much, too little, or names no zone.
+    """
+    by_name: dict[str, list[TopUp]] = {}
+    for one in top_ups:
+        by_name.setdefault(one.rule, []).append(one)
+    return tuple(
+        rule._replace(
+            from_us=from_s.get(rule.budget.name, 0) * 1_000_000,
+            top_ups=tuple(by_name.get(rule.budget.name, ())),
+        )
+        for rule in read_rules(budgets, source)
+    )
+
+
+def published_rules(directory: Path) -> tuple[Rule, ...] | None:
+    """Return the rules that gateway workers count by, None where none are published."""
+    found = read_rules_file(directory)
+    if not isinstance(found, RulesFile):
+        return None
+    try:
+        return rules_in_force(found.budgets, found.top_ups, found.from_s, RULES_FILE)
+    except ConfigError:
+        return None
+
+
+def _counted(budget: Budget, unit: str) -> str:
+    """Return what a budget counts, in few characters."""
+    told = [
+        budget.name, unit, budget.each, sorted(budget.match.items()), budget.window, budget.rolling,
+        budget.timezone,
+    ]  # fmt: skip
+    return hashlib.blake2b(msgspec.json.encode(told), digest_size=8).hexdigest()

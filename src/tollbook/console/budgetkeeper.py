@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-from msgspec import Struct
+from msgspec import structs
 
 from tollbook import clock
-from tollbook.budgets.rules import read_rules
-from tollbook.budgets.seed import TABLE_FILE, add_booked, fingerprint, seed_table
+from tollbook.budgets.bookkeeping import Made, Since, read_made, write_made
+from tollbook.budgets.seed import TABLE_FILE, Booked, apply, change_of, seed_table
 from tollbook.budgets.table import BudgetTable, BudgetTableError
-from tollbook.ledger.budgetsums import booked_in, not_settled_after
+from tollbook.console.budgetrules import RulesPublisher
+from tollbook.ledger.budgetsums import (
+    booked_in,
+    booked_of_life,
+    ended_before,
+    finished_among,
+    not_settled_after,
+)
 from tollbook.spool.errors import SpoolError
 from tollbook.spool.reader import SpoolReader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tollbook.books.store import Books
     from tollbook.budgets.rules import Rule
     from tollbook.config import Config
     from tollbook.ledger.budgetsums import Fetch
 
-MADE_FILE: Final = "budgets.json"
 SPOOL_DIR: Final = "spool"
-
-
-class _Made(Struct, frozen=True):
-    """What a table was made of."""
-
-    fingerprint: str
-    last_entry_id: int
-    """The table has everything up to here."""
+_QUARTER_S: Final = 900
+_SETTLING_S: Final = 600
+"""How long after a rule began calls may still be booked that ended before it did."""
 
 
 class BudgetKeeper:
@@ -43,18 +44,26 @@ class BudgetKeeper:
         source: their file, for errors.
         data_dir: where the table lies.
         fetch: asks the ledger.
+        books: where further budgets are kept; None: there are only the settings'.
+        is_shared: whether several hosts share the limits.
 
     Raises:
         ConfigError: a budget that cannot be used.
     """
 
-    def __init__(self, config: Config, source: str, data_dir: Path, fetch: Fetch) -> None:
-        self._rules: tuple[Rule, ...] = read_rules(config.budgets, source)
-        self._print = fingerprint(config.budgets)
+    def __init__(
+        self, config: Config, source: str, data_dir: Path, fetch: Fetch,
+        books: Books | None = None, *, is_shared: bool = False,
+    ) -> None:  # fmt: skip
         self._dir = data_dir
         self._fetch = fetch
-        self._last_entry_id = 0
-        self._is_made = False
+        self.publisher = RulesPublisher(
+            config, source, data_dir, books, _now_s, is_shared=is_shared
+        )
+        self._made = self._still_valid()
+        known = {} if self._made is None else self._made.rules
+        since = {counted: one.from_s for counted, one in known.items()}
+        self.publisher.begin(since, has_table=self._made is not None)
 
     def after_step(self, has_read_all: bool) -> None:  # noqa: FBT001 -- a callback
         """Add what is new; make the table once everything has been read, or when it is gone.
@@ -62,70 +71,137 @@ class BudgetKeeper:
         While gateway workers live, a table of theirs counts on: it holds what the ledger has not
         seen yet.
         """
-        if not self._rules:
+        rules = self.publisher.rules
+        if not rules and self._made is None:
             return
-        if not self._is_made:
-            made = self._read_made()
-            if made is not None and made.fingerprint == self._print and self._workers_live():
-                self._last_entry_id, self._is_made = made.last_entry_id, True
-        if self._is_made and (self._dir / TABLE_FILE).exists():
-            self._add_news()
+        if self._made is not None and (self._dir / TABLE_FILE).exists():
+            self._keep_up(self._made, rules)
         elif has_read_all:
             self._make()
 
-    def _add_news(self) -> None:
-        """Count what no gateway has settled: interrupted calls, lines of batches, corrections."""
-        last = self._last_entry()
-        if last == self._last_entry_id:
-            return
-        news = list(not_settled_after(self._fetch, self._last_entry_id))
-        if news:
-            try:
-                table = BudgetTable(self._dir / TABLE_FILE)
-            except BudgetTableError:
-                return  # it is made anew at the next step
-            now_s = _now_s()
-            for at_s, booked in news:
-                add_booked(table, self._rules, at_s, booked, now_s)
+    def _still_valid(self) -> Made | None:
+        """Return what is known of a table that living workers count in; None: make another one."""
+        made, path = read_made(self._dir), self._dir / TABLE_FILE
+        if made is None or not self._workers_live():
+            return None
+        try:
+            table = BudgetTable(path)
+        except BudgetTableError:
+            return None
+        try:
+            if table.inode != made.inode:
+                return None
+            if made.pending is not None:
+                apply(table, made.pending, _now_s())
+        finally:
             table.close()
-        self._last_entry_id = last
-        self._write_made()
+        return structs.replace(made, pending=None)
+
+    def _keep_up(self, made: Made, rules: tuple[Rule, ...]) -> None:
+        """Count what no gateway has settled, rules that are new, and lives that have ended."""
+        last = self._last_entry()
+        try:
+            table = BudgetTable(self._dir / TABLE_FILE)
+        except BudgetTableError:
+            self._made = None  # it is made anew at the next step
+            return
+        try:
+            with table.locked():
+                claimed = table.claimed()
+            ended = finished_among(self._fetch, list(claimed))
+            since = {
+                rule.counted: made.rules[rule.counted]
+                for rule in rules
+                if rule.counted in made.rules
+            }
+            new = [rule for rule in rules if _entry_of(since, rule) is None]
+            if last == made.last_entry_id and not ended and not new and not made.pending:
+                return
+            now_s = _now_s()
+            booked = [
+                *(self._news(made, rules, list(claimed)) if last > made.last_entry_id else ()),
+                *self._of_new(new, now_s),
+                *self._of_lives(made, [rule for rule in rules if rule not in new], ended, now_s),
+            ]
+            for rule in new:
+                since[rule.counted] = Since(rule.from_us // 1_000_000, last)
+            change = change_of(table, booked, [(claimed[one], one) for one in ended], now_s)
+            fresh = Made(made.inode, made.made_entry_id, last, since, change)
+            if change.bases or change.parts or change.ended:
+                write_made(self._dir, fresh)
+                apply(table, change, now_s)
+            self._made = structs.replace(fresh, pending=None)
+            write_made(self._dir, self._made)
+        finally:
+            table.close()
+
+    def _news(
+        self, made: Made, rules: tuple[Rule, ...], writers: list[str]
+    ) -> Iterator[tuple[Rule, Booked]]:
+        """Yield what has been booked since the last look and no worker has counted."""
+        known = [rule for rule in rules if _entry_of(made.rules, rule) is not None]
+        after, now_s = made.last_entry_id, _now_s()
+        part_s = 1 if any(rule.bucket_s for rule in known) else _QUARTER_S
+        for one in not_settled_after(self._fetch, after, writers=writers, part_s=part_s):
+            for rule in known:
+                # What was interrupted counts when its worker's life is put right, all at once;
+                # a rolling window does not know who spent what.
+                if rule.bucket_s or not one.has_place:
+                    yield rule, one
+        for rule in known:
+            if rule.from_us and now_s < rule.from_us // 1_000_000 + _SETTLING_S:
+                window = rule.window(now_s)
+                for one in ended_before(self._fetch, rule, window, rule.from_us, after_entry=after):
+                    yield rule, one
+
+    def _of_new(self, rules: list[Rule], now_s: int) -> Iterator[tuple[Rule, Booked]]:
+        for rule in rules:
+            if rule.unit == "concurrent":
+                continue
+            before_us = rule.from_us or None
+            for one in booked_in(self._fetch, rule, rule.window(now_s), before_us=before_us):
+                yield rule, one
+
+    def _of_lives(
+        self, made: Made, rules: list[Rule], ended: list[str], now_s: int
+    ) -> Iterator[tuple[Rule, Booked]]:
+        """Yield what workers came to that have ended; their places are emptied with it."""
+        for writer in ended:
+            for rule in rules:
+                if not rule.has_calendar:
+                    continue
+                for one in booked_of_life(
+                    self._fetch, rule, rule.window(now_s), writer,
+                    table_entry=made.made_entry_id,
+                    rule_entry=_entry_of(made.rules, rule) or made.made_entry_id,
+                ):  # fmt: skip
+                    yield rule, one
 
     def _make(self) -> None:
-        last = self._last_entry()
-        seed_table(
-            self._dir / TABLE_FILE,
-            self._rules,
-            _now_s(),
-            lambda rule, span: booked_in(self._fetch, rule, span),
-        )
-        self._last_entry_id, self._is_made = last, True
-        self._write_made()
+        self.publisher.begin_anew(is_counting=self._workers_live())
+        last, now_s, rules = self._last_entry(), _now_s(), self.publisher.rules
+        path = self._dir / TABLE_FILE
+        seed_table(path, now_s, self._of_new(list(rules), now_s))
+        since = {rule.counted: Since(rule.from_us // 1_000_000, last) for rule in rules}
+        self._made = Made(path.stat().st_ino, last, last, since)
+        write_made(self._dir, self._made)
 
     def _last_entry(self) -> int:
         found: Any = self._fetch("SELECT coalesce(max(entry_id), 0) FROM entries", [])[0][0]
         return int(found)
 
     def _workers_live(self) -> bool:
-        if not (self._dir / TABLE_FILE).exists():
-            return False
         try:
             writers = SpoolReader(self._dir / SPOOL_DIR).writers()
         except SpoolError:
             return False
         return any(one.is_alive for one in writers)
 
-    def _read_made(self) -> _Made | None:
-        try:
-            return msgspec.json.decode((self._dir / MADE_FILE).read_bytes(), type=_Made)
-        except (OSError, msgspec.DecodeError):
-            return None
 
-    def _write_made(self) -> None:
-        path = self._dir / MADE_FILE
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(_Made(self._print, self._last_entry_id)))
-        os.replace(fresh, path)  # noqa: PTH105 -- atomic on every system
+def _entry_of(since: dict[str, Since], rule: Rule) -> int | None:
+    found = since.get(rule.counted)
+    is_same = found is not None and found.from_s == rule.from_us // 1_000_000
+    return found.entry_id if found is not None and is_same else None
 
 
 def _now_s() -> int:

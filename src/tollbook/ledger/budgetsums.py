@@ -34,41 +34,122 @@ COUNTED: Final = (
     " AND kind <> 'adjustment'"
 )
 """Adjustments are what finance books later: no limit was overrun by them."""
-_NOT_SETTLED: Final = (
-    "(status = 'interrupted' OR provider_batch_id IS NOT NULL OR kind <> 'charge'"
-    " OR replaces IS NOT NULL OR observer IS NOT NULL)"
+_LEDGERS_OWN: Final = (
+    "(provider_batch_id IS NOT NULL OR kind <> 'charge' OR replaces IS NOT NULL"
+    " OR observer IS NOT NULL)"
 )
+"""What the ledger books by itself: no gateway worker has seen it end."""
+_INTERRUPTED: Final = "status = 'interrupted'"
+_NOT_SETTLED: Final = f"({_INTERRUPTED} OR {_LEDGERS_OWN})"
 """What the ledger books and no gateway worker has counted."""
+_ENDED_US: Final = "epoch_us(called_at) + coalesce(duration_ns, 0) // 1000"
+"""When a call ended, as gateway workers reckon it too."""
 
 
-def booked_in(fetch: Fetch, rule: Rule, span: Span) -> Iterator[Booked]:
-    """Yield what each owner of a rule has in a window."""
+def booked_in(
+    fetch: Fetch, rule: Rule, span: Span, *, before_us: int | None = None
+) -> Iterator[Booked]:
+    """Yield what each owner of a rule has in a window, by parts where the rule's window rolls.
+
+    ``before_us``: leave out what workers count themselves, calls that ended from then on.
+    """
+    where, values = _within(span)
+    if before_us is not None:
+        where += f" AND ({_NOT_SETTLED} OR {_ENDED_US} < ?)"
+        values.append(before_us)
+    yield from _of_rule(fetch, rule, span, where, values)
+
+
+def ended_before(
+    fetch: Fetch, rule: Rule, span: Span, before_us: int, *, after_entry: int
+) -> Iterator[Booked]:
+    """Yield what has been booked after an entry, of calls that ended before workers counted."""
+    where, values = _within(span)
+    where += f" AND entry_id > ? AND NOT {_NOT_SETTLED} AND {_ENDED_US} < ?"
+    yield from _of_rule(fetch, rule, span, where, [*values, after_entry, before_us])
+
+
+def booked_of_life(
+    fetch: Fetch, rule: Rule, span: Span, writer: str, *, table_entry: int, rule_entry: int
+) -> Iterator[Booked]:
+    """Yield what a worker's life that has ended came to, beyond what the table was made of.
+
+    Args:
+        fetch: asks the ledger.
+        rule: with the moment from which workers count.
+        span: of the present window.
+        writer: its spool writer, read to its end.
+        table_entry: last entry that the table was made of.
+        rule_entry: last entry that the rule's counters were made of.
+    """
+    where, values = _within(span)
+    where += (
+        f" AND spool_writer = ? AND entry_id > ? AND NOT {_LEDGERS_OWN}"
+        f" AND CASE WHEN {_INTERRUPTED} THEN entry_id > ? ELSE {_ENDED_US} >= ? END"
+    )
+    values += [writer, table_entry, rule_entry, rule.from_us]
+    yield from _of_rule(fetch, rule, span, where, values)
+
+
+def not_settled_after(
+    fetch: Fetch, entry_id: int, *, writers: Sequence[str] = (), part_s: int = 900
+) -> Iterator[Booked]:
+    """Yield the sums behind an entry that no gateway worker has counted.
+
+    Args:
+        fetch: asks the ledger.
+        entry_id: the last one that has been counted.
+        writers: whose interrupted calls are told apart.
+        part_s: so exact are the moments. Quarters of an hour do for calendars, because windows
+            begin there: some zones are half an hour or 45 minutes off.
+    """
+    names = list(COLUMNS)
+    listed = ", ".join("?" for _ in writers) or "NULL"
+    columns = ", ".join([*_fields(names), *_SUMS])
+    found = fetch(
+        f"SELECT epoch_us(called_at) // {part_s * _US_PER_S} * {part_s},"  # noqa: S608 -- our own names
+        f" coalesce({_INTERRUPTED} AND NOT {_LEDGERS_OWN} AND spool_writer IN ({listed}), FALSE),"
+        f" {columns} FROM entries WHERE entry_id > ? AND {COUNTED} AND {_NOT_SETTLED}"
+        " GROUP BY ALL",
+        [*writers, entry_id],
+    )
+    for at_s, has_place, *row in found:
+        yield _booked(names, row)._replace(at_s=int(at_s), has_place=bool(has_place))
+
+
+def finished_among(fetch: Fetch, writers: Sequence[str]) -> list[str]:
+    """Return which spool writers have ended and are read to their end."""
+    if not writers:
+        return []
+    listed = ", ".join("?" for _ in writers)
+    found = fetch(
+        f"SELECT writer FROM spool_positions WHERE state = 'finished' AND writer IN ({listed})",  # noqa: S608 -- placeholders
+        list(writers),
+    )
+    return [str(row[0]) for row in found]
+
+
+def _within(span: Span) -> tuple[str, list[Any]]:
+    where = f"called_at >= make_timestamp(?) AND called_at < make_timestamp(?) AND {COUNTED}"
+    return where, [span.start_s * _US_PER_S, span.end_s * _US_PER_S]
+
+
+def _of_rule(
+    fetch: Fetch, rule: Rule, span: Span, where: str, values: Sequence[Any]
+) -> Iterator[Booked]:
     each, match = rule.budget.each, rule.budget.match
     names = [*each, *(name for name in match if name not in each)]
     columns = ", ".join([*_fields(names), *_SUMS])
+    part_s = rule.bucket_s
+    at_s = f"epoch_us(called_at) // {part_s * _US_PER_S} * {part_s}" if part_s else "NULL"
     found = fetch(
-        f"SELECT {columns} FROM entries WHERE called_at >= make_timestamp(?)"  # noqa: S608 -- our own names
-        f" AND called_at < make_timestamp(?) AND {COUNTED} GROUP BY ALL",
-        [span.start_s * _US_PER_S, span.end_s * _US_PER_S],
+        f"SELECT {at_s}, {columns} FROM entries WHERE {where} GROUP BY ALL",  # noqa: S608 -- our own names
+        values,
     )
-    for row in found:
-        yield _booked(names, row)
-
-
-def not_settled_after(fetch: Fetch, entry_id: int) -> Iterator[tuple[int, Booked]]:
-    """Yield the quarter of an hour (seconds since the epoch) and the sums behind an entry.
-
-    Quarters, because windows begin there: some zones are half an hour or 45 minutes off.
-    """
-    names = list(COLUMNS)
-    columns = ", ".join([*_fields(names), *_SUMS])
-    found = fetch(
-        f"SELECT epoch_us(called_at) // 900000000 * 900, {columns} FROM entries"  # noqa: S608 -- our own names
-        f" WHERE entry_id > ? AND {COUNTED} AND {_NOT_SETTLED} GROUP BY ALL",
-        [entry_id],
-    )
-    for at_s, *row in found:
-        yield at_s, _booked(names, row)
+    for moment_s, *row in found:
+        booked = _booked(names, row)
+        if any(booked[1:5]):
+            yield booked._replace(at_s=span.start_s if moment_s is None else int(moment_s))
 
 
 def _fields(names: Sequence[str]) -> list[str]:

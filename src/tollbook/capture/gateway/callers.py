@@ -31,6 +31,8 @@ class Refusal(NamedTuple):
     """None leaves it to the client's own rules for the status."""
     retry_after_s: int | None = None
     """When it may be worth another try, if that is known."""
+    lines: bytes = b""
+    """Further header lines."""
 
 
 class Caller(NamedTuple):

@@ -7,7 +7,7 @@ left out and said: an unknown price is a state, never zero.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +16,7 @@ from tollbook.money import usd_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tollbook.budgets.guard import Left
     from tollbook.call import CallClosed, CallOpened
 
 _encode = msgspec.json.Encoder().encode
@@ -67,8 +68,8 @@ class NoCosts:
         return "this gateway has no prices"
 
 
-def cost_lines(cost: Cost | str, left: tuple[str, int] | None = None) -> bytes:
-    """Return header lines that say a cost, and what is left of a budget (name, pico)."""
+def cost_lines(cost: Cost | str, left: Left | None = None) -> bytes:
+    """Return header lines that say a cost, and what is left of a budget."""
     if isinstance(cost, str):
         return b"%b: omitted; reason=%b\r\n" % (WISH, _encode(cost))
     fields = [
@@ -78,20 +79,21 @@ def cost_lines(cost: Cost | str, left: tuple[str, int] | None = None) -> bytes:
         ("usage", ";".join(f"{kind}={quantity}" for kind, quantity in cost.usage) or None),
         ("usage-source", cost.usage_source),
         ("price-card", cost.price_card),
-        ("budget", None if left is None else left[0]),
-        ("budget-remaining-usd", None if left is None else usd_text(left[1])),
+        ("budget", None if left is None else left.name),
+        ("budget-remaining-usd", None if left is None else usd_text(left.pico)),
+        ("budget-steps", None if left is None else left.steps or None),
     ]
     lines = [f"x-tollbook-{name}: {value}\r\n" for name, value in fields if value is not None]
     return "".join(lines).encode("latin-1", "replace")
 
 
-def cost_comment(call_id: str, cost: Cost | str, left: tuple[str, int] | None = None) -> bytes:
+def cost_comment(call_id: str, cost: Cost | str, left: Left | None = None) -> bytes:
     """Return a comment line of an event stream that says a cost, and what is left of a budget.
 
     No empty line follows: it would end an event, and a reader that keeps the last event's id takes
     that for another one.
     """
-    told: dict[str, object] = {"call_id": call_id}
+    told: dict[str, Any] = {"call_id": call_id}
     if isinstance(cost, str):
         told["omitted"] = cost
     else:
@@ -103,5 +105,7 @@ def cost_comment(call_id: str, cost: Cost | str, left: tuple[str, int] | None = 
         told["usage_source"] = cost.usage_source
         told["price_card"] = cost.price_card
         if left is not None:
-            told["budget"] = {"name": left[0], "remaining_usd": usd_text(left[1])}
+            told["budget"] = {"name": left.name, "remaining_usd": usd_text(left.pico)}
+            if left.steps:
+                told["budget"]["steps"] = left.steps
     return b": tollbook %b\n" % _encode(told)

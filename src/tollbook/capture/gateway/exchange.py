@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from tollbook.call import Status
 from tollbook.capture.gateway.admission import body_too_large
 from tollbook.capture.gateway.callers import Refusal
-from tollbook.capture.gateway.failures import Failure
+from tollbook.capture.gateway.failures import Failure, budget_refusal
+from tollbook.capture.gateway.headers import BUDGET_MODEL
 from tollbook.capture.gateway.provider_side import ProviderSide
+from tollbook.capture.gateway.routing.retarget import with_model
 
 if TYPE_CHECKING:
+    from tollbook.budgets.guard import Guard
     from tollbook.call import CallOpened
 
 _OVERLOADED: Final = Refusal(
@@ -142,6 +147,45 @@ class Exchange(ProviderSide):
         status = Status.CANCELLED if self._is_draining else Status.ERROR
         self._close(status, error_type="gateway_shutdown", is_billable=was_sent)
 
+    # from the budgets
+
+    def budgets_changed(self, guard: Guard) -> None:
+        """Have a call that is under way count in budgets that have come since."""
+        is_under_way = self._upstream is not None or self.is_waiting
+        if self._opened is not None and not self._is_closed and (is_under_way or self._holds):
+            self._holds = guard.adopt(self._opened, self._holds)
+
+    def stop_if_spent(self, guard: Guard) -> None:
+        """Cut the call if a rule stops its owner."""
+        opened, answer = self._opened, self._answer
+        if opened is None or self._is_closed or self._upstream is None:
+            return
+        refused = guard.stopped(opened)
+        if refused is None:
+            return
+        self._drop_upstream()
+        if answer is None:
+            self._fail(Failure(budget_refusal(refused), is_billable=True))
+        else:
+            answer.flush_meter()
+            self._broken(answer, "budget_exceeded")
+
+    def _cheaper(self, guard: Guard, opened: CallOpened) -> CallOpened:
+        """Ask for the model that a step of a budget names, if one does."""
+        found = guard.model_for(opened)
+        if found is None or not self._admitted.route.inspects_body:
+            return opened
+        model, budget = found
+        written = with_model(self._admitted, self._facts, model)
+        if written is None:
+            return opened
+        self._admitted, self._facts = written
+        self._head_lines += b"%b: %b; budget=%b\r\n" % (
+            BUDGET_MODEL, model.encode(), budget.encode(),
+        )  # fmt: skip
+        stood_for = opened.fallback_from or f"{opened.provider}/{opened.model_requested}"
+        return structs.replace(opened, model_sent=model, fallback_from=stood_for)
+
     # opening
 
     def _open(self) -> None:
@@ -161,6 +205,9 @@ class Exchange(ProviderSide):
     def _opened_as(self, opened: CallOpened, refusal: Refusal | None) -> None:
         """Queue the open frame of the call, or of an attempt; what follows waits for it."""
         service = self._service
+        guard = service.guard
+        if guard is not None and guard.has_models and refusal is None:
+            opened = self._cheaper(guard, opened)
         self._opened = opened
         raw = opened.call_id.hex()
         self._call_id = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}".encode()

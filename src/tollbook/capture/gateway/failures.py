@@ -54,7 +54,7 @@ def failure_reply(
         dialect.error_body(refusal.status, refusal.error_type, refusal.message),
         call_id=call_id,
         extra=extra,
-        lines=lines,
+        lines=lines + refusal.lines,
         keep_alive=keep_alive,
         is_head=is_head,
     )
@@ -64,7 +64,21 @@ def budget_refusal(refused: Refused) -> Refusal:
     """Return what a caller is told whose budget has no room, or cannot be asked."""
     if refused.is_unavailable:
         return Refusal(503, "budget_unavailable", refused.reason, True, refused.retry_after_s)
-    return Refusal(429, "budget_exceeded", refused.reason, False, refused.retry_after_s or None)
+    # Of a limit by the minute, and of a wait that was too short, another try soon is the remedy.
+    is_brief = refused.retry_after_s == 1 or (
+        refused.rule is not None and refused.rule.bucket_s == 1
+    )
+    told = [
+        ("", None if refused.rule is None else refused.rule.budget.name),
+        ("-remaining", refused.left),
+        ("-limit", refused.limit),
+        ("-reset", None if refused.reset_at_s is None else str(refused.reset_at_s)),
+    ]
+    lines = "".join(f"x-tollbook-budget{name}: {value}\r\n" for name, value in told if value)
+    return Refusal(
+        429, "budget_exceeded", refused.reason, is_brief, refused.retry_after_s or None,
+        lines.encode(),
+    )  # fmt: skip
 
 
 def connect_failure(provider: str, error: Exception) -> Failure:

@@ -19,6 +19,7 @@ CACHE: Final = b"x-tollbook-cache"
 _WISHES: Final = frozenset({CACHE, b"x-tollbook-report"})
 """Meant for the gateway itself; no identity."""
 ATTEMPTS: Final = b"x-tollbook-attempts"
+BUDGET_MODEL: Final = b"x-tollbook-budget-model"
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -39,6 +40,7 @@ _NOT_DOWNSTREAM: Final = _HOP_BY_HOP | {
     b"alt-svc",  # would lead clients past the gateway
     CALL_ID,
     ATTEMPTS,
+    BUDGET_MODEL,
 }
 _MAX_CACHED_NAMES: Final = 2048
 

@@ -32,16 +32,13 @@ class OpenCall:
 
     __slots__ = (
         "_admitted", "_answer", "_body", "_body_bytes", "_call_id", "_client", "_drain_until",
-        "_facts", "_first_token_ns", "_framing", "_has_retried", "_held", "_holds",
+        "_facts", "_first_token_ns", "_framing", "_has_retried", "_head_lines", "_held", "_holds",
         "_is_body_complete", "_is_closed", "_is_draining", "_is_released", "_keeping", "_opened",
         "_refusal", "_replay", "_reply_status", "_service", "_signed", "_started_ns", "_upstream",
         "_watch", "bucket", "deadline", "headers", "is_head", "is_http_10", "is_waiting",
         "keep_alive", "method",
         "wait_until",
     )  # fmt: skip
-
-    _head_lines: bytes = b""
-    """Header lines of the gateway's own for the client; a request with routes sets them."""
 
     def __init__(
         self,
@@ -80,7 +77,7 @@ class OpenCall:
         self._signed: Signed | None = None
         self._keeping: Keeping | None = None
         self._holds: tuple[Hold, ...] = ()
-        self._held = b""
+        self._held = self._head_lines = b""  # held back; header lines of the gateway's own
         self._reply_status = 0
         self._has_retried = self._is_closed = self._is_draining = self._is_released = False
         self._drain_until = 0
@@ -96,10 +93,33 @@ class OpenCall:
             assert self._opened is not None
             admitted = guard.admit(self._opened)
             if isinstance(admitted, Refused):
-                refusal = budget_refusal(admitted)
-                self._fail(Failure(refusal, is_billable=False), status=Status.REJECTED)
+                if admitted.wait_s:
+                    self._service.waiting_room(guard).wait(self._opened, admitted, self._waited)
+                else:
+                    self._over_budget(admitted)
                 return
             self._holds = admitted
+        self._dispatch()
+
+    def _waited(self, admitted: tuple[Hold, ...] | Refused) -> None:
+        """Go on, or not: the wait for room in the budgets is over."""
+        if isinstance(admitted, Refused):
+            if not self._is_closed:
+                self._over_budget(admitted)
+            return
+        if self._is_closed:
+            assert self._service.guard is not None
+            assert self._opened is not None
+            self._service.guard.release(admitted, self._opened)
+            return
+        self._holds = admitted
+        self._dispatch()
+
+    def _over_budget(self, refused: Refused) -> None:
+        refusal = budget_refusal(refused)
+        self._fail(Failure(refusal, is_billable=False), status=Status.REJECTED)
+
+    def _dispatch(self) -> None:
         upstream = self._admitted.upstream
         signer = None if upstream.signer is None else signer_of(self._admitted)
         if signer is None:
@@ -197,6 +217,8 @@ class OpenCall:
         if self._holds:
             assert service.guard is not None
             service.guard.settle(self._holds, opened, closed)
+            if service.room is not None:
+                service.room.wake()
             if answer is not None and answer.is_wished:
                 left = service.guard.remaining(self._holds)
         if answer is not None and answer.is_wished:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.capture.batch.watch import Batches
 from tollbook.capture.gateway.admission import Admission
+from tollbook.capture.gateway.budget_watch import room_of
 from tollbook.capture.gateway.callers import Callers
 from tollbook.capture.gateway.client import ClientConnection
 from tollbook.capture.gateway.cost_report import NoCosts
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tollbook.budgets.guard import Guard
+    from tollbook.budgets.waiting import WaitingRoom
+    from tollbook.capture.gateway.budget_watch import BudgetWatch
     from tollbook.capture.gateway.client_state import ClientState
     from tollbook.capture.gateway.cost_report import Costs
     from tollbook.capture.gateway.exchange import Exchange
@@ -59,7 +62,7 @@ class Service:
         wheel: Wheel | None = None,
         price_of: PriceOf | None = None,
         costs: Costs | None = None,
-        guard: Guard | None = None,
+        budgets: BudgetWatch | None = None,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.config = config
@@ -73,8 +76,11 @@ class Service:
         )
         self.metrics = Metrics()
         self.costs = costs or NoCosts()
-        self.guard = guard
+        self.guard: Guard | None = None if budgets is None else budgets.guard()
         """The budgets; None where there are none."""
+        self.room: WaitingRoom | None = None
+        """Calls that wait for room in them; None where none ever did."""
+        self._budgets = budgets
         self.response_cache = ResponseCache(config.response_cache)
         self.metrics.cache = self.response_cache.outcomes
         self.known_heads = KnownHeads(config.gateway.max_inspected_body_bytes)
@@ -120,6 +126,9 @@ class Service:
             lambda: ClientConnection(self), sock=sock, backlog=BACKLOG
         )
         self.wheel.start()
+        budgets = self._budgets
+        if budgets is not None:
+            self.wheel.each_tick(lambda _: budgets.tick(self))
         self._each_second()
 
     async def stop(self) -> None:
@@ -163,6 +172,16 @@ class Service:
     def target_metrics(self) -> bytes:
         """Return how the targets of routes are doing."""
         return target_metrics(self.router.targets(), self._loop.time())
+
+    def take_guard(self, guard: Guard) -> None:
+        """Have budgets from now on."""
+        self.guard = guard
+
+    def waiting_room(self, guard: Guard) -> WaitingRoom:
+        """Return where calls wait for room in the budgets."""
+        if self.room is None:
+            self.room = room_of(guard)
+        return self.room
 
     def report(self, error: BaseException) -> None:
         """Log a fault of the gateway itself; the connection it happened on is closed."""

@@ -152,6 +152,8 @@ class SocketBook:
         if one.holds:
             assert guard is not None
             guard.settle(one.holds, opened, closed)
+            if service.room is not None:
+                service.room.wake()
         elif guard is not None:
             guard.charge(opened, closed)
         service.turn.append(closed)

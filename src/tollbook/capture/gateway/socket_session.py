@@ -30,6 +30,7 @@ from tollbook.capture.gateway.socket_state import SocketState
 from tollbook.capture.gateway.upstream import ProtocolError
 
 if TYPE_CHECKING:
+    from tollbook.budgets.guard import Guard
     from tollbook.capture.gateway.service import Service
     from tollbook.capture.gateway.socket_frames import FrameReader
     from tollbook.capture.gateway.socket_open import Opening
@@ -109,6 +110,11 @@ class SocketSession(SocketState):
             pieces.append(credential.lines)
         self._provider.write(upgrade_lines(pieces))
         self.deadline = self._service.wheel.now + upstream.settings.first_byte_timeout_s
+
+    def stop_if_spent(self, guard: Guard) -> None:
+        """End the session if a rule stops its owner."""
+        if not self._is_ended and self._is_open and guard.stopped(self._opened) is not None:
+            self._over_budget(is_from_client=False)
 
     # from the provider's side
 

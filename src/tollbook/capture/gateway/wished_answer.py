@@ -12,6 +12,7 @@ from tollbook.capture.gateway.cost_report import cost_comment, cost_lines
 from tollbook.dialects.base import Metered
 
 if TYPE_CHECKING:
+    from tollbook.budgets.guard import Left
     from tollbook.call import CallClosed, CallOpened
     from tollbook.capture.gateway.cost_report import Costs
     from tollbook.capture.gateway.response_cache import Kept, ResponseCache
@@ -82,7 +83,7 @@ class WishedAnswer(Answer):
         self._ends_line = True
         self._opened: CallOpened | None = None
         self._closed: CallClosed | None = None
-        self._left: tuple[str, int] | None = None
+        self._left: Left | None = None
         if kept is not None:
             self._body.append(kept.body)
             self.bytes_in = len(kept.body)
@@ -103,12 +104,10 @@ class WishedAnswer(Answer):
             stream_ended=True,
         )
 
-    def ended(
-        self, opened: CallOpened, closed: CallClosed, left: tuple[str, int] | None
-    ) -> CallClosed:
+    def ended(self, opened: CallOpened, closed: CallClosed, left: Left | None) -> CallClosed:
         """Take how the call ended; return its close frame, which names the answer's first call.
 
-        ``left`` is the name and the rest (pico) of the budget with the least left.
+        ``left`` is of the budget with the least left.
         """
         if self._kept is not None:
             first = self._kept.closed

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 from msgspec import structs
 
-from tollbook import __version__, clock
+from tollbook import __version__
 from tollbook.books.directory import KeyDirectory
-from tollbook.budgets.guard import Guard
-from tollbook.budgets.rules import read_rules
-from tollbook.budgets.seed import TABLE_FILE
 from tollbook.capture.gateway.allocator import keep_freed_memory
+from tollbook.capture.gateway.budget_watch import BudgetWatch
 from tollbook.capture.gateway.cost_report import NoCosts
 from tollbook.capture.gateway.service import BACKLOG, Service
 from tollbook.config import Config, load_config
@@ -90,9 +88,8 @@ def run_worker(
     """
     sock = bound_socket(config.gateway.host, config.gateway.port)
     data_dir = Path(config.store.dir)
-    writer = SpoolWriter(
-        data_dir / "spool", new_writer_name(worker), config.spool, version=__version__
-    )
+    name = new_writer_name(worker)
+    writer = SpoolWriter(data_dir / "spool", name, config.spool, version=__version__)
     keys = KeyDirectory(data_dir)
 
     async def serve() -> None:
@@ -102,14 +99,12 @@ def run_worker(
             loop.add_signal_handler(number, stopping.set)
         if exit_on_stdin_eof:
             loop.add_reader(_STDIN, _read_stdin, loop, stopping)
-        guard = None
-        if config.budgets:
-            costs = prices or NoCosts()
+        costs = prices or NoCosts()
+        budgets = BudgetWatch(config, source, data_dir, name, costs)
+        if budgets.rules:
             ready: asyncio.Future[None] = loop.create_future()
             costs.when_ready(lambda: ready.set_result(None))
             await ready
-            rules = read_rules(config.budgets, source)
-            guard = Guard(rules, data_dir / TABLE_FILE, worker, costs, _now_s)
         service = Service(
             config,
             spool=writer,
@@ -119,7 +114,7 @@ def run_worker(
             worker=worker,
             price_of=None if prices is None else prices.list_price,
             costs=prices,
-            guard=guard,
+            budgets=budgets,
         )
         await service.listen(sock)
         host, port = sock.getsockname()[:2]
@@ -136,10 +131,6 @@ def run_worker(
         runner.run(serve())
     keys.close()
     return 0
-
-
-def _now_s() -> int:
-    return clock.unix_ns() // clock.NS_PER_S
 
 
 def _read_stdin(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:

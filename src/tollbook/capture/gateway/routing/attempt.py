@@ -36,7 +36,7 @@ class AttemptExchange(Exchange):
     """The state of an exchange with a plan, and how its attempts begin and end."""
 
     __slots__ = (
-        "_attempts", "_first_id", "_has_verdict", "_head_lines", "_is_holding", "_keeps", "_last",
+        "_attempts", "_first_id", "_has_verdict", "_is_holding", "_keeps", "_last",
         "_lead", "_plan", "_request", "_target", "_timer",
     )  # fmt: skip
 
@@ -67,7 +67,6 @@ class AttemptExchange(Exchange):
         self._has_verdict = False  # the target has been told how the present attempt went
         self._is_holding = False  # an error answer is kept from the client
         self._timer: asyncio.TimerHandle | None = None
-        self._head_lines = b""
 
     def _open(self) -> None:
         """Choose route and target: the request is here, and it is known who asks."""

@@ -56,8 +56,8 @@ class RoutedExchange(AttemptExchange):
 
     # from the pool
 
-    def _send_on(self) -> None:
-        super()._send_on()
+    def _dispatch(self) -> None:
+        super()._dispatch()
         self._limit_connect()
 
     def _key_ready(self, refusal: Refusal | None) -> None:
