@@ -89,7 +89,8 @@ def create_app(services: Services) -> Litestar:
         house = House(services.answers, services.desk, all_operations(), services.operations.status)
         # The reader of reports, whose limit of time is that of a page.
         portal = portal_router(services.desk._replace(reader=services.answers.reader))
-        pages = [pages_router(house, secrets.token_bytes(32)), portal]
+        csrf_secret = secrets.token_bytes(32) if doors is None else doors.csrf_secret
+        pages = [pages_router(house, csrf_secret), portal]
     return Litestar(
         route_handlers=[
             _healthz,
