@@ -115,9 +115,17 @@ def stacked_bars(
 
 
 def ranked_bars(
-    name: str, value: str, *, title: str, kind: Literal["usd", "count", "percent"] = "usd"
-) -> Spec:
-    """Return horizontal bars, the longest on top."""
+    name: str, value: str, series: str | None = None, *, title: str,
+    kind: Literal["usd", "count", "percent"] = "usd", order: list[str] | None = None,
+) -> Spec:  # fmt: skip
+    """Return horizontal bars in the order of the values, stacked by a series where given."""
+    colour: Spec = (
+        {}
+        if series is None
+        else {"color": {"field": series, "type": "nominal", "title": None, "sort": order,
+                        "legend": {"orient": "top", "columns": 4, "labelLimit": 160}}
+              | ({} if order is None else {"scale": {"domain": order}})}
+    )  # fmt: skip
     return {
         "mark": {"type": "bar", "cornerRadiusEnd": 3},
         "encoding": {
@@ -125,8 +133,10 @@ def ranked_bars(
                                                                            "labelLimit": 180}},
             "x": _y(value, title, kind),
             "tooltip": [{"field": name, "title": "what"},
+                        *([] if series is None else [{"field": series, "title": "of it"}]),
                         {"field": value, "type": "quantitative", "title": title,
                          "format": _USD if kind == "usd" else ","}],
+            **colour,
         },
     }  # fmt: skip
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tollbook.console.pages import parts
+from tollbook.console.pages import beside, parts
 from tollbook.console.pages.page import Page
+from tollbook.console.pages.range import grain_of
 from tollbook.console.pages.ranking import ranking
 from tollbook.console.pages.series import over_time
 from tollbook.console.pages.view import (
@@ -55,8 +56,13 @@ def overview(context: PageContext) -> View:
             if context.has_page("/getting_started")
             else Notice(text=parts.EMPTY, tone="plain")
         )  # fmt: skip
-    sections += [chart, Grid(sections=(*_lists(context), *_incidents(context),
-                                       *_budgets(context))), numbers]  # fmt: skip
+    near = [row for row in beside.budget_rows(context) if beside.is_near(row)]
+    urgent = (
+        *beside.incidents_table(context),
+        *beside.budgets_table(context, near, "Budgets near their limit"),
+    )
+    sections += [Grid(sections=urgent)] if urgent else []
+    sections += [chart, numbers, Grid(sections=tuple(_lists(context)))]
     return View(
         title="Overview", sections=tuple(sections), completeness=whole.completeness, tz=context.tz,
         controls=Controls(
@@ -65,15 +71,8 @@ def overview(context: PageContext) -> View:
                 parts.grain_choices(context),
             )
         ),
-        command=context.command("report", by=(chart_by(context), by)),
+        command=context.command("report", "spend", by=(grain_of(context), by)),
     )  # fmt: skip
-
-
-def chart_by(context: PageContext) -> str:
-    """Return the steps of the page's chart, as a dimension."""
-    from tollbook.console.pages.range import grain_of  # noqa: PLC0415 -- one name
-
-    return grain_of(context)
 
 
 def _figures(context: PageContext, whole: SpendReport, before: dict[str, Any] | None) -> Figures:
@@ -81,7 +80,7 @@ def _figures(context: PageContext, whole: SpendReport, before: dict[str, Any] | 
     return Figures(
         items=(
             parts.spend_figure(context, totals, before),
-            *_forecast(context),
+            *beside.forecast(context),
             parts.count_figure("Calls", "calls", totals, before, context.url("/calls")),
             parts.cost_per_call(totals, before),
             parts.error_figure(context, totals),
@@ -108,22 +107,6 @@ def _share(part: str | None, whole: str | None) -> str | None:
     return percent(pico_from_usd(part), pico_from_usd(whole))
 
 
-def _forecast(context: PageContext) -> list[Figure]:
-    answer = context.try_ask("insights.forecast", tz=context.tz)
-    if answer is None or not isinstance(answer.get("month_end_usd"), str):
-        return []
-    low, high = answer.get("low_usd"), answer.get("high_usd")
-    note = "estimate for all tenants"
-    if low is not None and high is not None:
-        from tollbook.console.pages.shown import usd  # noqa: PLC0415 -- words only
-
-        note = f"estimate; likely {usd(low)} to {usd(high)}"
-    return [
-        Figure(label="Month-end forecast", value=answer["month_end_usd"], kind="usd", note=note,
-               url=context.url("/forecast") if context.has_page("/forecast") else None)
-    ]  # fmt: skip
-
-
 def _lists(context: PageContext) -> list[Table]:
     return [
         parts.ranked_table(
@@ -132,44 +115,6 @@ def _lists(context: PageContext) -> list[Table]:
         )
         for dimension, label, name, title in _LISTS
     ]  # fmt: skip
-
-
-def _incidents(context: PageContext) -> list[Table]:
-    answer = context.try_ask("incidents.list", state="open")
-    rows = [] if answer is None else answer.get("rows", [])
-    if not rows:
-        return []
-    columns = (Column("title", "What", "name"), Column("cost_usd", "Dollars", "usd"),
-               Column("opened_at", "Since", "time"))  # fmt: skip
-    shown = [
-        {column.name: row.get(column.name) for column in columns}
-        | {"_links": {"title": f"/incidents?id={row.get('id', '')}"}}
-        for row in rows[:_SHOWN]
-    ]
-    return [Table(name="incidents", title="Open incidents", columns=columns, rows=shown)]
-
-
-def _budgets(context: PageContext) -> list[Table]:
-    answer = context.try_ask("budgets.standing")
-    rows = [] if answer is None else answer.get("rows", [])
-    near = [row for row in rows if _used(row) >= _NEAR_PERCENT]
-    if not near:
-        return []
-    columns = (Column("rule", "Budget", "name"), Column("entity", "For", "name"),
-               Column("used_percent", "Used", "share"))  # fmt: skip
-    near.sort(key=_used, reverse=True)
-    shown = [{column.name: row.get(column.name) for column in columns} for row in near[:_SHOWN]]
-    return [Table(name="budgets", title="Budgets near their limit", columns=columns, rows=shown)]
-
-
-_NEAR_PERCENT: Final = 80
-
-
-def _used(row: dict[str, Any]) -> float:
-    try:
-        return float(row.get("used_percent") or 0)
-    except ValueError:
-        return 0
 
 
 PAGES: Final = (Page("/", "Overview", overview, group="Spend"),)

@@ -9,13 +9,16 @@ from tollbook.console.pages.charts import linked, stacked_bars
 from tollbook.console.pages.links import with_links
 from tollbook.console.pages.range import GRAINS, grain_of, previous
 from tollbook.console.pages.ranking import PAGE_ROWS, change, ranking
+from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import Chart, Choice, Choices, Column, Figure, Table
 from tollbook.money import pico_from_usd
 from tollbook.reports.exact_ratio import percent, usd_each
 from tollbook.reports.measures import is_money
+from tollbook.reports.params import format_filter
+from tollbook.reports.query import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tollbook.console.pages.context import PageContext
     from tollbook.console.pages.ranking import Ranking
@@ -51,8 +54,6 @@ def spend_figure(
 
 
 def _change_words(difference: str, before: str) -> str:
-    from tollbook.console.pages.shown import usd  # noqa: PLC0415 -- words only
-
     sign = "" if difference.startswith("-") else "+"
     return f"{sign}{usd(difference)} {BEFORE} ({usd(before)})"
 
@@ -100,6 +101,11 @@ def cache_figure(context: PageContext, totals: dict[str, Any]) -> Figure:
         label="Cache hit rate", value=share, kind="percent", url=context.url("/models"),
         note="of input tokens read from the provider's cache",
     )  # fmt: skip
+
+
+def number_figure(label: str, found: Ranking) -> list[Figure]:
+    """Return how many rows a ranking has in all, where it is known."""
+    return [] if found.number is None else [Figure(label=label, value=found.number, kind="count")]
 
 
 def grain_choices(context: PageContext) -> Choices:
@@ -181,7 +187,7 @@ TREND: Final = Column("trend", "Trend", "spark")
 def ranked_table(
     context: PageContext, dimension: str, label: str, *, name: str, found: Ranking | None = None,
     title: str | None = None, page: str | None = None, columns: Sequence[Column] = COST_COLUMNS,
-    has_pages: bool = True,
+    has_pages: bool = True, note: str | None = None,
 ) -> Table:  # fmt: skip
     """Return the values of a dimension as a table with search, order and pages.
 
@@ -195,6 +201,7 @@ def ranked_table(
         page: that a value leads to, filtered by it.
         columns: behind the first.
         has_pages: False: the first rows are all there is.
+        note: how the columns were computed.
     """
     found = found or ranking(context, dimension)
     rows = with_links(context, found.rows, dimension, page=page, calls=("calls", "cost_usd"))
@@ -207,7 +214,8 @@ def ranked_table(
         if column.name in found.report.totals
     }
     many = found.number is not None and found.number > PAGE_ROWS
-    note = f"{found.number:,} in all; page {found.page}." if many and has_pages else None
+    if many and has_pages:
+        note = " ".join(filter(None, [note, f"{found.number:,} in all; page {found.page}."]))
     last = Column("trend", "Trend", "spark") if rows and "trend" in rows[0] else None
     return Table(
         name=name, title=title, rows=rows, note=note,
@@ -235,3 +243,9 @@ EMPTY: Final = (
 def _errors_url(context: PageContext, dimension: str, value: str | None) -> str:
     url = context.filtered("/calls", dimension, value)
     return f"{url}&where=status%3Derror"
+
+
+def only(dimension: str, values: Iterable[Any]) -> list[str]:
+    """Return the filter that keeps some values of a dimension, none where there are none."""
+    kept = tuple(values)
+    return [format_filter(Filter(dimension, kept))] if kept else []

@@ -8,7 +8,7 @@ come.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tollbook.reports.errors import QueryError
 from tollbook.reports.times import Period, start_of_day
@@ -118,6 +118,19 @@ def buckets(period: Period, grain: Grain, tz: str) -> list[str]:
         else:
             day += timedelta(days=7 if grain == "week" else 1)
     return found
+
+
+def bucket_changes(grain: str, name: str) -> dict[str, Any]:
+    """Return the parameters of an URL whose range is one step of a chart."""
+    if grain in ("day", "month"):
+        return {"period": name, "since": None, "until": None}
+    start = datetime.fromisoformat(name)
+    if grain == "hour":
+        # An hour is one of an UTC clock; that which a change of the clock cuts begins in its midst.
+        until = start.astimezone(UTC).replace(minute=0) + timedelta(hours=1)
+        return {"period": None, "since": name, "until": _text(until)}
+    after = start.date() + timedelta(days=7)
+    return {"period": None, "since": name, "until": after.isoformat()}
 
 
 def _wall(moment: datetime, zone: ZoneInfo) -> datetime:

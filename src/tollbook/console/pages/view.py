@@ -127,6 +127,8 @@ class Field(Struct, frozen=True, kw_only=True):
     help: str | None = None
     is_required: bool = False
     placeholder: str | None = None
+    suggestions: tuple[str, ...] = ()
+    """Of a text: what may be meant; anything else can be written too."""
     is_list: bool = False
     """The text is split at commas and line ends into a list."""
     is_object: bool = False
