@@ -16,16 +16,17 @@ from tollbook.budgeting.moments import later_ns, text_of
 from tollbook.budgeting.shown import document_row, top_up_row
 from tollbook.budgeting.written import BudgetError, Written, amount_of, check_name, rule_of
 from tollbook.budgets.rules import read_rules
-from tollbook.budgets.window import span_at
 from tollbook.config.budgets import Budget, BudgetField
 
 if TYPE_CHECKING:
     from tollbook.books.documents import Document
+    from tollbook.budgets.rules import Rule
     from tollbook.desk import Desk
 
 _STOP_WINDOW: Final = "day"
 _HASH_BYTES: Final = 4
 _NS: Final = clock.NS_PER_S
+_DAY_S: Final = 86_400
 
 
 class SetBudget(Written, forbid_unknown_fields=True, kw_only=True):
@@ -122,7 +123,7 @@ def top_up(desk: Desk, asked: TopUpBudget) -> dict[str, Any]:
     if asked.expires is not None:
         expires_ns = later_ns(asked.expires, rule.budget.timezone, "expires")
     else:
-        expires_ns = default_end_ns(rule.budget, now_ns)
+        expires_ns = default_end_ns(rule, now_ns)
     if expires_ns <= now_ns:
         raise BudgetError(asked.name, f"expires: {text_of(expires_ns)} has passed")
     if not asked.reason.strip():
@@ -188,11 +189,11 @@ def stop_budget(field: BudgetField, value: str) -> Budget:
     """Return the budget that stops an owner: no calls at all, running streams neither."""
     return Budget(
         name=stop_name(field, value), limit_requests=0, match={field: glob.escape(value)},
-        window=_STOP_WINDOW, mode="hard",
+        window=_STOP_WINDOW, mode="hard", stop_streams=True, wait_s=0.0,
     )  # fmt: skip
 
 
-def find_rule(desk: Desk, name: str, at_ns: int) -> Any:
+def find_rule(desk: Desk, name: str, at_ns: int) -> Rule:
     """Return a rule that is in force.
 
     Raises:
@@ -205,9 +206,11 @@ def find_rule(desk: Desk, name: str, at_ns: int) -> Any:
     raise BudgetError(name, "there is none of that name in force; see tollbook budget list")
 
 
-def default_end_ns(budget: Budget, now_ns: int) -> int:
-    """Return when a top-up ends for which nobody said it: with the window."""
-    return span_at(budget.window, budget.timezone, now_ns // _NS).end_s * _NS
+def default_end_ns(rule: Rule, now_ns: int) -> int:
+    """Return when a top-up ends for which nobody said it: with the window, else in a day."""
+    if not rule.has_calendar:
+        return now_ns + _DAY_S * _NS
+    return rule.span(now_ns // _NS).end_s * _NS
 
 
 def _owner_of(budget: Budget, given: str | list[str] | None) -> tuple[str, ...]:

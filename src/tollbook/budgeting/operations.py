@@ -9,6 +9,7 @@ from msgspec import Struct
 from tollbook import clock
 from tollbook.books.documents import Subject, document_history
 from tollbook.budgeting import deeds, shelf
+from tollbook.budgeting.course import AskCourse, course
 from tollbook.budgeting.shown import as_written, document_row, rule_row, top_up_row
 from tollbook.budgeting.standing import STATES, order_of, stand_row, standings
 from tollbook.budgeting.whatif import AskWhatIf, what_if
@@ -128,6 +129,10 @@ STANDING: Final = Operation(
     "budgets.standing", "GET", "/budgets/standing", AskStanding, standing,
     "Show where each owner of the budgets stands.", scope=Scope.BUDGETS,
 )  # fmt: skip
+COURSE: Final = Operation(
+    "budgets.course", "GET", "/budgets/course", AskCourse, course,
+    "Show how spending grew within a budget's window.", scope=Scope.BUDGETS,
+)  # fmt: skip
 WHAT_IF: Final = Operation(
     "budgets.what_if", "GET", "/budgets/what-if", AskWhatIf, what_if,
     "Tell what a budget would have done to past calls.", scope=Scope.BUDGETS,
@@ -152,4 +157,4 @@ RESUME: Final = Operation(
     "budgets.resume", "POST", "/budgets/resume", deeds.ResumeOwner, deeds.resume,
     "Let a stopped owner go on.", scope=Scope.BUDGETS,
 )  # fmt: skip
-OPERATIONS: Final = (LIST, SHOW, STANDING, WHAT_IF, SET, REMOVE, TOP_UP, STOP, RESUME)
+OPERATIONS: Final = (LIST, SHOW, STANDING, COURSE, WHAT_IF, SET, REMOVE, TOP_UP, STOP, RESUME)

@@ -9,6 +9,7 @@ import msgspec
 from tollbook.budgeting.moments import text_of
 from tollbook.budgeting.shelf import STOP_PREFIX, budget_of
 from tollbook.budgeting.written import amount_text, owner_text
+from tollbook.budgets.steps import shown_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from tollbook.books.documents import Document
     from tollbook.budgeting.shelf import TopUp
     from tollbook.budgets.rules import Rule
-    from tollbook.config.budgets import Budget
+    from tollbook.config.budgets import Budget, Step
 
 _DEFAULTED: Final = frozenset(["name"])
+_ROLLING: Final = {
+    "minute": "the last 60 seconds", "hour": "the last 60 minutes", "day": "the last 24 hours",
+    "week": "the last 7 days", "month": "the last 30 days",
+}  # fmt: skip
 
 
 def rule_row(rule: Rule, document: Document | None) -> dict[str, Any]:
@@ -35,7 +40,9 @@ def rule_row(rule: Rule, document: Document | None) -> dict[str, Any]:
         "window": budget.window,
         "timezone": budget.timezone,
         "mode": budget.mode,
-        "steps": "; ".join(step_texts(budget)),
+        "window_words": window_words(rule),
+        "steps": shown_steps(budget.steps),
+        "step_rows": step_rows(rule),
         "effective_until": None
         if document is None or document.effective_until_ns is None
         else text_of(document.effective_until_ns, budget.timezone),
@@ -44,10 +51,31 @@ def rule_row(rule: Rule, document: Document | None) -> dict[str, Any]:
     }
 
 
-def step_texts(budget: Budget) -> list[str]:
-    """Return the steps of a progressive budget as they are written."""
-    del budget
-    return []
+def window_words(rule: Rule) -> str:
+    """Return what a limit is of: each month, the last 24 hours, calls at once."""
+    if rule.unit == "concurrent":
+        return "at once"
+    return _ROLLING[rule.budget.window] if rule.bucket_s else f"each {rule.budget.window}"
+
+
+def step_rows(rule: Rule) -> list[dict[str, Any]]:
+    """Return the steps of a progressive budget, in advance: from when on, and what happens."""
+    return [
+        {
+            "at_percent": step.at_percent,
+            "at_amount": amount_text(rule.unit, -(-rule.limit * step.at_percent // 100)),
+            "action": step.action,
+            "what": step_words(step),
+        }
+        for step in rule.budget.steps
+    ]
+
+
+def step_words(step: Step) -> str:
+    """Return what a step does."""
+    if step.action == "rate":
+        return f"at most {step.requests_per_minute} calls a minute"
+    return f"model {step.model} instead" if step.action == "model" else "calls are refused"
 
 
 def as_written(budget: Budget) -> dict[str, Any]:

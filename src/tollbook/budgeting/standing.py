@@ -9,17 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.budgeting.moments import text_of_s
+from tollbook.budgeting.shown import step_words, window_words
 from tollbook.budgeting.written import amount_text, owner_text
+from tollbook.budgets.ring import roll
 from tollbook.budgets.rules import read_rules
 from tollbook.budgets.seed import TABLE_FILE
+from tollbook.budgets.steps import tightened
 from tollbook.budgets.table import BudgetTable, BudgetTableError
-from tollbook.budgets.window import Span, span_at
+from tollbook.budgets.window import BUCKETS, Span
 from tollbook.ledger.budgetsums import booked_in
 from tollbook.spool.errors import SpoolError
 from tollbook.spool.reader import SpoolReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -31,6 +34,8 @@ SPOOL_DIR: Final = "spool"
 LIVE: Final = "gateways"
 LEDGER: Final = "ledger"
 _PERCENT: Final = 100
+_SEEN_S: Final = 3600
+"""Whoever called this lately is shown beside a limit of calls at once."""
 STATES: Final = ("blocked", "over", "warned", "on track to exceed", "ok")
 """Of a standing, the worst first; over is what a soft budget is that passed its limit."""
 
@@ -48,6 +53,25 @@ class Stand(NamedTuple):
     held: int
     source: str
     """``gateways`` (live) or ``ledger``."""
+    freed_at_s: int | None = None
+    """Of a rolling window that is used up: when enough of it has passed for a call."""
+
+    @property
+    def since_s(self) -> int:
+        """From when on spending counts, seconds since the epoch."""
+        return counted_span(self.rule, self.span).start_s
+
+    @property
+    def resets_at_s(self) -> int | None:
+        """When a calendar's window ends; None of one that rolls, and of calls under way."""
+        return self.span.end_s if self.rule.has_calendar else None
+
+    @property
+    def blocked_until_s(self) -> int | None:
+        """When calls are admitted again; None where they are, or nobody can say."""
+        if not self.is_blocked or not self.rule.limit:
+            return None
+        return self.resets_at_s if self.rule.has_calendar else self.freed_at_s
 
     @property
     def whole(self) -> int:
@@ -77,10 +101,19 @@ class Stand(NamedTuple):
         window ends, nothing was spent, or it has been reached.
         """
         gone_s = now_s - self.span.start_s
+        if not self.rule.has_calendar:
+            return None  # what passes out of a rolling window comes free meanwhile
         if self.spent <= 0 or gone_s <= 0 or self.spent >= self.whole:
             return None
         at_s = self.span.start_s + -(-self.whole * gone_s // self.spent)
         return at_s if at_s < self.span.end_s else None
+
+    @property
+    def step_percent_refused(self) -> int | None:
+        """Percent of the step that refuses now, None where none does."""
+        budget = self.rule.budget
+        step = tightened(budget.steps, self.spent, self.whole)
+        return step.at_percent if step.is_refused and budget.mode == "hard" else None
 
     def percent(self) -> int | None:
         """Return the whole percent of the limit that is spent, rounded down; None of no limit."""
@@ -89,7 +122,7 @@ class Stand(NamedTuple):
     def state(self, now_s: int) -> str:
         """Return the word for it, one of :data:`STATES`."""
         budget = self.rule.budget
-        if self.is_blocked:
+        if self.is_blocked or self.step_percent_refused:
             return "blocked"
         if self.over:
             return "over"
@@ -115,30 +148,66 @@ def standings(reader: Reader, data_dir: Path, found: InForce, now_s: int) -> lis
     stands: list[Stand] = []
     with _live(data_dir) as table:
         for rule in rules:
-            span = span_at(rule.budget.window, rule.budget.timezone, now_s)
-            spent = _booked(reader, rule, span)
+            span = rule.span(now_s)
+            spent, parts = _booked(reader, rule, span)
             extra = _extra(found.top_ups, rule)
             owners = {**dict.fromkeys(extra), **dict.fromkeys(spent)}
             if not rule.budget.each:
                 owners[()] = None
             for owner in owners:
-                counted = None if table is None else table.of(rule, owner, span)
+                counted = None if table is None else table.of(rule, owner, span, now_s)
+                limit, more = rule.limit, extra.get(owner, 0)
+                booked = spent.get(owner, 0)
+                freed_s = freed_at_s(rule, parts.get(owner, {}), limit + more)
                 stands.append(Stand(
-                    rule, owner, span, rule.limit, extra.get(owner, 0),
-                    spent.get(owner, 0) if counted is None else counted[0],
+                    rule, owner, span, limit, more,
+                    booked if counted is None else counted[0],
                     0 if counted is None else counted[1],
-                    LEDGER if counted is None else LIVE,
+                    LEDGER if counted is None else LIVE, freed_s,
                 ))  # fmt: skip
     return stands
 
 
-def _booked(reader: Reader, rule: Rule, span: Span) -> dict[tuple[str, ...], int]:
-    spent: dict[tuple[str, ...], int] = {}
-    for booked in booked_in(reader.fetch, rule, span):
+def counted_span(rule: Rule, span: Span) -> Span:
+    """Return the time that counts: a calendar's window, or all the parts of one that rolls."""
+    if rule.has_calendar:
+        return span
+    if not rule.bucket_s:
+        return Span(span.start_s - _SEEN_S, span.start_s + 1)
+    return Span(span.start_s - BUCKETS * rule.bucket_s, span.start_s + rule.bucket_s)
+
+
+_Owner = tuple[str, ...]
+
+
+def _booked(
+    reader: Reader, rule: Rule, span: Span
+) -> tuple[dict[_Owner, int], dict[_Owner, dict[int, int]]]:
+    """Return what owners have spent, and of it what in each part of a rolling window."""
+    spent: dict[_Owner, int] = {}
+    parts: dict[_Owner, dict[int, int]] = {}
+    for booked in booked_in(reader.fetch, rule, counted_span(rule, span)):
         owner = rule.owner(booked.fields)
-        if owner is not None:
-            spent[owner] = spent.get(owner, 0) + booked.amount(rule)
-    return spent
+        if owner is None:
+            continue
+        amount = 0 if rule.unit == "concurrent" else booked.amount(rule)
+        spent[owner] = spent.get(owner, 0) + amount
+        if rule.bucket_s:
+            mine = parts.setdefault(owner, {})
+            mine[booked.at_s] = mine.get(booked.at_s, 0) + amount
+    return spent, parts
+
+
+def freed_at_s(rule: Rule, parts: Mapping[int, int], limit: int) -> int | None:
+    """Return when a rolling window that is used up has room again, None where it has."""
+    left = sum(parts.values()) - limit
+    if left < 0:
+        return None
+    for start_s, amount in sorted(parts.items()):
+        left -= amount
+        if left < 0:
+            return start_s + (BUCKETS + 1) * rule.bucket_s
+    return None
 
 
 def _extra(top_ups: Iterable[TopUp], rule: Rule) -> dict[tuple[str, ...], int]:
@@ -157,12 +226,16 @@ class _LiveTable:
     def __init__(self, table: BudgetTable) -> None:
         self._table = table
 
-    def of(self, rule: Rule, owner: Sequence[str], span: Span) -> tuple[int, int] | None:
+    def of(
+        self, rule: Rule, owner: tuple[str, ...], span: Span, now_s: int
+    ) -> tuple[int, int] | None:
         """Return what an owner has spent and holds, None for who has no slot; none is made."""
         with self._table.locked():
-            slot = self._table.find(rule.key(owner, span.start_s), 0, 0)
+            slot = self._table.look(rule.key(owner, span.start_s))
             if slot is None:
                 return None
+            if rule.bucket_s:
+                roll(self._table, slot, now_s // rule.bucket_s)
             standing = self._table.standing(slot)
             return standing.spent, standing.held
 
@@ -212,26 +285,37 @@ def stand_row(stand: Stand, now_s: int) -> dict[str, Any]:
         "unit": unit,
         "limit": amount_text(unit, stand.limit),
         "top_ups": amount_text(unit, stand.top_ups),
+        "whole": amount_text(unit, stand.whole),
         "spent": amount_text(unit, stand.spent),
         "held": amount_text(unit, stand.held),
         "left": amount_text(unit, stand.left),
         "over": amount_text(unit, stand.over),
         "percent": stand.percent(),
         "window": budget.window,
+        "window_words": window_words(stand.rule),
         "timezone": zone,
-        "window_start": text_of_s(stand.span.start_s, zone),
-        "resets_at": text_of_s(stand.span.end_s, zone),
-        "blocked_until": text_of_s(stand.span.end_s, zone) if stand.is_blocked else None,
-        "exhausted_at": None if exhausted_s is None else text_of_s(exhausted_s, zone),
+        "window_start": text_of_s(stand.since_s, zone),
+        "resets_at": _moment(stand.resets_at_s, zone),
+        "blocked_until": _moment(stand.blocked_until_s, zone),
+        "exhausted_at": _moment(exhausted_s, zone),
         "next_step": next_step(stand),
         "mode": budget.mode,
         "source": stand.source,
     }
 
 
-def next_step(stand: Stand) -> str | None:
-    """Return the step of a progressive budget that comes next."""
-    del stand
+def _moment(at_s: int | None, zone: str) -> str | None:
+    return None if at_s is None else text_of_s(at_s, zone)
+
+
+def next_step(stand: Stand) -> dict[str, Any] | None:
+    """Return the step of a progressive budget that comes next, and at how much spent."""
+    rule = stand.rule
+    for step in rule.budget.steps:
+        mark = -(-stand.whole * step.at_percent // _PERCENT)
+        if stand.spent < mark:
+            return {"at_percent": step.at_percent, "at_amount": amount_text(rule.unit, mark),
+                    "what": step_words(step)}  # fmt: skip
     return None
 
 

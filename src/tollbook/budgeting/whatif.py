@@ -9,11 +9,11 @@ from tollbook import clock
 from tollbook.budgeting.deeds import find_rule
 from tollbook.budgeting.history import past_calls
 from tollbook.budgeting.moments import text_of
-from tollbook.budgeting.replay import Fate, Replay, Verdict
+from tollbook.budgeting.replay import REFUSED, Fate, Replay, Verdict
 from tollbook.budgeting.shelf import top_ups_of
-from tollbook.budgeting.shown import as_written
+from tollbook.budgeting.shown import as_written, step_words
 from tollbook.budgeting.written import Written, amount_text, owner_text, rule_of
-from tollbook.budgets.window import span_at
+from tollbook.budgets.window import BUCKETS
 from tollbook.money import usd_text
 from tollbook.reports.params import parse_range
 
@@ -28,7 +28,6 @@ UNNAMED: Final = "what-if"
 ROWS_MAX: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_S: Final = 1_000_000
-_REFUSED: Final = (Verdict.BLOCKED, Verdict.UNPRICED)
 NOTE: Final = (
     "Each call of the ledger is replayed in the order in which it was sent. It holds its input and"
     " its whole output limit at its own price until it ended, then counts what it did cost; a"
@@ -53,7 +52,7 @@ class _Sums:
     """What became of the calls of one owner."""
 
     def __init__(self) -> None:
-        self.calls = self.blocked = self.unpriced = self.waited = 0
+        self.calls = self.blocked = self.slowed = self.unpriced = self.waited = 0
         self.pico = self.blocked_pico = 0
         self.first_us: int | None = None
 
@@ -62,8 +61,9 @@ class _Sums:
         cost = fate.call.pico or 0
         self.calls += 1
         self.pico += cost
-        if fate.verdict in _REFUSED:
+        if fate.verdict in REFUSED:
             self.blocked += 1
+            self.slowed += fate.verdict is Verdict.SLOWED
             self.unpriced += fate.verdict is Verdict.UNPRICED
             self.blocked_pico += cost
             if self.first_us is None or fate.call.at_us < self.first_us:
@@ -112,10 +112,16 @@ def replayed(
     if since >= until:
         return Outcome(rule, [])
     since_us = _us(since)
-    start_s = span_at(rule.budget.window, rule.budget.timezone, since_us // _US_PER_S).start_s
-    calls = past_calls(desk.reader, rule, _EPOCH + timedelta(seconds=start_s), until)
+    calls = past_calls(desk.reader, rule, _EPOCH + timedelta(seconds=_start_s(rule, since)), until)
     replay = Replay(rule) if extra is None else Replay(rule, extra=extra)
     return Outcome(rule, [one for one in replay.run(calls) if one.call.at_us >= since_us])
+
+
+def _start_s(rule: Rule, since: datetime) -> int:
+    """Return from when on calls matter to the first of a range."""
+    at_s = _us(since) // _US_PER_S
+    start_s = rule.span(at_s).start_s
+    return start_s if rule.has_calendar else start_s - (BUCKETS + 1) * max(rule.bucket_s, 60)
 
 
 def _extra(desk: Desk, rule: Rule) -> Callable[[tuple[str, ...], int], int]:
@@ -197,19 +203,31 @@ def _totals(sums: _Sums) -> dict[str, Any]:
         "cost_usd": usd_text(sums.pico),
         "blocked_calls": sums.blocked,
         "blocked_cost_usd": usd_text(sums.blocked_pico),
+        "slowed_calls": sums.slowed,
         "unpriced_calls": sums.unpriced,
         "waited_calls": sums.waited,
     }
 
 
 def _steps(outcome: Outcome) -> list[dict[str, Any]]:
-    del outcome
-    return []
+    """Return how many calls met each step: sent while it was the last that had begun."""
+    sums = {step.at_percent: _Sums() for step in outcome.rule.budget.steps}
+    for fate in outcome.fates:
+        if fate.at_percent:
+            sums[fate.at_percent].add(fate)
+    return [
+        {
+            "at_percent": step.at_percent, "what": step_words(step),
+            "calls": sums[step.at_percent].calls, "cost_usd": usd_text(sums[step.at_percent].pico),
+            "refused_calls": sums[step.at_percent].blocked,
+        }
+        for step in outcome.rule.budget.steps
+    ]  # fmt: skip
 
 
 def blocked(fates: Iterable[Fate]) -> list[Fate]:
     """Return the fates of the calls that would have been refused."""
-    return [one for one in fates if one.verdict in _REFUSED]
+    return [one for one in fates if one.verdict in REFUSED]
 
 
 def _moment(at_us: int | None, tz: str) -> str | None:

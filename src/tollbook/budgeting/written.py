@@ -23,7 +23,9 @@ _STEP: Final = re.compile(
     r"(?P<at_percent>\d{1,3})\s*%?\s+(?P<action>[a-z]+)(?:\s+(?P<with>\S+))?", re.ASCII
 )
 _LISTS: Final = ("each", "warn_at_percent")
-UNITS: Final = {"usd": "USD", "tokens": "tokens", "requests": "requests"}
+UNITS: Final = {
+    "usd": "USD", "tokens": "tokens", "requests": "requests", "concurrent": "calls at once",
+}  # fmt: skip
 """Units of limits, and what amounts of them are followed by."""
 
 
@@ -164,6 +166,6 @@ def amount_text(unit: str, amount: int) -> str:
     return usd_text(amount) if unit == "usd" else str(amount)
 
 
-def owner_text(fields: Mapping[str, str]) -> str:
+def owner_text(fields: Mapping[Any, str]) -> str:
     """Return ``tenant=acme, model=m-1``; ``all`` where the budget is one for all."""
     return ", ".join(f"{field}={value}" for field, value in fields.items()) or "all"

@@ -186,8 +186,9 @@ def standing(output_format: str | None, **asked: Any) -> None:
     """Show where each owner stands, the blocked first."""
     answer = _answer("budgets.standing", asked)
     chosen = chosen_format(output_format)
-    if chosen == "table":
-        answer["rows"] = [_plain(row) for row in answer["rows"]]
+    if chosen != "json":
+        is_table = chosen == "table"
+        answer["rows"] = [_plain(row, is_table=is_table) for row in answer["rows"]]
     show_rows(answer, chosen, None if chosen == "json" else _STANDS, title="Standing")
     if chosen == "table":
         left_out = answer["matching"] - len(answer["rows"])
@@ -232,9 +233,12 @@ def _answer(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     return ask(operation, where, asked, config_path=config_path)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: dict[str, Any], *, is_table: bool = True) -> dict[str, Any]:
     """Return a row whose dollars are as people read them; its unit stands beside them."""
-    if row["unit"] != "usd":
+    step = row.get("next_step")
+    if step:
+        row = row | {"next_step": f"{step['at_percent']} %: {step['what']}"}
+    if row["unit"] != "usd" or not is_table:
         return row
     return row | {name: money(row[name]) for name in _AMOUNTS if name in row}
 
