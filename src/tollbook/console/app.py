@@ -21,6 +21,7 @@ from tollbook.console.gate import Gate
 from tollbook.console.login import login_router
 from tollbook.console.negotiate import read_pairs, table
 from tollbook.console.pages.context import House
+from tollbook.console.pages.remembered import Views
 from tollbook.console.pages.router import pages_router
 from tollbook.console.permit import OPEN, check_permit, needs
 from tollbook.console.portal.routes import portal_router
@@ -44,6 +45,7 @@ _BODY_MAX_BYTES: Final = 65_536
 _Asked = Request[Any, Any, Any]
 _Text = FromQuery[str | None]
 _Texts = FromQuery[list[str] | None]
+_LOOKS: Final = frozenset(["GET", "HEAD", "OPTIONS"])
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
@@ -84,14 +86,21 @@ def create_app(services: Services) -> Litestar:
     reads, operations = _reads(services.answers), _operations(services.operations)
     finance = [] if services.finance is None else [services.finance]
     doors = services.doors
-    pages = []
+    pages, views = [], None
     if services.desk is not None:
         house = House(services.answers, services.desk, all_operations(), services.operations.status)
+        views = Views(house)
         # The reader of reports, whose limit of time is that of a page.
         portal = portal_router(services.desk._replace(reader=services.answers.reader))
         csrf_secret = secrets.token_bytes(32) if doors is None else doors.csrf_secret
-        pages = [pages_router(house, csrf_secret), portal]
+        pages = [pages_router(house, csrf_secret, views), portal]
+
+    async def after_response(request: _Asked) -> None:
+        if views is not None and request.method not in _LOOKS:
+            views.forget()
+
     return Litestar(
+        after_response=after_response,
         route_handlers=[
             _healthz,
             _openapi,

@@ -40,6 +40,8 @@ class Page(NamedTuple):
     permit: Permit = Permit(Scope.SPEND)
     group: str | None = None
     """Heading of the navigation that it stands under; None: it is reached from other pages."""
+    is_kept: bool = True
+    """Whether a view of some seconds ago will do, see :mod:`tollbook.console.pages.remembered`."""
 
 
 @cache

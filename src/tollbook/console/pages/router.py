@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tollbook.console.pages.context import House
     from tollbook.console.pages.page import Page
+    from tollbook.console.pages.remembered import Views
     from tollbook.reports.params import Pairs
 
 _Asked = Request[Any, Any, Any]
@@ -44,11 +45,13 @@ _YEAR_S: Final = 31_536_000
 _FILTER_FORM: Final = ("filter", "is", "value")
 
 
-def pages_router(house: House, csrf_secret: bytes) -> Router:
+def pages_router(house: House, csrf_secret: bytes, views: Views) -> Router:
     """Return the routes of all pages, on one house."""
     found = pages()
     handlers: list[HTTPRouteHandler] = [
-        handler for page in found.values() for handler in _handlers(page, found, house, csrf_secret)
+        handler
+        for page in found.values()
+        for handler in _handlers(page, found, house, csrf_secret, views)
     ]
     handlers += [static, deed_handler(house, found, csrf_secret)]
     return Router("/", route_handlers=handlers, include_in_schema=False)
@@ -91,7 +94,7 @@ def tidied(pairs: Pairs) -> Pairs:
 
 
 def _handlers(
-    page: Page, found: Mapping[str, Page], house: House, csrf_secret: bytes
+    page: Page, found: Mapping[str, Page], house: House, csrf_secret: bytes, views: Views
 ) -> list[HTTPRouteHandler]:
     name = page.path.strip("/").replace("/", "_") or "home"
     opt = needs(page.permit.scope, page.permit)
@@ -111,13 +114,13 @@ def _handlers(
             found, asked.principal, page.path, request.url.query,
             token_for(csrf_secret, asked.principal), request.query_params.get("done"), asked,
         )  # fmt: skip
-        return Response(html(page.build(asked), frame), media_type="text/html", headers=HEADERS)
+        return Response(html(views.of(page, asked), frame), media_type="text/html", headers=HEADERS)
 
     def data(request: _Asked) -> Response[dict[str, Any]]:
-        return Response(as_data(page.build(context(request, "json"))), headers=HEADERS)
+        return Response(as_data(views.of(page, context(request, "json"))), headers=HEADERS)
 
     def csv(request: _Asked) -> Response[str]:
-        text = as_csv(page.build(context(request, "csv")), request.query_params.get("table"))
+        text = as_csv(views.of(page, context(request, "csv")), request.query_params.get("table"))
         return Response(text, media_type="text/csv", headers=HEADERS)
 
     base = page.path if page.path != "/" else "/overview"
