@@ -25,6 +25,8 @@ from tollbook.reports.errors import QueryError
 from tollbook.reports.params import parse_filter, parse_range
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tollbook.chargeback.focus.scope import Scope
     from tollbook.reports.query import Filter
 
@@ -171,7 +173,30 @@ def _listed(one: ExportRecord) -> dict[str, Any]:
         "perspective": one.manifest.get("perspective"), "created_at": time_text(at),
         "author": one.author, "files": len(one.files), "rows": sum(f.rows for f in one.files),
         "size_bytes": sum(file.size_bytes for file in one.files),
+        "names": [file.name for file in one.files], "owner": one.manifest.get("owner"),
+        "by": one.manifest.get("by"), "price": one.manifest.get("price"),
+        "incomplete": incomplete_words(one.manifest),
     }  # fmt: skip
+
+
+def incomplete_words(manifest: Mapping[str, Any]) -> list[str]:
+    """Return why the figures of an export may still change or are too low; nothing: they are not.
+
+    Args:
+        manifest: of any kind of export.
+    """
+    words = []
+    state = manifest.get("period_state")
+    if state is not None and state != "closed":
+        words.append(f"the month was {state} when it was made")
+    completeness = manifest.get("completeness") or {}
+    for name, what in (("unpriced", "without a price"), ("interrupted", "cut off")):
+        calls = (completeness.get(name) or {}).get("calls")
+        if calls:
+            words.append(f"{calls} calls {what}")
+    if completeness.get("incidents"):
+        words.append(f"{completeness['incidents']} losses or damages on record")
+    return words
 
 
 def export_shown(desk: Desk, request: FileRequest) -> dict[str, Any]:
@@ -194,7 +219,7 @@ def export_told(desk: Desk, request: ShowRequest) -> dict[str, Any]:
     record = find_export(desk.books, request.export_id)
     if record is None:
         raise NoExportError(request.export_id)
-    answer = _answer(desk, record)
+    answer = _answer(desk, record) | {"incomplete": incomplete_words(record.manifest)}
     for row in answer["rows"]:
         path = directory_of(desk.data_dir, record.export_id) / row["name"]
         is_there = path.is_file()

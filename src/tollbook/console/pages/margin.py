@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tollbook.console.pages.charts import points
 from tollbook.console.pages.finance_parts import (
     REASON,
@@ -168,22 +170,27 @@ def _link(context: PageContext, by: str, value: str | None) -> str | None:
 
 
 def _targets(context: PageContext) -> list[Section]:
-    kept = answered(context, "margin.decisions").rows
-    rows = [
-        {
-            "name": row["document_id"], "kind": row["says"].get("kind"),
-            "says": {name: value for name, value in row["says"].items() if name != "kind"},
+    told = []
+    for row in _decisions(context):
+        says = row["says"]
+        told.append({
+            "name": row["document_id"], "kind": says.pop("kind", None), "says": _says(says),
             "from": row["effective_from"], "author": row["author"], "reason": row["reason"],
-        }
-        for row in kept
-    ]  # fmt: skip
-    told = [row | {"says": _says(row["says"])} for row in rows]
+        })  # fmt: skip
     return [Table(
         name="targets", title="Targets, customers and sources", rows=told,
         empty="No target is set: nothing is marked as below one. Set one below.",
         columns=columns(("name", "Document", "id"), ("kind", "Kind"), ("says", "Says"),
                         ("from", "From"), ("author", "By"), ("reason", "Reason")),
     )]  # fmt: skip
+
+
+def _decisions(context: PageContext) -> list[dict[str, Any]]:
+    """Return what was decided, every version, with what each says as an object."""
+    return [
+        row | {"says": msgspec.json.decode(row["says"], type=dict[str, Any])}
+        for row in answered(context, "margin.decisions").rows
+    ]
 
 
 def _says(says: dict[str, Any]) -> str:
@@ -215,7 +222,7 @@ def _import_form() -> Form:
 
 def _fetch_form(context: PageContext) -> Form:
     own = [
-        row["document_id"].split("/")[1] for row in answered(context, "margin.decisions").rows
+        row["document_id"].split("/")[1] for row in _decisions(context)
         if row["says"].get("kind") == "source"
     ]  # fmt: skip
     options = tuple((name, name) for name in dict.fromkeys(("stripe", "lago", *own)))
