@@ -17,7 +17,6 @@ from tollbook.alerts.incident import (
     after,
 )
 from tollbook.alerts.rule import SEVERITIES
-from tollbook.alerts.shelf import add_events, live_incidents, open_incident
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from tollbook.alerts.cause import Cause
     from tollbook.alerts.evaluate import Evaluation
     from tollbook.alerts.rule import Rule
+    from tollbook.alerts.shelf import Shelf
     from tollbook.alerts.signal import Signal
-    from tollbook.books.store import Books
 
 ACTOR: Final = "alerts"
 _TELL_EVERY: Final = timedelta(minutes=15)
@@ -56,11 +55,11 @@ class Keeper:
     """Keeps incidents in step with evaluations; one for each data directory.
 
     Args:
-        books: where incidents are.
+        shelf: where incidents are: the books, or memory.
     """
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._seen: dict[int, datetime] = {}
         """When each was last seen: finer than the events, which are kept for ever."""
         self._told: dict[int, int] = {}
@@ -81,7 +80,7 @@ class Keeper:
             BooksError: the books cannot be used.
         """
         now = evaluation.at
-        live = {one.key: one for one in live_incidents(self._books, now)}  # the newest of a key
+        live = {one.key: one for one in self._shelf.live(now)}  # the newest of a key
         groups: dict[str, list[tuple[Signal, Cause]]] = {}
         for signal, cause in found:
             groups.setdefault(cause.key, []).append((signal, cause))
@@ -105,7 +104,7 @@ class Keeper:
                 detail={"title": title_of(some[0][0], some[0][1]),
                         "severity": some[0][0].severity.value},
             )  # fmt: skip
-            made = open_incident(self._books, key, some[0][1].tenant, [first, *events])
+            made = self._shelf.open(key, some[0][1].tenant, [first, *events])
             self._note(made, now)
             return [News(Told.TRIGGER, made)]
         if one.state is State.RESOLVED:
@@ -129,7 +128,7 @@ class Keeper:
         self, one: Incident, action: Action, events: Sequence[Event], now: datetime
     ) -> list[News]:
         some = [Event(action=action, at=now, actor=ACTOR), *events]
-        add_events(self._books, one.incident_id, some)
+        self._shelf.add(one.incident_id, some)
         for event in some:
             one = after(one, event)
         self._note(one, now)
@@ -144,7 +143,7 @@ class Keeper:
         self._seen[one.incident_id] = now
         kept = [event for event in events if _is_news(one, event, now)]
         if kept:
-            add_events(self._books, one.incident_id, kept)
+            self._shelf.add(one.incident_id, kept)
         for event in kept:
             one = after(one, event)
         return one
@@ -169,7 +168,7 @@ class Keeper:
             return []
         reason = f"normal since {seen.isoformat(timespec='minutes')}"
         event = Event(action=Action.RESOLVED, at=now, actor=ACTOR, detail={"reason": reason})
-        add_events(self._books, one.incident_id, [event])
+        self._shelf.add(one.incident_id, [event])
         self._seen.pop(one.incident_id, None)
         self._told.pop(one.incident_id, None)
         return [News(Told.RESOLVE, after(one, event))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from tollbook.alerts.incident import (
     Incident,
     IncidentError,
     State,
+    after,
     fold,
     opened,
 )
@@ -28,6 +29,69 @@ if TYPE_CHECKING:
 LIST_MAX: Final = 1000
 _NS: Final = 1000
 _TURNS: Final = (Action.OPENED.value, Action.REOPENED.value, Action.RESOLVED.value)
+
+
+class Shelf(Protocol):
+    """Where incidents are."""
+
+    def live(self, now: datetime) -> list[Incident]:
+        """Return what may go on or come back, the oldest first."""
+
+    def open(self, key: str, tenant: str | None, events: Sequence[Event]) -> Incident:
+        """Keep a new incident with its first events."""
+
+    def add(self, incident_id: int, events: Sequence[Event]) -> None:
+        """Keep what happened to an incident."""
+
+
+class BooksShelf:
+    """Incidents in the books, for ever.
+
+    Args:
+        books: where.
+    """
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def live(self, now: datetime) -> list[Incident]:
+        """Return what may go on or come back; see :func:`live_incidents`."""
+        return live_incidents(self._books, now)
+
+    def open(self, key: str, tenant: str | None, events: Sequence[Event]) -> Incident:
+        """Keep a new incident; see :func:`open_incident`."""
+        return open_incident(self._books, key, tenant, events)
+
+    def add(self, incident_id: int, events: Sequence[Event]) -> None:
+        """Keep events; see :func:`add_events`."""
+        add_events(self._books, incident_id, events)
+
+
+class MemoryShelf:
+    """Incidents of a back-test: nothing is kept."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Incident] = {}
+
+    def live(self, now: datetime) -> list[Incident]:
+        """Return what may go on or come back."""
+        return [
+            one for one in self.found.values()
+            if one.resolved_at is None or now - one.resolved_at < REOPEN_WITHIN
+        ]  # fmt: skip
+
+    def open(self, key: str, tenant: str | None, events: Sequence[Event]) -> Incident:
+        """Hold a new incident."""
+        number = len(self.found) + 1
+        one = fold(number, key, tenant, events)
+        assert one is not None, "it has events"
+        self.found[number] = one
+        return one
+
+    def add(self, incident_id: int, events: Sequence[Event]) -> None:
+        """Hold what happened to an incident."""
+        for event in events:
+            self.found[incident_id] = after(self.found[incident_id], event)
 
 
 def ns_of(moment: datetime) -> int:

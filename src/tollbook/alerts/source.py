@@ -142,6 +142,7 @@ class GridSource:
         self._grids: dict[tuple[By, Where], dict[int, Groups]] = {}
         self._series: dict[tuple[By, Where], Series] = {}
         self._sums: dict[tuple[By, Where, int, int], Groups] = {}
+        self._slides: dict[tuple[By, Where, int], tuple[int, Groups]] = {}
         self._cells = 0
         self.memo: dict[Any, Any] = {}
 
@@ -154,13 +155,37 @@ class GridSource:
         if found is None:
             if len(self._sums) > _SUMS_MAX:
                 self._sums.clear()
-            found = self._sums[key] = self._added(by, where, key[2], key[3])
+            found = self._sums[key] = self._slid(by, where, key[2], key[3])
+        return found
+
+    def _slid(self, by: By, where: Where, first: int, last: int) -> Groups:
+        """Return the sums of a window; from those of one a little earlier, if there is one."""
+        key = (by, where, last - first)
+        before = self._slides.get(key)
+        if before is None or not before[0] <= first <= before[0] + (last - first) // 2:
+            found = self._added(by, where, first, last)
+        else:
+            start, groups = before
+            found = dict(groups)
+            grid = self._grid(by, where)
+            for hour in range(start, first):
+                for entity, one in grid.get(hour, {}).items():
+                    rest = found[entity].minus(one)
+                    if any(rest):
+                        found[entity] = rest
+                    else:
+                        del found[entity]
+            for hour in range(start + last - first, last):
+                for entity, one in grid.get(hour, {}).items():
+                    known = found.get(entity)
+                    found[entity] = one if known is None else known.plus(one)
+        self._slides[key] = (first, found)
         return found
 
     def _added(self, by: By, where: Where, first: int, last: int) -> Groups:
         grid = self._grid(by, where)
         found: Groups = {}
-        for hour in range(max(first, self._first), last):
+        for hour in range(first, last):
             for entity, one in grid.get(hour, {}).items():
                 known = found.get(entity)
                 found[entity] = one if known is None else known.plus(one)

@@ -38,6 +38,10 @@ class Sums(NamedTuple):
         """Return both together."""
         return Sums(*(one + two for one, two in zip(self, other, strict=True)))
 
+    def minus(self, other: Sums) -> Sums:
+        """Return what is left without the other."""
+        return Sums(*(one - two for one, two in zip(self, other, strict=True)))
+
 
 def sums_of_row(row: dict[str, Any]) -> Sums:
     """Return the sums of a row of ``wide_rows``."""

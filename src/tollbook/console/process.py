@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tollbook.alerts.runner import AlertRunner
 from tollbook.chargeback.periods.cutoffs import as_billed, with_periods
 from tollbook.chargeback.reconcile.shelf import accepted_months
 from tollbook.config import Config, load_config
@@ -134,16 +135,19 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
 
         mounted = Mounted(app, config, directory)
     server = ApiServer(mounted or app, listener)
+    alerts = AlertRunner(desk)
     try:
         server.start()
         doors.start()
         announce(directory, token, Address(config.console.host, server.port, os.getpid()))
         pump.start()
         keeper.publisher.start()
+        alerts.start()
         print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
         stop.wait()
     finally:
         withdraw(directory)
+        alerts.stop()
         keeper.publisher.stop()
         server.stop()
         if mounted is not None:
