@@ -84,6 +84,15 @@ commands: Final = [
     Registered(
         "people", "tollbook.cli.people", "people", "Accounts, API tokens, who did and saw what."
     ),
+    Registered(
+        "insights",
+        "tollbook.cli.insights",
+        "insights",
+        "Why spend changed, and where it could be less.",
+    ),
+    Registered(
+        "forecast", "tollbook.cli.insights", "forecast", "Spend of days to come, with an interval."
+    ),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
     Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),
     Registered("simulate", "tollbook.cli.simulate", "simulate", "Run simulated providers."),

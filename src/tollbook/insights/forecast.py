@@ -17,7 +17,7 @@ from tollbook.insights.asked import (
     shown,
 )
 from tollbook.insights.forecast_days import Days, History, read_days
-from tollbook.insights.forecast_model import HIGH, LOW, Band, Forecast, TooShort, forecast
+from tollbook.insights.forecast_model import HIGH, LOW, ORIGINS, Band, Forecast, TooShort, forecast
 from tollbook.money import usd_text
 from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.errors import QueryError
@@ -29,14 +29,17 @@ if TYPE_CHECKING:
 
 AHEAD_MAX: Final = 366
 HISTORY: Final = "180d"
+_GROUP_ORIGINS: Final = 16
+"""Many groups are forecast at once."""
 METHOD: Final = (
     "An estimate. History: spend of complete local days since the first with any. Three methods "
     "are tried on it: the shape of a week (each day against the mean of the seven around it, the "
     "median of eight weeks) on the level of the last 14 days (their median without that shape); "
     "the same with the damped Theil-Sen trend of the last 28 days; and the same weekday of the "
-    "week before. Each forecasts the history from up to 48 earlier days as if what followed were "
+    "week before. Each forecasts the history from up to 48 (a group: 16) earlier days as if what followed were "
     f"not known; the nearest is used. Low and high are the {LOW}th and {HIGH}th percentile of "
-    "actual to forecast in that trial. What is known of the running month is not forecast: it is "
+    "actual to forecast in that trial; a method that was mostly too low or too high is corrected "
+    "by the median. What is known of the running month is not forecast: it is "
     "added as it is, and of today only the share that usually comes after this time of day is "
     "expected. Groups are forecast each for itself and need not add up to the total."
 )
@@ -87,17 +90,20 @@ def month_outlook(reader: Reader, query: SpendQuery, by: str | None = None) -> M
     ahead = days.days_to_month_end
     return MonthOutlook(
         outlook(days.total, days, ahead),
-        {name: outlook(history, days, ahead) for name, history in days.groups.items()},
+        {
+            name: outlook(history, days, ahead, _GROUP_ORIGINS)
+            for name, history in days.groups.items()
+        },
     )
 
 
-def outlook(history: History, days: Days, ahead: int) -> Outlook:
+def outlook(history: History, days: Days, ahead: int, origins: int = ORIGINS) -> Outlook:
     """Return the outlook of one history: the month's end, and so many days after today."""
     known = history.between(days.month, days.today + timedelta(days=1))
     today = history.amounts.get(days.today, 0)
     first, amounts = history.complete(days.first, days.today)
     horizon = 1 + max(ahead, days.days_to_month_end)
-    model = forecast(amounts, first.weekday(), horizon)
+    model = forecast(amounts, first.weekday(), horizon, origins)
     if isinstance(model, TooShort):
         return Outlook(known, today, None, None, None, model.reason)
     rest = round(model.days[0].expected * days.rest_of_today)
@@ -183,7 +189,7 @@ def _group_rows(days: Days, by: str, asked: ForecastRequest) -> list[dict[str, A
     largest = sorted(sums, key=lambda name: (-sums[name], str(name)))[: checked_limit(asked.limit)]
     rows = []
     for name in largest:
-        found = outlook(days.groups[name], days, asked.days)
+        found = outlook(days.groups[name], days, asked.days, _GROUP_ORIGINS)
         backtest = None if found.model is None else found.model.backtest
         rows.append({
             by: UNKNOWN if by == "tenant" and name is None else name,
