@@ -81,7 +81,10 @@ def _refused(
     hold, slot = taken[-1]
     standing = table.standing(slot)
     limit = hold.rule.limit_of(hold.owner, now_s)
-    verdict = _judged(table, slot, hold, standing, limit, now_s)
+    everywhere = standing
+    if is_shared and (elsewhere := table.elsewhere(slot)):
+        everywhere = standing._replace(spent=standing.spent + elsewhere)
+    verdict = _judged(table, slot, hold, everywhere, limit, now_s)
     if isinstance(verdict, Refused):
         return verdict
     if verdict is not None:
@@ -152,6 +155,8 @@ def _in_the_way(
         return None
     if cap < limit and needed > cap:
         table.want(slot, needed - cap)
+        if is_shared and table.elsewhere(slot) is None:
+            return unavailable()
     return waits(hold, limit, standing.spent)
 
 

@@ -51,6 +51,7 @@ _WANTED: Final = _LIMIT + _BIG_BYTES
 _RING: Final = _WANTED + 8
 _SPENT: Final = _RING + RING_BYTES
 _HELD: Final = _SPENT + 8 * PLACES_MAX
+_ELSEWHERE: Final = _HELD + 8 * PLACES_MAX
 _FILE_BYTES: Final = _SLOT_AT + SLOTS * _SLOT_BYTES
 _INT64_MAX: Final = 2**63 - 1
 _EMPTY: Final = bytes(KEY_BYTES)
@@ -109,12 +110,16 @@ class BudgetTable:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep all other processes out for some microseconds."""
-        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        """Keep all other mappings out for some microseconds, those of this process too.
+
+        The lock is of the open file (flock): a process's own (lockf) would be lost when another
+        thread of it closes another mapping of the table.
+        """
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     # places
 
@@ -284,6 +289,15 @@ class BudgetTable:
     def set_granted(self, slot: int, amount: int | None) -> None:
         """Say how much of its limit this host may use in all."""
         self._set_big(slot, _GRANTED, -1 if amount is None else max(0, amount))
+
+    def elsewhere(self, slot: int) -> int | None:
+        """Return what other hosts have spent at the least, None where nobody can say."""
+        found = self._big(slot, _ELSEWHERE)
+        return None if found < 0 else found
+
+    def set_elsewhere(self, slot: int, amount: int | None) -> None:
+        """Say what other hosts have spent; None: whoever grants cannot be reached."""
+        self._set_big(slot, _ELSEWHERE, -1 if amount is None else max(0, amount))
 
     def limit(self, slot: int) -> int:
         """Return the limit that was last asked of, top-ups included; 0 before the first call."""
