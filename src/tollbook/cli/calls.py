@@ -44,6 +44,7 @@ _FOREVER: Final = "2200-01-01T00:00:00Z"
 @range_options
 @click.option("--limit", metavar="N", help="Calls in a page, at most 1000.  [default: 50]")
 @click.option("--before", metavar="ENTRY_ID", help="Go on before this entry id.")
+@click.option("--order", metavar="ORDER", help="newest, or cost: the dearest.  [default: newest]")
 @click.option(
     "--batch", "lists_batches", is_flag=True, help="List batches and what has come of them instead."
 )

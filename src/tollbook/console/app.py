@@ -188,10 +188,10 @@ def _reads(answers: Answers) -> Router:
     def calls(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, where: _Texts = None,
-        limit: _Text = None, before: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
+        limit: _Text = None, before: _Text = None, order: _Text = None, format: _Text = None,  # noqa: A002 -- its public name
     ) -> Response[CallsReport]:  # fmt: skip
         """List calls, newest first; ``next_before`` of a page is ``before`` of the next."""
-        del since, until, period, tz, where, limit, before, format
+        del since, until, period, tz, where, limit, before, order, format
         return table(request, answers.calls(read_pairs(request)))
 
     @get("/batches", opt=needs(Scope.CALLS), sync_to_thread=True)

@@ -1,4 +1,7 @@
-"""The calls behind a number: one row per call as known now, newest booked first, paged by id."""
+"""The calls behind a number: one row per call as known now, newest booked first, paged by id.
+
+Or the dearest first, on one page: by the cost of the call itself, its further parts aside.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
 
 PAGE_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 50
-PARAMS: Final = ("since", "until", "period", "tz", "where", "limit", "before", "after")
+PARAMS: Final = ("since", "until", "period", "tz", "where", "limit", "before", "after", "order")
+NEWEST: Final = "newest"
+COST: Final = "cost"
+ORDERS: Final = (NEWEST, COST)
 _ENTRY_ID_MAX: Final = 2**63 - 1
 _TEXT: Final = (
     "call_id", "user_id", "feature", "agent_run_id", "environment", "api_key_id", "provider",
@@ -60,8 +66,14 @@ class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limit: int = PAGE_DEFAULT
     before: int | None = None
     after: int | None = None
+    order: str = NEWEST
+    """``cost``: the dearest first (those of unknown cost last), on one page."""
 
     def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise QueryError("--order", f"{self.order[:64]!r} is not one of {', '.join(ORDERS)}")
+        if self.order == COST and (self.before is not None or self.after is not None):
+            raise QueryError("--order", "by cost there is one page; take a larger --limit")
         if self.since >= self.until:
             raise QueryError(
                 "--until", f"{self.until.isoformat()} is not after {self.since.isoformat()}"
@@ -104,6 +116,7 @@ def calls_query(pairs: Iterable[tuple[str, str]], now: datetime) -> CallsQuery:
         limit=parse_limit(given.get("limit"), PAGE_DEFAULT),
         before=_entry_id(given, "before"),
         after=_entry_id(given, "after"),
+        order=given.get("order", NEWEST),
     )
 
 
@@ -127,7 +140,7 @@ def run_calls(reader: Reader, query: CallsQuery) -> CallsReport:
         reader,
         SpendQuery(since=query.since, until=query.until, tz=query.tz, where=query.where),
     )
-    is_full = len(rows) == query.limit and query.after is None
+    is_full = len(rows) == query.limit and query.after is None and query.order == NEWEST
     return CallsReport(
         rows=rows,
         next_before=rows[-1]["entry_id"] if is_full else None,
@@ -146,7 +159,9 @@ def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
         QueryTimeoutError: it took too long.
     """
     asked = SpendQuery(since=query.since, until=query.until, where=query.where, limit=query.limit)
-    if query.before is None and query.after is None:
+    if query.order == COST:
+        page = compiled(_dearest_page, asked)
+    elif query.before is None and query.after is None:
         page = compiled(_first_page, asked)
     else:
         page = to_sql(_page(asked, query.before, query.after))
@@ -159,7 +174,20 @@ def _first_page(query: SpendQuery, _: Scan) -> Any:
     return _page(query, None, None)
 
 
+def _dearest_page(query: SpendQuery, _: Scan) -> Any:
+    rows = _calls(query, None, None)
+    order = [rows.cost_usd.desc(nulls_first=False), rows.entry_id.desc()]
+    return rows.order_by(order).limit(query.limit).select(*_FETCHED)
+
+
 def _page(query: SpendQuery, before: int | None, after: int | None) -> Any:
+    rows = _calls(query, before, after)
+    oldest_first = after is not None
+    rows = rows.order_by(rows.entry_id.asc() if oldest_first else rows.entry_id.desc())
+    return rows.limit(query.limit).select(*_FETCHED)
+
+
+def _calls(query: SpendQuery, before: int | None, after: int | None) -> Any:
     rows = matching(in_range(entries(), query.since, query.until, None), query.where)
     if before is not None:
         rows = rows.filter(rows.entry_id < before)
@@ -170,10 +198,7 @@ def _page(query: SpendQuery, before: int | None, after: int | None) -> Any:
         reversed_id=everything.replaces
     )
     rows = rows.filter(rows.kind == "charge", rows.part.fill_null(0) == 0)
-    rows = rows.anti_join(reversed_ids, rows.entry_id == reversed_ids.reversed_id)
-    oldest_first = after is not None
-    rows = rows.order_by(rows.entry_id.asc() if oldest_first else rows.entry_id.desc())
-    return rows.limit(query.limit).select(*_FETCHED)
+    return rows.anti_join(reversed_ids, rows.entry_id == reversed_ids.reversed_id)
 
 
 class _Parts(NamedTuple):
