@@ -68,7 +68,7 @@ def issued_tokens(
             "state": "revoked"
             if {("token", row.jti), ("key", row.kid)} & names
             or tenants.get(row.tenant_id, -1) >= row.issued_at_ns
-            else "open",
+            else "valid",
         }
         for row in rows
     ]  # fmt: skip
