@@ -12,10 +12,12 @@ from bench.ledgerfile import CALLS, SINCE, UNTIL, ledger_file
 from bench.stats import paired_ratio
 from tollbook import clock
 from tollbook.ledger.store import connect_readonly
+from tollbook.reports.build import spend_statement
+from tollbook.reports.compiled import forget_compiled
 from tollbook.reports.query import SpendQuery
 from tollbook.reports.reader import DuckdbReader
 from tollbook.reports.rollup import rollup_query, run_rollup
-from tollbook.reports.spend import run_spend, spend_sql
+from tollbook.reports.spend import run_spend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +56,8 @@ def run() -> list[Figure]:
         "spend by tenant": lambda reader: run_spend(reader, by_tenant),
         "spend by tenant, model, day": lambda reader: run_spend(reader, by_three),
     }
-    compile_s = _seconds(lambda: spend_sql(SpendQuery(since=since, until=until, by=("user",))))
+    by_user = SpendQuery(since=since, until=until, by=("user",))
+    compile_s = _seconds(lambda: spend_statement(by_user, None))
     figures = [
         figure("reports.first_expression", compile_s, "s",
                note="loading Ibis and making the first statement, once in a process"),
@@ -94,7 +97,7 @@ def _measure(path: Path, name: str, ask: Callable[[DuckdbReader], object]) -> li
 
 
 def _cold(path: Path, ask: Callable[[DuckdbReader], object]) -> float:
-    spend_sql.cache_clear()
+    forget_compiled()
     drop_from_cache(path)
 
     def whole() -> None:

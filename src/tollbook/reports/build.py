@@ -1,4 +1,4 @@
-"""One query object becomes one expression: its groups, the rest beyond the limit, and the states.
+"""One query object becomes one statement: its groups, the rest beyond the limit, and the states.
 
 Each row of the answer belongs to one ``part``. All parts are sums over the same snapshot; the
 states are added up from the entries on their own, so that comparing them with the groups checks
@@ -8,10 +8,13 @@ the groups.
 from __future__ import annotations
 
 from functools import reduce
-from operator import add, or_
+from operator import add
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from tollbook.reports import dimensions, measures
+from tollbook.reports.compiled import compiled
 from tollbook.reports.cover import rows_of
 from tollbook.reports.dimensions import TIMES
 from tollbook.reports.table import bucket, dimension
@@ -21,7 +24,7 @@ from tollbook.usage import TOKEN_KINDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tollbook.reports.cover import Scan
+    from tollbook.reports.cover import Cover, Scan
     from tollbook.reports.query import SpendQuery
     from tollbook.reports.zone import Piece
 
@@ -56,23 +59,48 @@ def _dimension_names(query: SpendQuery) -> tuple[str, ...]:
     return tuple(f"d{at}" for at in range(len(query.by)))
 
 
-def spend_expression(query: SpendQuery, scan: Scan) -> Any:
-    """Return the expression that answers a query; see :func:`columns` for its shape."""
-    import ibis  # noqa: PLC0415 -- loaded when the first report is asked for
+def spend_statement(query: SpendQuery, cover: Cover | None) -> str:
+    """Return the statement that answers a query; see :func:`columns` for its shape.
 
-    parts = [_states(query, rows_of(query, scan))]
-    if query.by:
-        # A view of its own: of a part that two others share, DuckDB would make a copy first,
-        # here of every entry in the range.
-        ranked = _ranked(query, rows_of(query, scan), scan.stretches)
-        kept = ranked.filter(ranked.place < query.limit)
-        rest = ranked.filter(ranked.place >= query.limit)
-        other = rest.aggregate(
-            place=rest.count(), **{name: rest[name].sum() for name in measure_columns(query)}
-        )
-        other = other.filter(other.place > 0)
-        parts += [_shaped(query, GROUP, kept), _shaped(query, OTHER, other)]
-    return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
+    Only what is summed is an expression; that groups are ranked, cut off at a limit and put beside
+    the states is the same text for all queries.
+    """
+    bare = replace(query, order=(), limit=1, by=(), tz="UTC")
+    states = compiled(states_expression, bare, cover)
+    names = _dimension_names(query)
+    sums = measure_columns(query)
+    nothing = ["NULL"] * (1 + len(names))
+    of_states = [str(STATE), *nothing, *STATES, *sums, measures.UNPRICED_PARTS]
+    parts = [f"SELECT {', '.join(of_states)} FROM ({states}) AS states"]  # noqa: S608 -- no text of a caller
+    if not query.by:
+        return parts[0]
+    groups = compiled(groups_expression, replace(query, order=(), limit=1), cover)
+    # A call that was reversed and booked anew elsewhere leaves a group of zeros behind.
+    is_something = " OR ".join(f"coalesce({name}, 0) <> 0" for name in sums)
+    order = ", ".join(_order_key(query, name) for name in (*_order(query), *_tie_breakers(query)))
+    shown = [
+        name if dimension in TIMES else f"CAST({name} AS VARCHAR)"
+        for name, dimension in zip(names, query.by, strict=True)
+    ]
+    no_state = ["NULL"] * len(STATES)
+    of_groups = [str(GROUP), "place", *shown, *no_state, *sums, "NULL"]
+    of_rest = [str(OTHER), "count(*)", *["NULL"] * len(names), *no_state,
+               *(f"sum({name})" for name in sums), "NULL"]  # fmt: skip
+    return (
+        f"WITH ranked AS (SELECT *, row_number() OVER (ORDER BY {order}) - 1 AS place "  # noqa: S608 -- as above
+        f"FROM ({groups}) AS summed WHERE {is_something}) "
+        f"SELECT {', '.join(of_groups)} FROM ranked WHERE place < {query.limit} UNION ALL "
+        f"SELECT {', '.join(of_rest)} FROM ranked WHERE place >= {query.limit} "
+        f"HAVING count(*) > 0 UNION ALL {parts[0]}"
+    )
+
+
+def groups_expression(query: SpendQuery, scan: Scan) -> Any:
+    """Return the sums of a query by its dimensions."""
+    rows = rows_of(query, scan)
+    return rows.group_by(**group_keys(query, rows, scan.stretches)).aggregate(
+        **sums_of(query, rows)
+    )
 
 
 def sums_of(query: SpendQuery, rows: Any) -> dict[str, Any]:
@@ -96,13 +124,15 @@ def _column(rows: Any, name: str) -> Any:
     return rows[name]
 
 
-def _states(query: SpendQuery, rows: Any) -> Any:
+def states_expression(query: SpendQuery, scan: Scan) -> Any:
+    """Return the sums of a query by what a reader must know before trusting them."""
+    rows = rows_of(query, scan)
     unattributed = (rows.tenant_id.isnull() | (rows.tenant_id == dimensions.UNKNOWN)).fill_null(
         True
     )
     # Parts count no call: of those without a price the number is told beside.
     sign = (rows.kind == "reversal").ifelse(-1, 1)
-    grouped = rows.group_by(
+    return rows.group_by(
         unattributed=unattributed,
         price_state=rows.price_state,
         usage_source=rows.usage_source,
@@ -111,22 +141,6 @@ def _states(query: SpendQuery, rows: Any) -> Any:
         **sums_of(query, rows),
         **{measures.UNPRICED_PARTS: sign.sum(where=(rows.part > 0) & rows.cost_usd.isnull())},
     )
-    return _shaped(query, STATE, grouped)
-
-
-def _ranked(query: SpendQuery, rows: Any, stretches: Sequence[Piece]) -> Any:
-    """Return the groups with their place in the wanted order; those that net to nothing left out.
-
-    A call that was reversed and booked anew elsewhere leaves a group of zeros behind.
-    """
-    import ibis  # noqa: PLC0415 -- as above
-
-    groups = rows.group_by(**group_keys(query, rows, stretches)).aggregate(**sums_of(query, rows))
-    groups = groups.filter(
-        reduce(or_, (groups[name].fill_null(0) != 0 for name in measure_columns(query)))
-    )
-    order = [_order_key(query, groups, name) for name in (*_order(query), *_tie_breakers(query))]
-    return groups.mutate(place=ibis.row_number().over(order_by=order))
 
 
 def group_keys(
@@ -165,40 +179,13 @@ def _tie_breakers(query: SpendQuery) -> list[str]:
     return [name for name in query.by if name not in named]
 
 
-def _order_key(query: SpendQuery, groups: Any, name: str) -> Any:
+def _order_key(query: SpendQuery, name: str) -> str:
+    """Return what groups are ranked by; unknown is last either way."""
     plain = name.removeprefix("-")
     if plain in query.by:
-        value = groups[f"d{query.by.index(plain)}"]
+        value = f"d{query.by.index(plain)}"
     elif plain in measures.TOKEN_SUMS:
-        parts = (groups[kind].fill_null(0) for kind in measures.TOKEN_SUMS[plain])
-        value = reduce(lambda total, part: total + part, parts)
+        value = " + ".join(f"coalesce({kind}, 0)" for kind in measures.TOKEN_SUMS[plain])
     else:
-        value = groups[plain]
-    return value.desc(nulls_first=False) if name != plain else value.asc(nulls_first=False)
-
-
-def _shaped(query: SpendQuery, part: int, rows: Any) -> Any:
-    """Bring a part to the common columns and types."""
-    import ibis  # noqa: PLC0415 -- as above
-
-    has = set(rows.columns)
-
-    def column(name: str, kind: str) -> Any:
-        return (rows[name] if name in has else ibis.null()).cast(kind).name(name)
-
-    names = _dimension_names(query)
-    return rows.select(
-        ibis.literal(part, type="int8").name("part"),
-        column("place", "int64"),
-        *(
-            column(key, "timestamp(6)" if name in TIMES else "string")
-            for key, name in zip(names, query.by, strict=True)
-        ),
-        column("unattributed", "boolean"),
-        *(column(name, "string") for name in STATES[1:]),
-        *(
-            column(name, "decimal(38, 12)" if measures.is_money(name) else "int64")
-            for name in measure_columns(query)
-        ),
-        column(measures.UNPRICED_PARTS, "int64"),
-    )
+        value = plain
+    return f"{value} {'DESC' if name != plain else 'ASC'} NULLS LAST"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from tollbook.reports.cover import Cover, Scan
+from tollbook.reports.cover import ROWS, Cover, Scan, cover_sql
 from tollbook.reports.query import Filter, SpendQuery
-from tollbook.reports.table import to_sql
+from tollbook.reports.table import timestamp_sql, to_sql
 from tollbook.reports.zone import Piece, pieces, zone_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,9 @@ _MOMENTS: Final = tuple(
     datetime(
         2190 + at, 1 + secrets.randbelow(12), 1 + secrets.randbelow(28), 3, 17, 41, _DRAWN, UTC
     )
-    for at in range(5)
+    for at in range(3)
 )
-"""Marks for since, until, booked_before, and start and end of a cover; nobody asks for these
-microseconds of these days."""
-_ENTRY: Final = 8 * 10**18 + secrets.randbelow(10**18)
-"""Mark for the last entry of a rollup."""
+"""Marks for since, until and booked_before; nobody asks for these microseconds of these days."""
 _VALUE: Final = re.compile(rf"'{_NONCE}-(\d{{6}})'")
 
 
@@ -56,8 +53,8 @@ def compiled(build: Build, query: SpendQuery, cover: Cover | None = None) -> str
         return _made(build, query, Scan(stretches))
     # Where the first stretch begins is the query's business, and does not matter to its buckets.
     known = (Piece(_MOMENTS[0], stretches[0].offset_s), *stretches[1:])
-    marked = None if cover is None else Cover(cover.rollup, _ENTRY, *_MOMENTS[3:])
-    return _filled(_template(build, _shape(query), Scan(known, marked)), query, cover)
+    template = _template(build, _shape(query), Scan(known, cover is not None))
+    return _filled(template, query, cover)
 
 
 @lru_cache(maxsize=256)
@@ -70,8 +67,14 @@ def _template(build: Build, shape: SpendQuery, scan: Scan) -> str:
     return to_sql(build(shape, scan))
 
 
+def forget_compiled() -> None:
+    """Forget what was compiled, to measure what it takes."""
+    _made.cache_clear()
+    _template.cache_clear()
+
+
 def _shape(query: SpendQuery) -> SpendQuery:
-    since, until, booked = _MOMENTS[:3]
+    since, until, booked = _MOMENTS
     return replace(
         query, since=since, until=until, where=shape_of_filters(query.where),
         booked_before=None if query.booked_before is None else booked,
@@ -93,14 +96,10 @@ def shape_of_filters(where: Sequence[Filter]) -> tuple[Filter, ...]:
 def _filled(template: str, query: SpendQuery, cover: Cover | None) -> str:
     values = [value for one in query.where for value in one.values if value is not None]
     text = _VALUE.sub(lambda mark: quoted(values[int(mark[1])]), template)
-    moments = [query.since, query.until, query.booked_before]
-    if cover is not None:
-        moments += [cover.start, cover.end]
-        text = text.replace(str(_ENTRY), str(cover.upto_entry))
-    for mark, at in zip(_MOMENTS, moments, strict=False):
+    for mark, at in zip(_MOMENTS, (query.since, query.until, query.booked_before), strict=True):
         if at is not None:
-            text = text.replace(_moment_sql(mark), _timestamp(at))
-    return text
+            text = text.replace(_moment_sql(mark), timestamp_sql(at))
+    return text if cover is None else text.replace(f'"{ROWS}"', f"({cover_sql(query, cover)})")
 
 
 def quoted(text: str) -> str:
@@ -119,7 +118,3 @@ def _moment_sql(at: datetime) -> str:
     found = re.fullmatch(r"SELECT (.*) AS .*", statement, re.DOTALL)
     assert found is not None, statement
     return found[1]
-
-
-def _timestamp(at: datetime) -> str:
-    return f"TIMESTAMP '{at.replace(tzinfo=None).isoformat(sep=' ', timespec='microseconds')}'"

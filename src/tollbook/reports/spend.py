@@ -17,9 +17,8 @@ from tollbook.reports.build import (
     STATES,
     columns,
     measure_columns,
-    spend_expression,
+    spend_statement,
 )
-from tollbook.reports.compiled import compiled
 from tollbook.reports.cover import cover_of
 from tollbook.reports.dimensions import TIMES, UNKNOWN
 from tollbook.reports.freshness import Freshness, read_freshness
@@ -29,7 +28,6 @@ from tollbook.reports.zone import hour_label, zone_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tollbook.reports.cover import Cover
     from tollbook.reports.reader import Reader
 
 CURRENCY: Final = "USD"
@@ -83,7 +81,7 @@ def run_spend(reader: Reader, query: SpendQuery) -> SpendReport:
         FootingError: the rows do not add up to the totals.
     """
     names = columns(query)
-    sql = spend_sql(query, cover_of(reader, query))
+    sql = spend_statement(query, cover_of(reader, query))
     answer = [dict(zip(names, row, strict=True)) for row in reader.fetch(sql)]
     summed = measure_columns(query)
     with_parts = (*summed, measures.UNPRICED_PARTS)
@@ -105,11 +103,6 @@ def run_spend(reader: Reader, query: SpendQuery) -> SpendReport:
         completeness=_completeness(states, read_freshness(reader), query.until),
         query=query,
     )
-
-
-def spend_sql(query: SpendQuery, cover: Cover | None = None) -> str:
-    """Return the statement that answers a query."""
-    return compiled(spend_expression, query, cover)
 
 
 def add(sums: Iterable[Sums]) -> Sums:

@@ -57,6 +57,11 @@ def moment(at: datetime) -> Any:
     return ibis.literal(at.replace(tzinfo=None), type="timestamp(6)")
 
 
+def timestamp_sql(at: datetime) -> str:
+    """Return a UTC moment as SQL, for statements that are filled in."""
+    return f"TIMESTAMP '{at.replace(tzinfo=None).isoformat(sep=' ', timespec='microseconds')}'"
+
+
 def in_range(table: Any, since: datetime, until: datetime, booked_before: datetime | None) -> Any:
     """Return the rows called in ``[since, until)`` and, where given, booked before a moment."""
     rows = table.filter(table.called_at >= moment(since), table.called_at < moment(until))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from tollbook.money import pico_from_usd
 from tollbook.reports import measures
-from tollbook.reports.build import group_keys, measure_columns, sums_of
+from tollbook.reports.build import groups_expression, measure_columns, sums_of
 from tollbook.reports.compiled import compiled
 from tollbook.reports.cover import cover_of, rows_of
 
@@ -30,20 +32,19 @@ def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
         QueryTimeoutError: it took too long.
     """
     names = _names(query)
+    build = groups_expression if query.by else _sums
+    bare = replace(query, order=(), limit=1)  # groups are neither ranked nor cut off
     money = [name not in query.by and measures.is_money(name) for name in names]
-    for row in reader.fetch(compiled(_expression, query, cover_of(reader, query))):
+    for row in reader.fetch(compiled(build, bare, cover_of(reader, query))):
         yield {
             name: pico_from_usd(value) if is_money and value is not None else value
             for name, value, is_money in zip(names, row, money, strict=True)
         }
 
 
-def _expression(query: SpendQuery, scan: Scan) -> Any:
+def _sums(query: SpendQuery, scan: Scan) -> Any:
     rows = rows_of(query, scan)
-    sums = sums_of(query, rows)
-    if query.by:
-        return rows.group_by(**group_keys(query, rows, scan.stretches)).aggregate(**sums)
-    return rows.aggregate(**sums)
+    return rows.aggregate(**sums_of(query, rows))
 
 
 def _names(query: SpendQuery) -> tuple[str, ...]:
