@@ -2,7 +2,7 @@
 # Sets up what tests/clients, tests/otlp_mapping and tests/focus drive beside the project's own
 # environment: LiteLLM and LlamaIndex, the OpenTelemetry instrumentations (two environments: their versions
 # of shared packages differ), the official FOCUS validator (Python 3.12), the npm packages of OpenAI,
-# Anthropic and the AI SDK. All of it is locked; each part is made anew when its lock has changed, and
+# Anthropic and the AI SDK, a certified provider of OpenID Connect. All of it is locked; each part is made anew when its lock has changed, and
 # nothing is done when all are up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -68,3 +68,4 @@ else
 fi
 node_part node tests/clients/node
 node_part node_otel tests/clients/node_otel
+node_part oidc tests/people/oidc_provider
