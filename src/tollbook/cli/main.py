@@ -80,6 +80,7 @@ commands: Final = [
         "budget", "tollbook.cli.budget", "budget", "Limits: set, stop, top up, standing, what-if."
     ),
     Registered("portal", "tollbook.cli.portal", "portal", "Tokens and looks of tenants' portals."),
+    Registered("alerts", "tollbook.cli.alerts", "alerts", "Incidents, rules, channels."),
     Registered("keys", "tollbook.cli.keys", "keys", "Create, list and revoke virtual keys."),
     Registered(
         "people", "tollbook.cli.people", "people", "Accounts, API tokens, who did and saw what."

@@ -95,9 +95,10 @@ def plan_of(scenario: str, seed: int, *, days: int = 28, tenants: int = 30) -> P
     lengths = {RUNAWAY_LOOP: 6, RETRY_STORM: 6, CACHE_LOSS: 48}
     length = lengths.get(scenario)
     ends = until if length is None else begins + timedelta(hours=length)
-    one = None if scenario in {*WITHOUT_TROUBLE, PRICE_CHANGE} else tenant_name(
-        chance.randrange(3) if scenario == RETRY_STORM else chance.randrange(3, max(4, tenants // 3))
-    )  # fmt: skip
+    number = chance.randrange(3, max(4, tenants // 3))
+    if scenario == RETRY_STORM:
+        number = chance.randrange(3)
+    one = None if scenario in {*WITHOUT_TROUBLE, PRICE_CHANGE, CACHE_LOSS} else tenant_name(number)
     model = "claude-medium" if scenario == PRICE_CHANGE else None
     return Plan(scenario, seed, begins, ends, one, until, model)
 
@@ -166,10 +167,10 @@ def _call(
     provider, model = chance.choices(_MODELS, (2, 3, 2))[0]
     feature = chance.choices(_FEATURES, (4, 3, 2, 1))[0]
     at = hour + timedelta(seconds=chance.randrange(3600))
-    tokens = int(chance.lognormvariate(8.6, 0.7) * size)
+    tokens = int(chance.lognormvariate(10.2, 0.7) * size)
     output = int(chance.lognormvariate(6.0, 0.8) * size)
     share = 0.6 if feature in ("assistant", "search") else 0.0
-    lost = plan.scenario == CACHE_LOSS and tenant == plan.tenant and feature == "assistant"
+    lost = plan.scenario == CACHE_LOSS and feature == "assistant"
     if lost and plan.begins <= at < plan.ends:
         share = 0.0
     read = int(tokens * share * chance.uniform(0.8, 1.0))
