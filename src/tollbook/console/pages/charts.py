@@ -77,8 +77,8 @@ def _labels(kind: Literal["usd", "count", "percent"]) -> str:
 
 
 def _y(field: str, title: str, kind: Literal["usd", "count", "percent"], **more: Any) -> Spec:
-    axis = {"labelExpr": _labels(kind), "title": title}
-    return {"field": field, "type": "quantitative", "axis": axis} | more
+    axis = {"labelExpr": _labels(kind), "title": title, "tickCount": 5} | more
+    return {"field": field, "type": "quantitative", "axis": axis}
 
 
 def stacked_bars(
@@ -131,7 +131,7 @@ def ranked_bars(
         "encoding": {
             "y": {"field": name, "type": "nominal", "sort": None, "axis": {"title": None,
                                                                            "labelLimit": 180}},
-            "x": _y(value, title, kind),
+            "x": _y(value, title, kind, tickCount=6),
             "tooltip": [{"field": name, "title": "what"},
                         *([] if series is None else [{"field": series, "title": "of it"}]),
                         {"field": value, "type": "quantitative", "title": title,

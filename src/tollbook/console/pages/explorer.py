@@ -81,7 +81,7 @@ def _controls(context: PageContext, by: str, second: str, measure: str, top: int
         Field(name="by", label="by", value=by, suggestions=(_TIME, *known)),
         Field(name="and", label="and", value=second, suggestions=(_NONE, *known)),
         Field(name="measure", label="measure", kind="select", value=measure,
-              options=tuple((name, name.replace("_", " ")) for name in NAMES)),
+              options=tuple((name, measure_words(name)) for name in NAMES)),
         Field(name="top", label="top", value=str(top), kind="number"),
     )  # fmt: skip
     tabs = (
@@ -102,6 +102,11 @@ def _figures(context: PageContext, report: SpendReport, measure: str) -> Figures
         words = measure.replace("_", " ").capitalize()
         figures.append(parts.count_figure(words, measure, report.totals, before))
     return Figures(items=tuple(figures))
+
+
+def measure_words(name: str) -> str:
+    """Return a measure as people read it."""
+    return name.removesuffix("_usd").replace("_", " ")
 
 
 def _kind(measure: str) -> Literal["usd", "count"]:
@@ -190,18 +195,21 @@ def _table(
         rows.append(row | more)
     columns = [
         *(Column(name, name.replace("_", " ").capitalize(), "name") for name in dimensions),
-        *(Column(name, name.replace("_", " ").replace("usd", "(USD)"), _kind(name))
+        *(Column(name, measure_words(name).capitalize(), _kind(name))
           for name in dict.fromkeys([measure, *_EXTRA])),
     ]  # fmt: skip
     if before is not None:
-        columns += [Column("change_usd", "Change", "usd"),
+        columns += [Column("change_usd", "Change", "usd_change"),
                     Column("change_percent", "Change %", "change")]  # fmt: skip
     if len(dimensions) > 0 and dimensions[0] in GRAINS:
         rows.reverse()
         rows.sort(key=lambda row: bool(row.get("is_other")))
+    page, rows, next_page = parts.paged(context, rows)
     return Table(
         name="groups", title="Groups", columns=tuple(columns), rows=rows, total=report.totals,
         empty=parts.EMPTY, note="The change is against the same time before." if before else None,
+        next_url=None if next_page is None else context.url(page=next_page),
+        previous_url=context.url(page=str(page - 1)) if page > 1 else None,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ WORDS: Final = {
 _COLUMNS: Final = (
     Column("kind", "Kind"), Column("quantity", "Quantity", "count"),
     Column("cost_usd", "Cost", "usd"), Column("cost_percent", "Of the cost", "share"),
-    Column("average_usd", "Average price", "usd"), Column("per", "for a"),
+    Column("average_usd", "Average price", "amount"), Column("per", "for a"),
 )  # fmt: skip
 
 
@@ -90,7 +90,8 @@ def kinds(context: PageContext) -> View:
     table = kind_table(totals)
     chart = Chart(
         name="kinds_now", title="Cost by kind", height=60 + 26 * max(2, len(table.rows)),
-        spec=ranked_bars("kind", "cost_usd", title="USD"), values=table.rows,
+        spec=ranked_bars("kind", "cost_usd", title="USD"),
+        values=sorted(table.rows, key=lambda row: -pico_from_usd(row["cost_usd"] or "0")),
         summary="Cost of each kind of token.",
     )  # fmt: skip
     figures = Figures(
@@ -105,7 +106,9 @@ def kinds(context: PageContext) -> View:
         title="Token kinds", sections=(figures, chart, table, _over_time(context)), tz=context.tz,
         completeness=report.completeness,
         controls=Controls(choices=(parts.grain_choices(context),)),
-        command=context.command("report", "spend", measures=measures),
+        command=context.command("report", "spend", measures=[
+            name for name in measures if name in _HEAD or totals[name] not in (None, 0, _ZERO)
+        ]),
     )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tollbook.reports.dimensions import UNKNOWN
+from tollbook.reports.params import format_filter
+from tollbook.reports.query import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +25,7 @@ def tenant_url(context: PageContext, tenant: str | None) -> str:
 def with_links(
     context: PageContext, rows: Iterable[dict[str, Any]], dimension: str, *,
     page: str | None = None, calls: Iterable[str] = ("calls", "cost_usd"),
+    where: Iterable[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return rows with links.
 
@@ -33,18 +36,28 @@ def with_links(
         page: that a value leads to, filtered by it; None: tenants to their page, others to the
             explorer.
         calls: columns whose numbers lead to the calls.
+        where: filters that the rows were asked with, beside the page's.
     """
-    found = []
+    found, further = [], list(where)
     for row in rows:
         if row.get("is_other"):
             found.append(row)
             continue
         value = row[dimension]
-        behind = context.filtered("/calls", dimension, value)
+        filters = _narrowed(context, dimension, value, further)
+        behind = context.url("/calls", where=filters)
         links = dict.fromkeys(calls, behind)
         if page is None and dimension == "tenant":
             links[dimension] = tenant_url(context, value)
         else:
-            links[dimension] = context.filtered(page or "/explorer", dimension, value)
+            links[dimension] = context.url(page or "/explorer", where=filters)
         found.append(row | {"_links": links})
     return found
+
+
+def _narrowed(
+    context: PageContext, dimension: str, value: str | None, further: list[str]
+) -> list[str]:
+    others = [one for one in context.all("where") if not one.startswith(f"{dimension}=")]
+    only = format_filter(Filter(dimension, (value,)))
+    return [*others, *(one for one in further if one not in others), only]

@@ -29,7 +29,7 @@ _COLUMNS: Final = (
     Column("change_percent", "Change", "change", "in cost, against the same time before"),
     Column("per_million_usd", "Blended price", "rate", "cost by input and output tokens"),
     Column("cache_hit_percent", "Cache hits", "percent", "of input tokens"),
-    Column("cache_saved_usd", "Cache saved", "usd", "an estimate, see above the table"),
+    Column("cache_saved_usd", "Cache saved", "amount", "an estimate, see above the table"),
     Column("errors", "Errors", "count", sort="-errors"),
 )
 _BY: Final = (("model", "model that answered"), ("model_requested", "model asked for"),
@@ -75,7 +75,8 @@ def models(context: PageContext) -> View:
             choices=(parts.choice_of(context, "by", "by", _BY, "model"),
                      parts.grain_choices(context))
         ),
-        command=context.command("report", "spend", by=(by,), measures=_MEASURES, order=("-cost_usd",)),
+        command=context.command("report", "spend", by=(by,), measures=_MEASURES,
+                                order=("-cost_usd",)),
     )  # fmt: skip
 
 

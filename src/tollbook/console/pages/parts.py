@@ -8,7 +8,7 @@ from tollbook.console.pages import series
 from tollbook.console.pages.charts import linked, stacked_bars
 from tollbook.console.pages.links import with_links
 from tollbook.console.pages.range import GRAINS, grain_of, previous
-from tollbook.console.pages.ranking import PAGE_ROWS, change, ranking
+from tollbook.console.pages.ranking import PAGE_ROWS, change, page_number, ranking
 from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import Chart, Choice, Choices, Column, Figure, Table
 from tollbook.money import pico_from_usd
@@ -53,6 +53,11 @@ def spend_figure(
     )  # fmt: skip
 
 
+def plain_spend(totals: dict[str, Any]) -> Figure:
+    """Return what was spent, without a comparison."""
+    return Figure(label="Spend", value=totals["cost_usd"], kind="usd")
+
+
 def _change_words(difference: str, before: str) -> str:
     sign = "" if difference.startswith("-") else "+"
     return f"{sign}{usd(difference)} {BEFORE} ({usd(before)})"
@@ -84,12 +89,12 @@ def cost_per_call(totals: dict[str, Any], before: dict[str, Any] | None) -> Figu
     ) if totals["calls"] else Figure(label="Cost per call", value=None)  # fmt: skip
 
 
-def error_figure(context: PageContext, totals: dict[str, Any]) -> Figure:
+def error_figure(context: PageContext, totals: dict[str, Any], url: str | None = None) -> Figure:
     """Return the share of calls that failed."""
     share = percent(totals["errors"], totals["calls"]) if totals["calls"] else None
     return Figure(
         label="Errors", value=share, kind="percent", note=f"{totals['errors']:,} calls",
-        url=context.filtered("/calls", "status", "error"),
+        url=url or context.filtered("/calls", "status", "error"),
     )  # fmt: skip
 
 
@@ -117,14 +122,19 @@ def grain_choices(context: PageContext) -> Choices:
 
 
 def choice_of(
-    context: PageContext, label: str, name: str, options: Sequence[tuple[str, str]], default: str
-) -> Choices:
-    """Return a choice kept in a parameter of the page's URL: value and words of each option."""
+    context: PageContext, label: str, name: str, options: Sequence[tuple[str, str]], default: str,
+    *, forget: Sequence[str] = (),
+) -> Choices:  # fmt: skip
+    """Return a choice kept in a parameter of the page's URL: value and words of each option.
+
+    ``forget`` are parameters that another choice makes meaningless; ``page`` always is.
+    """
     now = context.get(name) or default
+    gone: dict[str, Any] = dict.fromkeys(("page", *forget))
     return Choices(
         label,
         tuple(
-            Choice(words, context.url(**{name: value}, page=None), value == now)
+            Choice(words, context.url(**{name: value}, **gone), value == now)
             for value, words in options
         ),
     )
@@ -176,7 +186,9 @@ def time_chart(
 COST_COLUMNS: Final = (
     Column("calls", "Calls", "count", sort="-calls"),
     Column("cost_usd", "Cost", "usd", sort="-cost_usd"),
-    Column("change_usd", "Change", "usd", "in cost, against the same time before", "-change_usd"),
+    Column(
+        "change_usd", "Change", "usd_change", "in cost, against the same time before", "-change_usd"
+    ),
     Column("change_percent", "Change %", "change", "in cost, against the same time before"),
     Column("cost_per_call_usd", "Cost per call", "usd"),
     Column("errors", "Errors", "count", sort="-errors"),
@@ -187,7 +199,7 @@ TREND: Final = Column("trend", "Trend", "spark")
 def ranked_table(
     context: PageContext, dimension: str, label: str, *, name: str, found: Ranking | None = None,
     title: str | None = None, page: str | None = None, columns: Sequence[Column] = COST_COLUMNS,
-    has_pages: bool = True, note: str | None = None,
+    has_pages: bool = True, note: str | None = None, where: Sequence[str] = (),
 ) -> Table:  # fmt: skip
     """Return the values of a dimension as a table with search, order and pages.
 
@@ -202,12 +214,13 @@ def ranked_table(
         columns: behind the first.
         has_pages: False: the first rows are all there is.
         note: how the columns were computed.
+        where: filters that the rows were asked with, beside the page's.
     """
     found = found or ranking(context, dimension)
-    rows = with_links(context, found.rows, dimension, page=page, calls=("calls", "cost_usd"))
+    rows = with_links(context, found.rows, dimension, page=page, where=where)
     for row in rows:
-        if "_links" in row and "errors" in row:
-            row["_links"]["errors"] = _errors_url(context, dimension, row[dimension])
+        if "_links" in row and row.get("errors"):
+            row["_links"]["errors"] = f"{row['_links']['calls']}&where=status%3Derror"
     totals = {
         column.name: found.report.totals[column.name]
         for column in columns
@@ -240,9 +253,16 @@ EMPTY: Final = (
 )
 
 
-def _errors_url(context: PageContext, dimension: str, value: str | None) -> str:
-    url = context.filtered("/calls", dimension, value)
-    return f"{url}&where=status%3Derror"
+def paged(
+    context: PageContext, rows: list[dict[str, Any]], size: int = 2 * PAGE_ROWS
+) -> tuple[int, list[dict[str, Any]], str | None]:
+    """Return the page that the URL asks for: its number, its rows, the next one's number."""
+    if context.wanted != "html":
+        return 1, rows, None
+    page = page_number(context)
+    first = (page - 1) * size
+    has_more = len(rows) > first + size
+    return page, rows[first : first + size], str(page + 1) if has_more else None
 
 
 def only(dimension: str, values: Iterable[Any]) -> list[str]:

@@ -57,7 +57,7 @@ def ranking(
     """
     order = context.get("order") or "-cost_usd"
     search = (context.get("search") or "").casefold()
-    page = 1 if context.wanted == "csv" else _page(context)
+    page = 1 if context.wanted == "csv" else page_number(context)
     size = ROWS_MAX if context.wanted == "csv" else rows_on_page
     by_change = order.removeprefix("-") in CHANGES
     needs_all = bool(search) or by_change
@@ -93,7 +93,12 @@ def ranking(
     )  # fmt: skip
 
 
-def _page(context: PageContext) -> int:
+def page_number(context: PageContext) -> int:
+    """Return the page of a table in the URL, from 1 on.
+
+    Raises:
+        QueryError: it is no such number.
+    """
     text = context.get("page") or "1"
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= ROWS_MAX):
         raise QueryError("page", f"{text[:64]!r} is not a number from 1 on")

@@ -80,6 +80,17 @@ def rate(value: Any) -> str:
     return NOTHING if value is None else f"{usd(value)}/M"
 
 
+def amount(value: Any) -> str:
+    """Return dollars where there are any to speak of."""
+    return NOTHING if value is None else usd(value)
+
+
+def usd_change(value: Any) -> str:
+    """Return a difference of dollars with its sign."""
+    text = amount(value)
+    return text if text.startswith((MINUS, NOTHING)) or text == "$0.00" else f"+{text}"
+
+
 def name(value: Any) -> str:
     """Return the name of a tenant, a feature, ...; calls without one are ``not set``."""
     return "not set" if value is None or value == "" else plain(value)
@@ -157,6 +168,7 @@ def cell(kind: str, value: Any, tz: str) -> str:
 _SHOWN: Final[dict[str, Callable[[Any], str]]] = {
     "usd": usd, "count": count, "percent": percent, "share": percent, "seconds": seconds,
     "bytes": size, "change": change, "rate": rate, "name": name,
+    "amount": amount, "usd_change": usd_change,
 }  # fmt: skip
 
 

@@ -18,16 +18,16 @@ _UNIT_COLUMNS: Final = (
     Column("calls", "Calls", "count", sort="-calls"),
     Column("cost_usd", "Cost", "usd", sort="-cost_usd"),
     Column("requests", "Requests", "count", "as the application names them (x-tollbook-request)"),
-    Column("cost_per_request_usd", "Cost per request", "usd"),
-    Column("largest_request_usd", "Dearest request", "usd"),
+    Column("cost_per_request_usd", "Cost per request", "amount"),
+    Column("largest_request_usd", "Dearest request", "amount"),
     Column("runs", "Runs", "count"),
-    Column("cost_per_run_usd", "Cost per run", "usd"),
+    Column("cost_per_run_usd", "Cost per run", "amount"),
 )
 _MARGIN_COLUMNS: Final = (
     Column("calls", "Calls", "count", sort="-calls"),
     Column("cost_usd", "Cost", "usd", sort="-cost_usd"),
-    Column("billable_usd", "Billable", "usd", "what its billing rule charges", "-billable_usd"),
-    Column("revenue_usd", "Revenue", "usd", "of invoices, as recognised"),
+    Column("billable_usd", "Billable", "amount", "what its billing rule charges", "-billable_usd"),
+    Column("revenue_usd", "Revenue", "amount", "of invoices, as recognised"),
     Column("margin_percent", "Margin", "percent", "gross margin over the cost of calls"),
     Column("budget", "Budget used", "share", "of the budget nearest to its limit"),
 )

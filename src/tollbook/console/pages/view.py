@@ -12,14 +12,15 @@ from msgspec import Struct
 
 Kind = Literal[
     "text", "id", "usd", "count", "percent", "time", "seconds", "bytes", "state", "share", "spark",
-    "code", "name", "change", "rate",
+    "code", "name", "change", "rate", "amount", "usd_change",
 ]  # fmt: skip
 """How a value is shown.
 
 ``usd``: decimal text; ``percent``: decimal text or number of percent; ``time``: datetime or ISO
 text; ``state``: a word with a colour; ``share``: 0 to 100, as a bar; ``spark``: a list of numbers
 or None; ``id`` and ``code``: in a fixed font, whole; ``name``: of a tenant, a feature, ..., None is
-"not set"; ``change``: percent with its sign; ``rate``: dollars for a million tokens.
+"not set"; ``change``: percent with its sign; ``rate``: dollars for a million tokens;
+``amount``: dollars, but None is nothing to say rather than unknown; ``usd_change``: with its sign.
 """
 Tone = Literal["plain", "good", "warn", "bad"]
 
