@@ -28,11 +28,11 @@ METHOD: Final = (
     "A version is a fingerprint of the stable prefix (system prompt and definitions of tools), in "
     "the order of its first call in the range. Its tokens are the input of each call in "
     "proportion to the weight of the request, averaged over the calls. Growth is against the "
-    "first version of the feature with the same provider in the range; its cost is the tokens grown, over all calls of "
-    "the version, at what the version's calls paid for a token of input on average, cached or "
-    "not. A negative cost is what a shorter prompt saves. Versions with fewer calls than the "
-    "given number are one row: a prefix that is new with each call is not stable, and cannot be "
-    "cached."
+    "first version of the feature with the same provider in the range; its cost is the tokens "
+    "grown, over all calls of the version, at what the version's calls paid for a token of input "
+    "on average, cached or not. A negative cost is what a shorter prompt saves. Versions with "
+    "fewer calls than the given number are one row: a prefix that is new with each call is not "
+    "stable, and cannot be cached."
 )
 
 
@@ -105,7 +105,8 @@ def _row(by: str, line: _Line) -> dict[str, Any]:
     one, base = line.version, line.base
     size, first = rounded(one.prefix_tokens, one.calls), rounded(base.prefix_tokens, base.calls)
     return {
-        by: _name(by, line.group.name), "provider": line.group.provider, "version": line.number, "prefix": one.prefix,
+        by: _name(by, line.group.name), "provider": line.group.provider, "version": line.number,
+        "prefix": one.prefix,
         "first_at": one.first_at.replace(tzinfo=UTC), "last_at": one.last_at.replace(tzinfo=UTC),
         "calls": one.calls, "prefix_tokens_per_call": size, "growth_tokens": size - first,
         "growth_usd": usd_text(line.growth),
