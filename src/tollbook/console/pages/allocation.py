@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tollbook.console.pages.view import Section
 
 DEFAULT_POLICY: Final = "default"
+_OWNERS: Final = 25
 
 
 def allocation(context: PageContext) -> View:
@@ -87,7 +88,7 @@ def _preview(
                    tone="bad" if whole else "good", note="0: no total changes"),
             Figure(label="Differs from what is booked", value=len(changed), kind="count",
                    note="owners", tone="warn" if changed else "good"),
-            Figure(label="Policy", value=answer["policy"]),
+            Figure(label="Policy", value=answer["policy"].partition("/")[2]),
         ),
         _rules(rows),
         _owners(context, answer["owners"], month),
@@ -141,7 +142,7 @@ def _owners(context: PageContext, owners: list[dict[str, Any]], month: str) -> T
             "_links": {"tenant": calls_url(context, month, {"tenant": _tenant(row["tenant"])})},
         }
         for row in ordered
-    ])  # fmt: skip
+    ], size=_OWNERS)  # fmt: skip
     totals = {name: usd_text(sum(pico(row, name) for row in owners))
               for name in ("before_usd", "moved_usd", "after_usd")}  # fmt: skip
     return Table(
@@ -180,7 +181,7 @@ def _diff(context: PageContext, changed: list[tuple[str | None, int, int]], mont
          "change_usd": usd_text(now - was),
          "_links": {"tenant": calls_url(context, month, {"tenant": name})}}
         for name, was, now in changed
-    ], "diff_from")  # fmt: skip
+    ], "diff_from", _OWNERS)  # fmt: skip
     return Table(
         name="diff", title="Against what is booked", rows=shown.rows, next_url=shown.next_url,
         previous_url=shown.previous_url,

@@ -128,9 +128,14 @@ def sliced(
     following, before = at + size, max(0, at - size)
     return Slice(
         list(rows[at:following]),
-        context.url(**{name: following}) if following < len(rows) else None,
-        context.url(**{name: before or None}) if at else None,
+        _moved(context, name, following) if following < len(rows) else None,
+        _moved(context, name, before or None) if at else None,
     )
+
+
+def _moved(context: PageContext, name: str, at: int | None) -> str:
+    changes: dict[str, Any] = {name: at}
+    return context.url(**changes)
 
 
 def searched(
@@ -177,16 +182,17 @@ def shares_percent(amounts: Sequence[int], digits: int = 4) -> list[str]:
 
 def facts(name: str, title: str, told: Iterable[tuple[str, Any]], note: str | None = None) -> Table:
     """Return names and what is said of each, as a table of two columns."""
-    rows = [{"what": what, "value": _words(value)} for what, value in told]
+    rows = [{"what": what, "value": words(value)} for what, value in told]
     columns = (Column("what", "What"), Column("value", "Value", "code"))
     return Table(name=name, title=title, columns=columns, rows=rows, note=note, empty="Nothing.")
 
 
-def _words(value: Any) -> Any:
+def words(value: Any) -> Any:
+    """Return objects and lists as words, and anything else as it is."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(one)}" for name, one in value.items())
+        return ", ".join(f"{name.replace('_', ' ')} {words(one)}" for name, one in value.items())
     if isinstance(value, list):
-        return ", ".join(str(_words(one)) for one in value)
+        return "; ".join(str(words(one)) for one in value)
     return value
 
 

@@ -29,14 +29,16 @@ class Item(NamedTuple):
     how: str
     """What to do, as a command or in words."""
     url: str | None = None
+    is_optional: bool = False
 
 
 def getting_started(context: PageContext) -> View:
     """Return the checklist, and what to paste for whatever is not there yet."""
     items = checklist(context)
-    done = sum(one.is_done for one in items)
+    needed = [one for one in items if not one.is_optional]
+    done = sum(one.is_done for one in needed)
     rows = [
-        {"what": one.what, "state": "done" if one.is_done else "to do", "found": one.found,
+        {"what": one.what, "state": _state(one), "found": one.found,
          "how": None if one.is_done else one.how,
          "_links": {} if one.url is None else {"what": one.url}}
         for one in items
@@ -44,8 +46,8 @@ def getting_started(context: PageContext) -> View:
     told = figures(
         Figure(
             label="Done",
-            value=f"{done} of {len(items)}",
-            tone="good" if done == len(items) else "plain",
+            value=f"{done} of {len(needed)}",
+            tone="good" if done == len(needed) else "plain",
         ),
         Figure(label="Gateway", value=gateway_url(context.house.desk.config)),
     )
@@ -69,6 +71,10 @@ def getting_started(context: PageContext) -> View:
         subtitle="Official clients work unchanged but for the base URL and the key.",
         command="tollbook doctor",
     )  # fmt: skip
+
+
+def _state(one: Item) -> str:
+    return "done" if one.is_done else "optional" if one.is_optional else "to do"
 
 
 def checklist(context: PageContext) -> list[Item]:
@@ -96,17 +102,19 @@ def checklist(context: PageContext) -> list[Item]:
     ]  # fmt: skip
 
 
-def _item(what: str, done: Any, found: str, how: str, url: str | None = None) -> Item:
-    return Item(what, bool(done), found, how, url)
+def _item(
+    what: str, done: Any, found: str, how: str, url: str | None = None, *, is_optional: bool = False
+) -> Item:
+    return Item(what, bool(done), found, how, url, is_optional)
 
 
 def _observers(by_observer: dict[str, int]) -> list[Item]:
     sdk, otlp = by_observer.get(Observer.SDK, 0), by_observer.get(Observer.OTLP, 0)
     return [
-        _item("Calls seen by the SDK (optional)", sdk, f"{sdk:,} calls",
-              "import tollbook; tollbook.configure(gateway=...)"),
-        _item("Calls seen by OpenTelemetry (optional)", otlp, f"{otlp:,} calls",
-              "OTEL_EXPORTER_OTLP_ENDPOINT, see below"),
+        _item("Calls seen by the SDK", sdk, f"{sdk:,} calls",
+              "tollbook.configure and tollbook.wrap, see below", is_optional=True),
+        _item("Calls seen by OpenTelemetry", otlp, f"{otlp:,} calls",
+              "OTEL_EXPORTER_OTLP_ENDPOINT, see below", is_optional=True),
     ]  # fmt: skip
 
 
@@ -137,8 +145,8 @@ def _finance(context: PageContext) -> list[Item]:
         items.append(_item("Statements of providers", count, f"{count} statements",
                            "upload a usage or cost report", "/provider-statements"))  # fmt: skip
     targets = len(newest_documents(context.house.desk.books, Subject.MARGIN_TARGET))
-    items.append(_item("Margin targets (optional)", targets, f"{targets} kept",
-                       "import revenue and set one", "/margin"))  # fmt: skip
+    items.append(_item("Margin targets", targets, f"{targets} kept",
+                       "import revenue and set one", "/margin", is_optional=True))  # fmt: skip
     if periods is not None:
         closed = sum(row["state"] == "closed" for row in periods["rows"])
         items.append(_item("A closed month", closed, f"{closed} months",

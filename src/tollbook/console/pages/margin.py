@@ -134,7 +134,7 @@ def _table(
     shown = sliced(context, searched(context, rows, by))
     linked = [
         row | {
-            "about": "; ".join((*row["alerts"], *row["notes"])),
+            "about": "; ".join(dict.fromkeys((*map(_short, row["alerts"]), *row["notes"]))),
             "_tone": "bad" if row["alerts"] else "warn" if row["notes"] else "plain",
             "_links": {
                 by: _link(context, by, row[by]), "cost_usd": _link(context, by, row[by]),
@@ -152,13 +152,20 @@ def _table(
         empty="Nobody paid and nothing was spent in this range; choose another one.",
         columns=columns(
             (by, label, "name"), ("revenue_usd", "Revenue", "usd"), ("cost_usd", "Cost", "usd"),
-            ("direct_cost_usd", "Direct", "usd"), ("allocated_cost_usd", "Allocated", "usd"),
             ("gross_margin_usd", "Gross margin", "usd"), ("margin_percent", "Margin", "percent"),
-            ("margin_change_points", "Points since before", "change"),
+            ("about", "Look at"), ("margin_change_points", "Points since before", "count"),
             ("cost_to_revenue_percent", "Cost to revenue", "percent"), ("calls", "Calls", "count"),
-            ("about", "Look at"),
+            ("direct_cost_usd", "Direct", "usd"), ("allocated_cost_usd", "Allocated", "usd"),
+            ("adjusted_cost_usd", "Adjusted", "usd"),
         ),
     )  # fmt: skip
+
+
+def _short(alert: str) -> str:
+    """Return an alert without the number that stands beside it."""
+    if alert.endswith("no revenue"):
+        return "no revenue"
+    return alert.partition(" is ")[2] or alert
 
 
 def _link(context: PageContext, by: str, value: str | None) -> str | None:

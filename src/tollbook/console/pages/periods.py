@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tollbook.console.pages.context import PageContext
     from tollbook.console.pages.view import Section
 
+_ACCOUNTS: Final = 25
 _BY: Final = ("tenant", "team", "cost_center", "feature")
 
 
@@ -79,7 +80,7 @@ def period(context: PageContext) -> View:
     if found.problem is None:
         checks = answered(context, "periods.check", period=month)
         told = found.answer
-        sections += [_figures(context, told, month), steps_table(context, told)]
+        sections += [_figures(told), steps_table(context, told)]
         sections += [*checks.notices("bad"), _checks(context, checks.answer, month)]
         sections += permitted(context, *step_forms(told, checks.rows))
         sections += [*_known_now(context, told), *_verified(context, told),
@@ -89,11 +90,12 @@ def period(context: PageContext) -> View:
     return View(
         title=f"Close of {month}", sections=tuple(sections), tz=context.tz,
         controls=month_controls(context, by), trail=(Choice("Close", "/periods"),),
+        actions=(Choice("Statements of tenants", context.url("/statements", period=month)),),
         command=f"tollbook close check --period {month}",
     )  # fmt: skip
 
 
-def _figures(context: PageContext, told: dict[str, Any], month: str) -> Section:
+def _figures(told: dict[str, Any]) -> Section:
     named = told["approvers"]
     may = "you may approve" if told["may_approve"] else "you are not one of them"
     return figures(
@@ -101,11 +103,9 @@ def _figures(context: PageContext, told: dict[str, Any], month: str) -> Section:
         Figure(label="Next", value=told["next"] or "nothing"),
         Figure(label="You are", value=told["you"]),
         Figure(label="Approvers", value=", ".join(named) if named else "anybody",
-               note=f"{told['approvals']} needed; {may}"),
-        Figure(label="Seal", value=(told["seal"] or "")[:16] or None,
-               note=None if told["seal"] is None else f"by {told['prepared_by']}"),
-        Figure(label="Statements", value="of tenants", url=context.url("/statements",
-                                                                       period=month)),
+               note=f"{told['approvals'] or 'no'} approvals needed; {may}"),
+        Figure(label="Sealed by", value=told["prepared_by"],
+               note=f"as {told['seal'][:16]}" if told["seal"] else "not sealed yet"),
     )  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def _balance(context: PageContext, month: str) -> list[Section]:
     found = answered(context, "periods.trial_balance", period=month, by=context.get("by"))
     if found.problem is not None:
         return list(found.notices())
-    shown = sliced(context, found.rows, "accounts_from")
+    shown = sliced(context, found.rows, "accounts_from", _ACCOUNTS)
     rows = [
         row | {"_links": {"account": _account_url(context, row["account"], month)}}
         for row in shown.rows

@@ -19,6 +19,7 @@ from tollbook.console.pages.finance_parts import (
     searched,
     sliced,
     sum_usd,
+    words,
 )
 from tollbook.console.pages.page import Page
 from tollbook.console.pages.trueup import true_up
@@ -39,7 +40,9 @@ def reconciliation(context: PageContext) -> View:
     """Return the newest runs of a month: sums, causes, coverage, ageing, differences."""
     month, provider = month_of(context), context.get("provider")
     runs = answered(context, "reconcile.list", period=month)
-    shown = [row for row in runs.rows if provider in (None, row["provider"])]
+    shown = _with_true_ups(
+        context, [row for row in runs.rows if provider in (None, row["provider"])], month
+    )
     sections: list[Section] = [*runs.notices("bad")]
     if shown:
         sections += _sums(context, runs, shown, month)
@@ -61,6 +64,20 @@ def reconciliation(context: PageContext) -> View:
             Choice("Statements", "/provider-statements"),
         ),
     )  # fmt: skip
+
+
+def _with_true_ups(
+    context: PageContext, rows: list[dict[str, Any]], month: str
+) -> list[dict[str, Any]]:
+    """Return runs with what was trued up until now; they know what was until they were made."""
+    plan = answered(context, "reconcile.plan", period=month).answer.get("totals", [])
+    booked = {one["provider"]: pico(one, "booked_before_usd") for one in plan}
+    return [
+        row | {"trued_up_usd": usd_text(booked[row["provider"]]),
+               "left_usd": usd_text(pico(row, "difference_usd") - booked[row["provider"]])}
+        if row["provider"] in booked else row
+        for row in rows
+    ]  # fmt: skip
 
 
 def _sums(
@@ -85,7 +102,7 @@ def _sums(
         Figure(label="Unexplained", value=usd_text(unexplained), kind="usd",
                tone="bad" if unexplained > tolerance else "good",
                note=f"up to ${usd_text(tolerance).partition('.')[0]} is within FOCUS's tolerance"),
-        Figure(label="Left to true up", value=sum_usd(told, "left_usd"), kind="usd",
+        Figure(label="Left after true-ups", value=sum_usd(told, "left_usd"), kind="usd",
                url=context.url("/reconciliation/true-up", period=month)),
     ))  # fmt: skip
     causes: dict[str, int] = {}
@@ -100,16 +117,25 @@ def _sums(
 
 def _waterfall(ledger: int, causes: dict[str, int]) -> Chart:
     """Return the steps from the ledger's sum to what is billed; the largest come first."""
-    values, at = [_step("ledger", "sum", 0, ledger, ledger)], ledger
+    at, floor = ledger, _floor(ledger, causes)
+    values = [_step("ledger", "sum", floor, ledger, ledger)]
     for cause, amount in sorted(causes.items(), key=lambda one: -abs(one[1])):
         values.append(_step(cause, "more" if amount > 0 else "less", at, at + amount, amount))
         at += amount
-    values.append(_step("billed", "sum", 0, at, at))
+    values.append(_step("billed", "sum", floor, at, at))
     return Chart(
         name="waterfall", title="From the ledger to the bill, by cause", values=values,
         spec=money_steps("what", "start", "end", "kind", title="USD"),
-        summary="Bars from the ledger's sum over each cause of a difference to what is billed.",
+        summary="Bars from the ledger's sum over each cause of a difference to what is billed."
+        + (" The axis does not start at 0." if floor else ""),
     )  # fmt: skip
+
+
+def _floor(ledger: int, causes: dict[str, int]) -> int:
+    """Return where the axis starts: 0, but near the steps where they are small beside the sums."""
+    steps = sum(abs(amount) for amount in causes.values())
+    lowest = ledger - steps
+    return 0 if lowest < 3 * steps else lowest - steps
 
 
 def _step(what: str, kind: str, start: int, end: int, amount: int) -> dict[str, Any]:
@@ -185,8 +211,8 @@ def _differences(context: PageContext, found: list[dict[str, Any]]) -> Table:
     rows = sorted(searched(context, found, *names), key=lambda row: -abs(pico(row, "amount_usd")))
     shown = sliced(context, rows)
     linked = [
-        row | {"evidence": ", ".join(f"{name} {value}" for name, value in row["evidence"].items()
-                                     if name != "currency"),
+        row | {"evidence": words({name: value for name, value in row["evidence"].items()
+                                  if name != "currency"}),
                "_links": {"id": context.url("/reconciliation/difference", id=row["id"]),
                           "model": calls_url(context, row["period"], _about(row))
                           if _is_month(row["period"]) else None}}

@@ -27,7 +27,9 @@ def snippets(config: Config) -> list[tuple[str, str]]:
     """Return titles and exact text, for the providers of the settings."""
     base = gateway_url(config)
     names = {
-        dialect: next(
+        dialect: dialect
+        if dialect in config.providers
+        else next(
             (name for name, one in sorted(config.providers.items()) if one.dialect == dialect),
             dialect,
         )
@@ -99,6 +101,8 @@ tollbook.configure(gateway="BASE_URL", gateway_key="GATEWAY_KEY")
 client = tollbook.wrap(openai.AsyncOpenAI(api_key="not needed: the gateway has it"))
 
 app = FastAPI()
-app.add_middleware(TollbookMiddleware, tenant_of=lambda request: request.headers.get("x-customer"))"""
+app.add_middleware(
+    TollbookMiddleware, tenant_of=lambda request: request.headers.get("x-customer")
+)"""
 _OTEL: Final = """export OTEL_EXPORTER_OTLP_ENDPOINT=BASE_URL
 export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"""

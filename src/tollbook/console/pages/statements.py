@@ -144,7 +144,7 @@ def _told(context: PageContext, found: Answered, month: str) -> list[Section]:
         for row in found.rows
     ])  # fmt: skip
     days = [
-        {"day": str(row["day"])[:10], "amount": row["amount_usd"], "provider": row["provider"]}
+        {"day": str(row["day"])[:10], "amount": row["amount_usd"]}
         for row in answer["days"] if row["amount_usd"] is not None
     ]  # fmt: skip
     return [
@@ -159,8 +159,8 @@ def _told(context: PageContext, found: Answered, month: str) -> list[Section]:
         ),
         Chart(
             name="days", title="By day", values=days,
-            spec=stacked_bars("day", "amount", "provider", title="USD"),
-            summary="What each day of the month comes to, by provider.",
+            spec=stacked_bars("day", "amount", title="USD"),
+            summary="What each day of the month comes to.",
         ),
         Table(
             name="lines", title="Lines", rows=shown.rows, next_url=shown.next_url,
@@ -169,11 +169,12 @@ def _told(context: PageContext, found: Answered, month: str) -> list[Section]:
             note="The total is rounded half to even to cents; lines by largest remainder, to add "
             "up to it. Open a line for the calls and the provider's billing window behind it.",
             columns=columns(
-                ("line_id", "Line", "id"), ("section", "Part"), ("feature", "Feature", "name"),
-                ("provider", "Provider"), ("model", "Model"), ("description", "Description"),
-                ("original_period", "Of"), ("calls", "Calls", "count"),
+                ("section", "Part"), ("feature", "Feature", "name"), ("provider", "Provider"),
+                ("model", "Model"), ("description", "Description"),
+                ("original_period", "Of", "id"), ("calls", "Calls", "count"),
                 ("input_tokens", "Input", "count"), ("output_tokens", "Output", "count"),
                 ("amount_usd", "Amount", "usd"), ("amount_exact", "Exact", "usd"),
+                ("line_id", "Line", "id"),
             ),
         ),
         facts("stamp", "How it was made", [

@@ -110,7 +110,8 @@ def _in_force(context: PageContext, rows: list[dict[str, Any]]) -> Table:
         columns=columns(
             ("card", "Card", "id"), ("provider", "Provider"), ("model", "Model"),
             ("service_tier", "Tier"), ("region", "Region"), ("prices", "Prices"),
-            ("effective_from", "From"), ("effective_until", "Until"), ("from", "Kept in"),
+            ("effective_from", "From", "id"), ("effective_until", "Until", "id"),
+            ("from", "Kept in"),
             ("reason", "Reason"),
         ),
     )  # fmt: skip
@@ -126,10 +127,9 @@ def _used(context: PageContext, cards: list[dict[str, Any]]) -> Table:
         "name the one that they were priced with.",
         empty="No call has been priced yet. Send one through the gateway.",
         columns=columns(
-            ("card_id", "Card", "id"), ("provider", "Provider"), ("model", "Model"),
-            ("source", "Source"), ("tier", "Tier"), ("from", "From", "time"),
-            ("until", "Until", "time"),
-            *((name, label, "rate") for name, label in _RATES),
+            ("model", "Model"), ("provider", "Provider"), ("source", "Source"), ("tier", "Tier"),
+            ("from", "From", "id"), ("until", "Until", "id"),
+            *((name, label, "rate") for name, label in _RATES), ("card_id", "Card", "id"),
         ),
     )  # fmt: skip
 
@@ -139,8 +139,8 @@ def used_row(context: PageContext, one: dict[str, Any]) -> dict[str, Any]:
     rates = {rate["kind"]: rate["usd"] for rate in one["rates"] if rate["step"] is None}
     return {
         "card_id": one["card_id"], "provider": one["provider"], "model": one["model"],
-        "source": one["source"], "tier": one["service_tier"], "from": one["effective_from"],
-        "until": one["effective_until"],
+        "source": one["source"], "tier": one["service_tier"], "from": one["effective_from"][:10],
+        "until": (one["effective_until"] or "")[:10] or None,
         **{name: rates.get(name) for name, _ in _RATES},
         "_links": {
             "card_id": context.filtered("/calls", "price_card", one["card_id"]),

@@ -67,8 +67,8 @@ def _history(rows: list[dict[str, Any]]) -> Table:
         empty="The books have no card for it: its price is that of the settings or of the list.",
         columns=columns(
             ("card", "Card", "id"), ("version", "Version", "count"), ("created_at", "Kept", "time"),
-            ("author", "By"), ("reason", "Reason"), ("effective_from", "From"),
-            ("effective_until", "Until"), ("changes", "What changed"),
+            ("author", "By"), ("reason", "Reason"), ("effective_from", "From", "id"),
+            ("effective_until", "Until", "id"), ("changes", "What changed"),
         ),
     )  # fmt: skip
 

@@ -50,8 +50,9 @@ def changes(context: PageContext) -> View:
             empty="The books have no card yet: prices are those of the settings and of the list.",
             columns=columns(
                 ("created_at", "Kept", "time"), ("author", "By"), ("card", "Card", "id"),
-                ("version", "Version", "count"), ("effective_from", "From"),
-                ("effective_until", "Until"), ("changes", "What changed"), ("reason", "Reason"),
+                ("version", "Version", "count"), ("effective_from", "From", "id"),
+                ("effective_until", "Until", "id"), ("changes", "What changed"),
+                ("reason", "Reason"),
             ),
         ),
     )  # fmt: skip
