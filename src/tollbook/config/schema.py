@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 from tollbook.config.alerts import Alerts
 from tollbook.config.batch import Batch
 from tollbook.config.budgets import Budget
+from tollbook.config.budgets_shared import BudgetsShared
 from tollbook.config.credentials import (
     REFRESH_S,
     TIMEOUT_S,
@@ -368,3 +369,4 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     alerts: Alerts = field(default_factory=Alerts)
     prices: list[PriceCard] = []
     budgets: list[Budget] = []
+    budgets_shared: BudgetsShared = field(default_factory=BudgetsShared)

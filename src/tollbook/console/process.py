@@ -94,8 +94,9 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     connection = files.store.reader()
     reader = DuckdbReader(connection)
     keeper = BudgetKeeper(
-        config, str(settings.config_path or DEFAULT_FILE), directory, reader.fetch, files.books
-    )
+        config, str(settings.config_path or DEFAULT_FILE), directory, reader.fetch, files.books,
+        is_shared=config.budgets_shared.address(settings.environ) is not None,
+    )  # fmt: skip
     roller = Roller(files.store)
 
     def after_step(has_read_all: bool) -> None:  # noqa: FBT001 -- a callback

@@ -84,6 +84,11 @@ class Supervisor:
                     environ,
                 )
             )
+        self.sharers: list[Child] = []
+        """The process that shares budgets with other hosts, if they are to be shared."""
+        if config.budgets_shared.address(environ) is not None:
+            module = "tollbook.console.leasekeeper"
+            self.sharers.append(Child(Role.WORKER, "budget leases", [module, *options], environ))
         self.receivers: list[Child] = []
         """The process that exporters and SDKs send to, if there is to be one; set by start."""
         self._receiver_command = ["tollbook.console.receiver_process", *options]
@@ -92,8 +97,8 @@ class Supervisor:
 
     @property
     def _capturing(self) -> list[Child]:
-        """What writes the spool, all that the ledger reads."""
-        return [*self.workers, *self.fetchers, *self.receivers]
+        """What writes the spool, all that the ledger reads; and what they need beside it."""
+        return [*self.sharers, *self.workers, *self.fetchers, *self.receivers]
 
     def start(self) -> None:
         """Check the ports, start everything and return when all of it answers.
