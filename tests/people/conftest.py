@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.people.people_kit import PASSWORD, People, people
+
 from tollbook.desk.permits import Role
 from tollbook.people.accounts import add_account
 

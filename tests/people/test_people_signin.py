@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-
 from tests.people.people_kit import LIVES, PASSWORD, People, form_of, log_in, people
+
 from tollbook.desk.permits import Role
 from tollbook.people.accounts import add_account, found_account, set_password, set_role
 from tollbook.people.links import make_password_link, make_setup_link
