@@ -276,7 +276,8 @@ def _planned(run: Reconciliation, plan: TrueUp) -> dict[str, Any]:
     return {
         "provider": run.provider, "period": run.period, "billing_period": plan.billing_period,
         "policy": plan.policy_id, "billed_usd": usd_text(run.billed),
-        "ledger_usd": usd_text(run.ledger), "booked_before_usd": usd_text(plan.wanted - plan.amount),
+        "ledger_usd": usd_text(run.ledger),
+        "booked_before_usd": usd_text(plan.wanted - plan.amount),
         "books_usd": usd_text(plan.amount), "kept_usd": usd_text(plan.kept),
         "left_usd": usd_text(run.difference - plan.wanted),
         "entries": len(plan.postings), "run_id": run.run_id,
