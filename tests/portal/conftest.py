@@ -7,6 +7,7 @@ whatever shows it can be found out.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,15 +44,13 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from tollbook.desk import Desk
+    from tollbook.ledger.ingest import Ingester
 
 A, B = "aurora-labs", "zqx-tenant"
 MARK = "zqx"
 """In every name of the second tenant, and in no other text."""
 B_TOKENS = 7_654_321
 OWNER = "owner-token-of-this-test"
-RULES = """
-{"kind": "rule", "basis": "cost_plus", "markup_percent": "20"}
-"""
 
 
 class Ledger(NamedTuple):
@@ -61,6 +60,7 @@ class Ledger(NamedTuple):
     desk: Desk
     client: TestClient[Any]
     call_ids: Mapping[str, list[str]]
+    ingester: Ingester
 
     def token(self, tenant: str = A, **more: Any) -> str:
         """Make a token of a tenant's portal."""
@@ -83,29 +83,19 @@ class Ledger(NamedTuple):
 def settings() -> Config:
     """Return settings with a price, and budgets for each tenant and for one by name."""
     cards = [
-        PriceCard(provider="openai", model=model, effective_from="2020-01-01", input=price,
-                  output=price)
-        for model, price in (("plain-model", "3"), ("zqx-model", "7"))
+        PriceCard(provider="openai", model=model, effective_from="2020-01-01",
+                  input=Decimal(price), output=Decimal(price))
+        for model, price in (("plain-model", 3), ("zqx-model", 7))
     ]  # fmt: skip
     budgets = [
-        Budget(name="each-tenant", limit_usd=msgspec.convert("50", type=_decimal()),
+        Budget(name="each-tenant", limit_usd=Decimal(50),
                each=["tenant"]),
         Budget(name="calls", limit_requests=1_000, each=["tenant"], window="day"),
         Budget(name="zqx-budget", limit_tokens=B_TOKENS * 3, match={"tenant": B}),
         Budget(name="all-of-us", limit_tokens=B_TOKENS * 9),
     ]  # fmt: skip
     plain = any_port(Config())
-    return msgspec.structs.replace(plain, prices=_converted(cards), budgets=budgets)
-
-
-def _decimal() -> Any:
-    from decimal import Decimal  # noqa: PLC0415 -- here alone
-
-    return Decimal
-
-
-def _converted(cards: list[PriceCard]) -> list[PriceCard]:
-    return msgspec.convert(msgspec.to_builtins(cards), list[PriceCard], strict=False)
+    return msgspec.structs.replace(plain, prices=cards, budgets=budgets)
 
 
 def write_calls(data_dir: Path, *, days: int = 3) -> dict[str, list[str]]:
@@ -181,7 +171,7 @@ def open_house(data_dir: Path) -> Iterator[Ledger]:
                 Services(answers, _Operations(), OWNER, finance_router(desk), desk, doors)
             )
             with TestClient(app) as client:
-                yield Ledger(app, desk, client, call_ids)
+                yield Ledger(app, desk, client, call_ids, files.ingester)
 
 
 class _Operations:

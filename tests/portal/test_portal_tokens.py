@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey
@@ -76,9 +76,7 @@ def test_a_token_that_has_expired_opens_nothing(
         verify(books, made.token)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None)
 @given(at=st.integers(0, 10_000), other=st.characters(codec="ascii"))
 def test_a_token_with_one_letter_changed_opens_nothing_else(
     books: Books, at: int, other: str
@@ -179,7 +177,7 @@ def test_after_a_rotation_old_tokens_open_until_the_longest_could_have_expired(
     new = issue(fresh, A, PARTS)
     assert new.kid != old.kid
     assert verify(fresh, old.token).jti == old.claims.jti
-    first = [one for one in signing_keys(fresh) if one.kid == old.kid][0]
+    first = next(one for one in signing_keys(fresh) if one.kid == old.kid)
     assert not first.is_signing
     assert first.opens_until_ns is not None
     assert not first.opens(first.opens_until_ns)

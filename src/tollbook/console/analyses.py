@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Request, Response, Router, get
 from litestar.params import FromPath, FromQuery
@@ -16,16 +16,19 @@ from tollbook.reports.runs import RunReport  # noqa: TC001 -- in handlers, read 
 from tollbook.reports.runs_list import RunsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.units import UnitsReport  # noqa: TC001 -- in handlers, read at run time
 
+if TYPE_CHECKING:
+    from litestar.types import BeforeRequestHookHandler
+
 _CSV: Final = ".csv"
 _Asked = Request[Any, Any, Any]
 _Text = FromQuery[str | None]
 _Texts = FromQuery[list[str] | None]
 
 
-def analyses(answers: Answers) -> Router:
-    """Return the routes of layers, units and runs."""
+def analyses(answers: Answers, tags: BeforeRequestHookHandler | None = None) -> Router:
+    """Return the routes of layers, units and runs; ``tags`` runs before what it can tag."""
 
-    @get("/layers", sync_to_thread=True)
+    @get("/layers", sync_to_thread=True, before_request=tags)
     def layers(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, by: _Text = None,
@@ -37,7 +40,7 @@ def analyses(answers: Answers) -> Router:
         del since, until, period, tz, by, where, order, limit, booked_before, billing_period, format
         return table(request, answers.layers(read_pairs(request)), measures=LINE_NAMES)
 
-    @get("/per/{unit:str}", sync_to_thread=True)
+    @get("/per/{unit:str}", sync_to_thread=True, before_request=tags)
     def per(
         request: _Asked, unit: FromPath[str], since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, by: _Text = None,

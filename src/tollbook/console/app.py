@@ -17,6 +17,7 @@ from tollbook import __version__
 from tollbook.console.analyses import analyses
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
 from tollbook.console.bearer import process_token
+from tollbook.console.etags import Conditional, tagging
 from tollbook.console.gate import Gate
 from tollbook.console.login import login_router
 from tollbook.console.negotiate import read_pairs, table
@@ -37,6 +38,8 @@ from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, re
 from tollbook.reports.stitching import StitchingReport  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
+    from litestar.types import BeforeRequestHookHandler
+
     from tollbook.console.doors import Doors
     from tollbook.desk import Desk
     from tollbook.reports.params import Pairs
@@ -83,7 +86,9 @@ class Services(NamedTuple):
 
 def create_app(services: Services) -> Litestar:
     """Return the application; everything but ``/healthz`` and signing in needs a principal."""
-    reads, operations = _reads(services.answers), _operations(services.operations)
+    books = None if services.desk is None else services.desk.books
+    tags = None if books is None else tagging(services.answers.reader, books)
+    reads, operations = _reads(services.answers, tags), _operations(services.operations)
     finance = [] if services.finance is None else [services.finance]
     doors = services.doors
     pages, views = [], None
@@ -105,13 +110,13 @@ def create_app(services: Services) -> Litestar:
             _healthz,
             _openapi,
             reads,
-            analyses(services.answers),
+            analyses(services.answers, tags),
             operations,
             *finance,
             *pages,
             *([] if doors is None else [login_router(doors)]),
         ],
-        middleware=[_gate(services.token, doors)],
+        middleware=[_gate(services.token, doors), Conditional],
         guards=[check_permit],
         exception_handlers=HANDLERS,
         request_max_body_size=_BODY_MAX_BYTES,
@@ -156,10 +161,10 @@ def _openapi(request: _Asked) -> Response[dict[str, Any]]:
     )
 
 
-def _reads(answers: Answers) -> Router:
+def _reads(answers: Answers, tags: BeforeRequestHookHandler | None) -> Router:
     # The parameters are named for the OpenAPI document; the query itself is read as pairs, which
     # refuses what is misspelt instead of passing over it.
-    @get("/spend", sync_to_thread=True)
+    @get("/spend", sync_to_thread=True, before_request=tags)
     def spend(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, by: _Text = None,
@@ -172,7 +177,7 @@ def _reads(answers: Answers) -> Router:
         del booked_before, billing_period, format
         return table(request, answers.spend(read_pairs(request)))
 
-    @get("/rollup", sync_to_thread=True)
+    @get("/rollup", sync_to_thread=True, before_request=tags)
     def rollup(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, where: _Texts = None,
@@ -184,7 +189,7 @@ def _reads(answers: Answers) -> Router:
         del since, until, period, tz, where, order, limit, booked_before, billing_period, format
         return table(request, answers.rollup(read_pairs(request)))
 
-    @get("/calls", opt=needs(Scope.CALLS), sync_to_thread=True)
+    @get("/calls", opt=needs(Scope.CALLS), sync_to_thread=True, before_request=tags)
     def calls(
         request: _Asked, since: _Text = None, until: _Text = None,
         period: _Text = None, tz: _Text = None, where: _Texts = None,

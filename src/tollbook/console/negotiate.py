@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from litestar import Response
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("json", "csv")
 PAIRS_MAX: Final = 256
+_NEXT: Final = "next_"
 
 
 def read_pairs(request: Request[Any, Any, Any]) -> Pairs:
@@ -54,12 +55,33 @@ def wanted_format(request: Request[Any, Any, Any]) -> str:
     return str(given)
 
 
+def next_link(request: Request[Any, Any, Any], answer: Any) -> dict[str, str]:
+    """Return the header that names the next page of a list (RFC 8288), if there is one.
+
+    Args:
+        request: for this page.
+        answer: with ``next_NAME``, a Struct or a dict: what the parameter NAME of the next is.
+    """
+    fields = answer if isinstance(answer, dict) else _fields(answer)
+    for name, value in fields.items():
+        parameter = name.removeprefix(_NEXT)
+        if parameter != name and isinstance(value, (int, str)):
+            kept = [pair for pair in parse_qsl(request.url.query) if pair[0] != parameter]
+            query = urlencode([*kept, (parameter, str(value))])
+            return {"link": f'<{request.url.path}?{query}>; rel="next"'}
+    return {}
+
+
+def _fields(answer: Any) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in getattr(answer, "__struct_fields__", ())}
+
+
 def table(
     request: Request[Any, Any, Any], report: Any, *, is_csv: bool = False,
     measures: Sequence[str] | None = None,
 ) -> Response[Any]:  # fmt: skip
     """Return a report with ``rows`` and ``completeness`` in the wanted format."""
-    headers = {"cache-control": "no-store"}
+    headers = {"cache-control": "no-store"} | next_link(request, report)
     if not is_csv and wanted_format(request) == "json":
         return Response(report, headers=headers)
     until = report.completeness.complete_until
