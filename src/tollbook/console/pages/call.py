@@ -60,7 +60,7 @@ def call(context: PageContext) -> View:
     sections += sighting_table(context, found)
     sections.append(_facts(context, found))
     return View(
-        title=f"Call {found.call_id[:13]}…", subtitle=f"{found.what['provider']} · {model}",
+        title=f"Call {found.call_id}", subtitle=f"{found.what['provider']}, {model}",
         sections=tuple(sections), tz=context.tz, trail=(Choice("Calls", context.url("/calls")),),
         command=f"tollbook explain {found.call_id}",
     )  # fmt: skip

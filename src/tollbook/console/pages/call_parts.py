@@ -90,7 +90,7 @@ def entry_table(context: PageContext, found: Explanation) -> Table:
         Column("kind", "Kind", "state"), Column("part", "Part", "count"),
         Column("replaces", "Replaces", "id"), Column("cost_usd", "Cost", "usd"),
         Column("tenant_id", "Tenant", "name"), Column("billing_period", "Billed in"),
-        Column("reason", "Reason"), Column("batch_hash", "Hash of its batch", "id"),
+        Column("reason", "Reason"), Column("batch_hash", "Hash of its batch", "ref"),
     )  # fmt: skip
     rows: list[dict[str, Any]] = [
         {column.name: getattr(line, column.name) for column in columns} for line in found.entries

@@ -20,12 +20,12 @@ _ORDERS: Final = (("newest", "newest first"), ("cost", "dearest first"))
 COLUMNS: Final = (
     Column("called_at", "When", "time"), Column("tenant", "Tenant", "name"),
     Column("user_id", "User", "name"), Column("feature", "Feature", "name"),
-    Column("model", "Model"), Column("status", "Status", "state"),
+    Column("model", "Model", "name"), Column("status", "Status", "state"),
     Column("input_tokens", "Input", "count", "tokens"),
     Column("output_tokens", "Output", "count", "tokens"),
     Column("cost_usd", "Cost", "usd"), Column("price_state", "Price", "state"),
-    Column("duration_s", "Took", "seconds"), Column("agent_run_id", "Run", "id"),
-    Column("call_id", "Call", "id"),
+    Column("duration_s", "Took", "seconds"), Column("agent_run_id", "Run", "ref"),
+    Column("call_id", "Call", "ref"),
 )  # fmt: skip
 _SHORT: Final = frozenset(["called_at", "tenant", "feature", "model", "status", "cost_usd"])
 

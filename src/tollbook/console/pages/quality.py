@@ -81,7 +81,7 @@ def _issues(context: PageContext, totals: dict[str, Any], state: Completeness) -
          "Ask for usage in streams (stream_options), or let the gateway do it.", "usage_source",
          "estimated"),
         ("unmetered", state.unmetered, "Endpoints that no dialect meters were passed through.",
-         "See docs: endpoints; reconciliation finds what they cost.", "price_state", "unmetered"),
+         "Reconcile: the provider's bill says what they cost.", "price_state", "unmetered"),
         ("interrupted", state.interrupted, "The gateway died before the answer ended.",
          "Usage is estimated; reconcile with the provider.", "status", "interrupted"),
     )  # fmt: skip

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tollbook.reports.runs import RunReport
 
 _COLUMNS: Final = (
-    Column("name", "What", "name"), Column("kind", "Kind"), Column("step", "Step"),
+    Column("name", "What", "name"), Column("kind", "Kind"),
     Column("status", "Status", "state"),
     Column("cost_usd", "Cost with all below", "usd"), Column("own_cost_usd", "Own cost", "usd"),
     Column("share_percent", "Of the one above", "share"), Column("calls", "Calls", "count"),

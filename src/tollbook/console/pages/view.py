@@ -12,7 +12,7 @@ from msgspec import Struct
 
 Kind = Literal[
     "text", "id", "usd", "count", "percent", "time", "seconds", "bytes", "state", "share", "spark",
-    "code", "name", "change", "rate", "amount", "usd_change",
+    "code", "name", "change", "rate", "amount", "usd_change", "ref",
 ]  # fmt: skip
 """How a value is shown.
 
@@ -20,6 +20,7 @@ Kind = Literal[
 text; ``state``: a word with a colour; ``share``: 0 to 100, as a bar; ``spark``: a list of numbers
 or None; ``id`` and ``code``: in a fixed font, whole; ``name``: of a tenant, a feature, ..., None is
 "not set"; ``change``: percent with its sign; ``rate``: dollars for a million tokens;
+``ref``: an id cut to its start, whole in its tooltip;
 ``amount``: dollars, but None is nothing to say rather than unknown; ``usd_change``: with its sign.
 """
 Tone = Literal["plain", "good", "warn", "bad"]
