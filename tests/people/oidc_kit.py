@@ -34,9 +34,32 @@ def free_port() -> int:
     return port
 
 
+class Certified:
+    """A running certified provider."""
+
+    def __init__(self, issuer: str, process: subprocess.Popen[str]) -> None:
+        self.issuer = issuer
+        self._process = process
+
+    def await_line(self, wanted: str) -> None:
+        """Wait until it has said something."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if wanted in line:
+                return
+        raise AssertionError(self._process.stderr and self._process.stderr.read())
+
+    def put_in(self, name: str, *groups: str) -> None:
+        """Say which groups somebody is in."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{name} {','.join(groups)}\n")
+        self._process.stdin.flush()
+        self.await_line("known")
+
+
 @contextmanager
-def certified_provider(console_url: str, port: int) -> Iterator[str]:
-    """Run the certified provider for one console; give its issuer."""
+def certified_provider(console_url: str, port: int) -> Iterator[Certified]:
+    """Run the certified provider for one console."""
     node = shutil.which("node")
     assert node is not None, "Node.js is needed: tools/setup_clients.sh"
     assert MODULES.is_dir(), "run tools/setup_clients.sh"
@@ -47,12 +70,9 @@ def certified_provider(console_url: str, port: int) -> Iterator[str]:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        while line and "listening" not in line:
-            line = process.stdout.readline()
-        assert line, process.stderr.read() if process.stderr else "no output"
-        yield issuer
+        running = Certified(issuer, process)
+        running.await_line("listening")
+        yield running
     finally:
         process.kill()
         process.communicate()
@@ -133,7 +153,9 @@ def liar() -> Iterator[Liar]:
         def _say(self) -> None:
             length = int(self.headers.get("content-length", 0))
             body = parse_qs(self.rfile.read(length).decode())
-            bent.asked.append((self.path, body | {"authorization": [self.headers.get("authorization", "")]}))
+            bent.asked.append(
+                (self.path, body | {"authorization": [self.headers.get("authorization", "")]})
+            )
             content = json.dumps(bent.answer(self.path)).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(content)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -31,6 +30,7 @@ from tollbook.reports.reader import DuckdbReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from litestar import Litestar
 
@@ -105,13 +105,14 @@ class People(NamedTuple):
 
 @contextmanager
 def people(
-    data_dir: Path, environ: dict[str, str] | None = None, **sections: Any
+    data_dir: Path, environ: dict[str, str] | None = None, port: int = 0, **sections: Any
 ) -> Iterator[People]:
     """Serve a console on an empty ledger.
 
     Args:
         data_dir: its data directory.
         environ: of the process.
+        port: to listen on; 0 takes a free one.
         sections: of the settings, such as ``console={"session_idle_h": 1}``.
     """
     config = msgspec.convert({"ledger": {"memory_limit": "256MB"}, **sections}, Config)
@@ -128,7 +129,7 @@ def people(
             late_identity_h=1.0,
         )  # fmt: skip
         app = create_app(Services(answers, _Operations(), TOKEN, finance_router(desk), desk, doors))
-        listener = listen("127.0.0.1", 0)
+        listener = listen("127.0.0.1", port)
         port = listener.getsockname()[1]
         server = ApiServer(app, listener)
         server.start()

@@ -138,7 +138,8 @@ def test_an_answer_to_another_request_is_refused(bent: Liar) -> None:
     client, started, answer = begun(bent)
     for wrong, said in (
         ({"state": "another"}, "another sign-in"), ({"code": ""}, "no code"),
-        ({"iss": "https://mixed.up"}, "another provider"), ({"error": "access_denied"}, "access_denied"),
+        ({"iss": "https://mixed.up"}, "another provider"),
+        ({"error": "access_denied"}, "access_denied"),
         ({"error": "<script>"}, r"refused: \?"),
     ):  # fmt: skip
         with pytest.raises(OidcError, match=said):
@@ -219,7 +220,12 @@ def test_a_local_account_is_not_taken_over_by_its_name(tmp_path: Path) -> None:
         add_account(books, name="alice@example.org", role=Role.OWNER, actor="test")
         with pytest.raises(SignInError, match="tollbook people link"):
             account_for(books, SETTINGS, person())
-        for wrong in ({"email_verified": False}, {"email_verified": "true"}, {"email": None}, {"email": "a b"}):
+        for wrong in (
+            {"email_verified": False},
+            {"email_verified": "true"},
+            {"email": None},
+            {"email": "a b"},
+        ):
             with pytest.raises(SignInError):
                 account_for(books, SETTINGS, person(**({"email": "x@y.org"} | wrong)))
 

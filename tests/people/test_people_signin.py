@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from tests.people.people_kit import LIVES, PASSWORD, People, form_of, log_in, people
 
@@ -17,6 +16,8 @@ from tollbook.people.throttle import BY_ACCOUNT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx
 
 
 def test_a_stranger_is_sent_to_the_login_page_and_back(house: People) -> None:
@@ -159,8 +160,10 @@ def test_forms_that_were_not_made_for_this_browser_are_refused(house: People) ->
         assert browser.post("/login", data=theirs | good).status_code == 403
         assert browser.post("/login", data=good).status_code == 403
         mine = form_of(browser, "/login")
-        for header in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"},
-                       {"sec-fetch-site": "same-site"}):  # fmt: skip
+        for header in (
+            {"origin": "https://evil.example"}, {"origin": "null"},
+            {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+        ):  # fmt: skip
             assert browser.post("/login", data=mine | good, headers=header).status_code == 403
         own = {"origin": house.url, "sec-fetch-site": "same-origin"}
         assert browser.post("/login", data=mine | good, headers=own).status_code == 303

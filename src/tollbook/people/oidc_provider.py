@@ -41,7 +41,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     jwks_uri: str
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
-    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     sends_issuer: bool = msgspec.field(
         name="authorization_response_iss_parameter_supported", default=False
     )
