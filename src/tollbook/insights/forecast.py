@@ -123,7 +123,7 @@ def run_forecast(desk: Desk, asked: ForecastRequest) -> dict[str, Any]:
     if asked.since is None and asked.period is None:
         asked = msgspec.structs.replace(asked, since=HISTORY)
     query = query_of(asked, measures=("cost_usd",))
-    days = read_days(desk.reader, query, by)
+    days = read_days(desk.reader, query, by, checked_limit(asked.limit))
     whole = outlook(days.total, days, asked.days)
     day_rows = _day_rows(days, whole, asked.days)
     rows = day_rows if by is None else _group_rows(days, by, asked)
@@ -187,7 +187,7 @@ def _day(day: date, actual: int | None, band: Band | None, state: str) -> dict[s
 def _group_rows(days: Days, by: str, asked: ForecastRequest) -> list[dict[str, Any]]:
     """Return the groups with the largest spend in the history, each forecast for itself."""
     sums = {name: sum(one.amounts.values()) for name, one in days.groups.items()}
-    largest = sorted(sums, key=lambda name: (-sums[name], str(name)))[: checked_limit(asked.limit)]
+    largest = sorted(sums, key=lambda name: (-sums[name], str(name)))
     rows = []
     for name in largest:
         found = outlook(days.groups[name], days, asked.days, _GROUP_ORIGINS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
+from tollbook.reports.query import Filter
 from tollbook.reports.times import start_of_day
 from tollbook.reports.wide import wide_rows
 from tollbook.reports.zone import zone_of
@@ -60,8 +61,16 @@ class Days(NamedTuple):
         return (following - self.today).days - 1
 
 
-def read_days(reader: Reader, query: SpendQuery, by: str | None) -> Days:
+def read_days(
+    reader: Reader, query: SpendQuery, by: str | None, largest: int | None = None
+) -> Days:
     """Return the amounts by local day of a query's range, and from the start of its last month on.
+
+    Args:
+        reader: the ledger.
+        query: range, zone and filters.
+        by: dimension of the groups; None: all only.
+        largest: so many groups with the most spend; None: all of them.
 
     Raises:
         QueryTimeoutError: it took too long.
@@ -75,18 +84,30 @@ def read_days(reader: Reader, query: SpendQuery, by: str | None) -> Days:
     whole = replace(query, since=min(query.since, start_of_day(month, zone)), order=())
     groups: dict[str | None, dict[date, int]] = defaultdict(lambda: defaultdict(int))
     total: dict[date, int] = defaultdict(int)
-    names = ("day",) if by is None else ("day", by)
-    for row in wide_rows(reader, replace(whole, by=names, measures=("cost_usd",))):
-        day, amount = row["day"].date(), row["cost_usd"] or 0
-        total[day] += amount
-        if by is not None:
-            groups[row[by]][day] += amount
+    for row in wide_rows(reader, replace(whole, by=("day",), measures=("cost_usd",))):
+        total[row["day"].date()] += row["cost_usd"] or 0
+    if by is not None:
+        chosen = whole if largest is None else _of_largest(reader, whole, by, largest)
+        for row in wide_rows(reader, replace(chosen, by=("day", by), measures=("cost_usd",))):
+            groups[row[by]][row["day"].date()] += row["cost_usd"] or 0
     return Days(
         total=History(dict(total)),
         groups={name: History(dict(days)) for name, days in groups.items()},
         first=first, today=today, month=month,
         rest_of_today=_rest_of_day(reader, query, end),
     )  # fmt: skip
+
+
+def _of_largest(reader: Reader, query: SpendQuery, by: str, number: int) -> SpendQuery:
+    """Return a query with a filter for the groups with the most spend."""
+    sums = {
+        row[by]: row["cost_usd"] or 0
+        for row in wide_rows(reader, replace(query, by=(by,), measures=("cost_usd",)))
+    }
+    ranked = sorted(sums, key=lambda name: (-sums[name], str(name)))[:number]
+    if len(ranked) == len(sums):
+        return query
+    return replace(query, where=(*query.where, Filter(by, tuple(ranked))))
 
 
 def _rest_of_day(reader: Reader, query: SpendQuery, end: datetime) -> float:

@@ -37,6 +37,9 @@ _BAND: Final = (
     Column("low_usd", "Low", "amount"), Column("expected_usd", "Expected", "amount"),
     Column("high_usd", "High", "amount"),
 )  # fmt: skip
+_DAY: Final = (
+    Column("day", "Day"), Column("state", "State"), Column("actual_usd", "Spent", "amount"), *_BAND,
+)  # fmt: skip
 _GROUP: Final = (
     Column("month_known_usd", "Spent this month", "usd"),
     Column("month_low_usd", "Month, low", "amount"),
@@ -69,9 +72,8 @@ def forecast(context: PageContext) -> View:
         Figures(items=_figures(context, answer)),
         *_chart(answer["days"]),
         Table(
-            name="days", title="Days", rows=answer["days"][::-1],
-            columns=(Column("day", "Day"), Column("state", "State"),
-                     Column("actual_usd", "Spent", "amount"), *_BAND),
+            name="days", title="Days ahead", columns=_DAY,
+            rows=[day for day in answer["days"] if day["state"] != "known"],
             empty="No spend in the history. Send calls first, or choose an earlier start.",
         ),
         Table(
@@ -81,16 +83,25 @@ def forecast(context: PageContext) -> View:
             note="Each is forecast for itself; they need not add up to the total.",
         ),
         *_trial(answer["backtest"]),
+        Table(
+            name="history", title="The history", columns=_DAY[:3], is_folded=True,
+            rows=[day for day in reversed(answer["days"]) if day["state"] == "known"],
+        ),
         Text(title="How this was computed", text=answer["method"]),
     ]  # fmt: skip
     return View(
         title="Forecast", sections=tuple(sections), completeness=answer["completeness"],
         tz=context.tz, command=_command(asked | {"by": by}),
-        subtitle="The range is the history that is learned from; its end counts as now.",
         controls=Controls(
+            has_range=False,
             choices=(choice_of(context, "by", "by", _BY, "tenant"),),
-            fields=(Field(name="days", label="Days ahead", kind="number",
-                          value=context.get("days") or _DAYS),),
+            fields=(
+                Field(name="days", label="Days ahead", kind="number",
+                      value=context.get("days") or _DAYS),
+                Field(name="since", label="Learn from", value=context.get("since") or _HISTORY),
+                Field(name="until", label="As of", value=context.get("until"), placeholder="now"),
+                Field(name="tz", label="Zone", value=context.tz),
+            ),
         ),
     )  # fmt: skip
 

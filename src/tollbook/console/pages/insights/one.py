@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.console.pages.insights.asking import given
 from tollbook.console.pages.links import tenant_url
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from tollbook.console.pages.context import PageContext
     from tollbook.console.pages.insights.shape import Shape
 
-_LABELS = {"prefix": "Prefix"}
+ROWS: Final = 25
+"""Of a table; the command and the API give more with ``limit``."""
+_NO_AMOUNT: Final = "0.000000000000"
 
 
 def page_of(shape: Shape) -> Callable[[PageContext], View]:
@@ -39,12 +41,15 @@ def page_of(shape: Shape) -> Callable[[PageContext], View]:
         by = context.get("by") or shape.by
         extra = {name: context.get(name) for name, _, _ in shape.fields}
         asked = given(context, extra | ({} if by is None else {"by": by}))
-        answer = context.ask(shape.operation, **asked)
+        answer = context.ask(
+            shape.operation, **asked, **({"limit": ROWS} if shape.has_limit else {})
+        )
         chart = shape.chart(answer, by or "")
         sections: list[Section] = [
             Text(text=answer["headline"]),
             Figures(items=shape.figures(answer)),
             *([] if chart is None else [chart]),
+            *shape.above(context, answer, by or ""),
             _table(context, shape, answer, by),
             *shape.more(context, answer, by or ""),
             Text(title="How this was computed", text=answer["method"]),
@@ -77,9 +82,8 @@ def _since(shape: Shape) -> dict[str, Any]:
 def _table(context: PageContext, shape: Shape, answer: dict[str, Any], by: str | None) -> Table:
     names = tuple(answer["by"]) or ((by,) if by else ())
     columns = (
-        *(Column(name, _LABELS.get(name, name.replace("_", " ").capitalize()), "name")
-          for name in names),
-        *(column for column in shape.columns if _is_there(column, answer["rows"])),
+        *(Column(name, name.replace("_", " ").capitalize(), "name") for name in names),
+        *(column for column in shape.columns if _is_there(column, shape, answer["rows"])),
     )  # fmt: skip
     rows = [row | {"_links": _links(context, shape, answer, row)} for row in answer["rows"]]
     totals = {
@@ -92,8 +96,14 @@ def _table(context: PageContext, shape: Shape, answer: dict[str, Any], by: str |
     )  # fmt: skip
 
 
-def _is_there(column: Column, rows: list[dict[str, Any]]) -> bool:
-    return not rows or any(column.name in row for row in rows)
+def _is_there(column: Column, shape: Shape, rows: list[dict[str, Any]]) -> bool:
+    """Whether a column says something: rare ones are left out where all of it is zero."""
+    if not rows:
+        return True
+    found = [row[column.name] for row in rows if column.name in row]
+    if column.name in shape.rare:
+        return any(value not in (None, _NO_AMOUNT, 0) for value in found)
+    return bool(found)
 
 
 def _links(

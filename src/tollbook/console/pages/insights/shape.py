@@ -35,8 +35,12 @@ class Shape(NamedTuple):
     choices: tuple[tuple[str, str], ...] = BY
     more: Callable[[PageContext, dict[str, Any], str], list[Section]] = lambda *_: []
     """Further sections below the table."""
-    is_saving: bool = False
-    """Its dollars could be saved; otherwise they tell where money goes."""
+    above: Callable[[PageContext, dict[str, Any], str], list[Section]] = lambda *_: []
+    """Further sections above it."""
+    rare: tuple[str, ...] = ()
+    """Columns that are left out where they are zero throughout."""
+    has_limit: bool = True
+    """Rows are ranked, and the first are enough."""
     fields: tuple[tuple[str, str, str], ...] = ()
     """Further parameters of the page's URL: name, label and default."""
     empty: str = "Nothing in this range. Choose a longer one, or fewer filters."

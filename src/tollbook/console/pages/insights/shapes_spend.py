@@ -242,7 +242,8 @@ def _key_names(keys: list[dict[str, Any]]) -> list[str]:
 
 SPEND: Final = (
     Shape("change", "Why spend changed", _CHANGE, _change, _change_figures, by="tenant",
-          more=_drivers, fields=(("against", "Against", ""),)),
+          above=_drivers, rare=("new_usd", "gone_usd", "other_usd", "cache_usd", "price_usd"),
+          fields=(("against", "Against", ""),)),
     Shape("operational", "Operations", (
         Column("last_hour_usd", "Last hour", "usd"), Column("same_hour_usd", "Usually", "usd"),
         Column("burn_percent", "Of usual", "percent"),
@@ -270,7 +271,7 @@ SPEND: Final = (
         Column("tokens_percent", "Tokens %", "percent"), Column("cost_usd", "Cost", "usd"),
         Column("cost_percent", "Cost %", "percent"),
     ), _layers, _layers_figures, by="day",
-       choices=(("day", "day"), ("week", "week"), ("month", "month"))),
+       choices=(("day", "day"), ("week", "week"), ("month", "month")), has_limit=False),
     Shape("tool_tax", "Tool tax", (
         Column("calls", "Calls with tools", "count"), Column("tool_tokens", "Tokens", "count"),
         Column("tool_usd", "Tools", "usd"), Column("definitions_usd", "Definitions", "usd"),
@@ -278,7 +279,7 @@ SPEND: Final = (
         Column("undivided_usd", "Not divided", "usd"), Column("cost_usd", "All spend", "usd"),
         Column("tool_percent", "Tools %", "percent"),
     ), _tools, _tools_figures, by="feature", more=_tools_named,
-       empty="No request in this range carries tools."),
+       rare=("undivided_usd",), empty="No request in this range carries tools."),
     Shape("memory_roi", "Memory and context", (
         Column("with_calls", "Calls with", "count"), Column("without_calls", "Without", "count"),
         Column("context_usd", "Cost of context", "usd"),
