@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _MARKER: Final = "made-by-tollbook-demo"
 _SIM_KEY: Final = "sk-sim-gateway"
+_OWNER: Final = "demo"
+_PASSWORD_BYTES: Final = 12
 _KEYED_TENANTS: Final = 12
 _COMPLETE_TIMEOUT_S: Final = 60.0
 _OUTCOMES: Final = {
@@ -124,6 +127,7 @@ def demo(
         holds = show_outcome(source, plan, read_truth(simulator.log_dir))
         click.echo("\n".join(_next_steps(run)))
         if keep:
+            click.echo("\n".join(_owner(source, run.config)))
             sys.stdout.flush()
             supervisor.watch()
     if holds is not None:
@@ -254,6 +258,15 @@ def _short(path: Path) -> str:
     """Return a path as one would type it here."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _owner(source: ApiSource, config: Config) -> list[str]:
+    """Make an owner of the console, and say how to sign in; there is none other in a demo."""
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    asked = {"name": _OWNER, "role": "owner", "password": password}
+    source.finance("POST", "/people", asked)
+    url = f"http://127.0.0.1:{config.console.port}"
+    return ["", f"Sign in to the console: {url} as {_OWNER}, password {password}"]
 
 
 def _next_steps(run: _Run) -> list[str]:

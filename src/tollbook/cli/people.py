@@ -127,6 +127,14 @@ def _password(*, is_piped: bool) -> str:
 
 
 @people.command()
+@format_option
+@place_options
+def setup(output_format: str | None, config_path: Path | None, data_dir: Path | None) -> None:
+    """Print the link that makes the first owner, while there is no account."""
+    _show(_do("people.setup", config_path, data_dir), output_format, "First owner")
+
+
+@people.command()
 @click.argument("name")
 @click.argument("role", type=_ROLES)
 @click.option("--tenant", metavar="ID", help="Of role tenant: the only one that it sees.")

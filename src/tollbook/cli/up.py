@@ -17,6 +17,7 @@ from tollbook.cli.options import place_options
 from tollbook.config import load_config
 from tollbook.config.known_providers import KNOWN_NAMES
 from tollbook.config.schema import default_providers
+from tollbook.console.client import running_ledger
 from tollbook.supervisor.preflight import DataDirectory
 from tollbook.supervisor.run import Supervisor, stop_on_signals
 
@@ -48,7 +49,8 @@ def up(config_path: Path | None, data_dir: Path | None) -> None:
             if path is not None
         ]
         receiver = supervisor.receivers[0].first_line if supervisor.receivers else ""
-        lines = greeting(config, directory, os.environ, "".join(options), receiver)
+        setup = setup_link(directory)
+        lines = greeting(config, directory, os.environ, "".join(options), receiver, setup)
         click.echo("\n".join(lines))
         sys.stdout.flush()
         try:
@@ -73,12 +75,22 @@ def program() -> str:
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
+def setup_link(data_dir: Path) -> str | None:
+    """Return the link that makes the first owner of the console; None where there is an account."""
+    running = running_ledger(data_dir)
+    if running is None:
+        return None
+    link: str | None = running.finance("POST", "/people/setup", {})["link"]
+    return link
+
+
 def greeting(
     config: Config,
     data_dir: Path,
     environ: Mapping[str, str],
     options: str = "",
     receiver: str = "",
+    setup: str | None = None,
 ) -> list[str]:
     """Return the lines a person reads first: where things are and what to do next.
 
@@ -88,13 +100,14 @@ def greeting(
         environ: where the providers' keys are.
         options: what the commands shown need, to find the same settings and directory.
         receiver: what the receiver's process says of itself, if there is one.
+        setup: link that makes the first owner of the console; None where there is an account.
     """
     workers = config.gateway.workers
     lines = [
         f"tollbook is up: {workers} gateway worker{'s' * (workers != 1)}, ledger in {data_dir}",
         "",
     ]
-    width = max(map(len, [*config.providers, "OTLP"])) + 2
+    width = max(map(len, [*config.providers, "console"])) + 2
     known, unused = default_providers(), []
     for name, provider in sorted(config.providers.items()):
         problem = unset_variables(provider, environ)
@@ -107,9 +120,11 @@ def greeting(
     if unused:
         lines.append(f"  also, with callers' own keys: {', '.join(unused)}")
     lines += [
+        f"  {'console':{width}}http://{config.console.host}:{config.console.port}",
         f"  {'API':{width}}http://{config.console.host}:{config.console.port}/api/v1",
         *([f"  {'OTLP':{width}}{receiver.partition('OTLP over ')[2]}"] if receiver else []),
         "",
+        *([f"  the console's first owner: {setup}"] if setup is not None else []),
         f"  a key for an application:  {program()} keys create my-app{options}",
         f"  who spent it:              {program()} report spend --by tenant,model{options}",
         "",

@@ -11,7 +11,7 @@ from tollbook.desk import Operation
 from tollbook.desk.permits import Role, Scope
 from tollbook.people import accounts
 from tollbook.people.errors import AccountInputError, AccountNotFoundError, PeopleError
-from tollbook.people.links import make_password_link
+from tollbook.people.links import make_password_link, make_setup_link
 from tollbook.people.sessions import Lives, Session, end_session, end_sessions_of, list_sessions
 from tollbook.people.shown import account_row, link_url, session_row
 from tollbook.people.signin import sign_in
@@ -137,6 +137,18 @@ def _with_link(desk: Desk, account: accounts.Account) -> dict[str, Any]:
     return account_row(account) | {"link": link, "link_works": "once, for a day"}
 
 
+def setup(desk: Desk, asked: Nothing) -> dict[str, Any]:
+    """Make the link that makes the first owner; there is none once there is an account."""
+    del asked
+    secret = make_setup_link(desk.books)
+    if secret is None:
+        return {"link": None, "link_works": "not any more: there is an account"}
+    return {
+        "link": link_url(desk.config, secret, is_local=True),
+        "link_works": "once, for an hour, on this machine",
+    }
+
+
 def link(desk: Desk, asked: LinkAccount) -> dict[str, Any]:
     """Say who an account is at the provider of OpenID Connect."""
     return account_row(
@@ -237,6 +249,7 @@ OPERATIONS: Final = (
     Operation("people.sessions", "GET", "/people/sessions", WhichSessions, sessions,
               "Sessions of one account or of all.", scope=Scope.PEOPLE),
     _of_people("add", "/people", AddAccount, add, "Make an account."),
+    _of_people("setup", "/people/setup", Nothing, setup, "Make a link for the first owner."),
     _of_people("role", "/people/role", SetRole, set_role, "Give an account another role."),
     _of_people("disable", "/people/disable", WhichAccount, disable, "Disable an account."),
     _of_people("enable", "/people/enable", WhichAccount, enable, "Enable an account again."),

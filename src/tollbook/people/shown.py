@@ -74,12 +74,12 @@ def token_row(one: ApiToken) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def link_url(config: Config, secret: str) -> str:
-    """Return the address of a link that works once."""
+def link_url(config: Config, secret: str, *, is_local: bool = False) -> str:
+    """Return the address of a link that works once; ``is_local``: for the machine itself."""
     console = config.console
     base = console.public_url
-    if base is None:
-        host = "127.0.0.1" if console.host in _ANY_ADDRESS else console.host
+    if base is None or is_local:
+        host = "127.0.0.1" if console.host in _ANY_ADDRESS or is_local else console.host
         base = f"http://{f'[{host}]' if ':' in host else host}:{console.port}"
     return f"{base.rstrip('/')}/login/link?token={secret}"
 
