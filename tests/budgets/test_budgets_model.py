@@ -72,7 +72,7 @@ class Machine(RuleBasedStateMachine):
         self.now_s = NOW_S
         self.changed: set[str] = set()
         self.top_ups: list[TopUp] = []
-        self.rules = self.in_force()
+        self.budgets = self.in_force()
         self.lives = 0
         self.workers: list[tuple[int, Guard]] = []
         for _ in range(WORKERS):
@@ -96,7 +96,7 @@ class Machine(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.lives += 1
-        guard = Guard(self.rules, self.path, f"life-{self.lives}", ByCall(), lambda: self.now_s)
+        guard = Guard(self.budgets, self.path, f"life-{self.lives}", ByCall(), lambda: self.now_s)
         self.workers.append((self.lives, guard))
 
     def teardown(self) -> None:
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         life, guard = self.workers[worker]
         opened = call(identity=Identity(tenant_id=tenant), input_chars=worst)
         has_room = is_free = True
-        for one in self.rules:
+        for one in self.budgets:
             owner = one.owner(fields_of(tenant))
             if owner is None or one.budget.mode == "soft":
                 continue
@@ -199,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         settled = [one for one in self.spent if one.life == life]
         self.spent += cut
         booked = []
-        for one in self.rules:
+        for one in self.budgets:
             window = one.window(self.now_s)
             for each in [*settled, *cut] if one.has_calendar else cut:
                 if window.start_s <= each.at_s < window.end_s:
@@ -227,9 +227,9 @@ class Machine(RuleBasedStateMachine):
         self.take_rules()
 
     def take_rules(self) -> None:
-        self.rules = self.in_force()
+        self.budgets = self.in_force()
         for life, guard in self.workers:
-            guard.set_rules(self.rules)
+            guard.set_rules(self.budgets)
             self.live = [
                 one._replace(holds=guard.adopt(one.opened, one.holds)) if one.life == life else one
                 for one in self.live
@@ -242,7 +242,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_table_says_the_same(self) -> None:
         with contextlib.closing(BudgetTable(self.path)) as table, table.locked():
-            for one in self.rules:
+            for one in self.budgets:
                 for tenant in "ab":
                     owner = one.owner(fields_of(tenant))
                     if owner is None:

@@ -151,8 +151,7 @@ class Guard:
             return holds
         table, now_s = self._table, self._now_s()
         if table is None:
-            is_hard = any(hold.rule.budget.mode == "hard" for hold in holds)
-            return unavailable() if is_hard else ()
+            return self._without_table(holds, now_s)
         is_queued = not is_next and any(self.is_waited_for(hold.key) for hold in holds)
         with table.locked():
             found = reserve(
@@ -161,6 +160,15 @@ class Guard:
         if isinstance(found, Refused) and not found.wait_s and found.rule is not None:
             self.count(found.rule)
         return found
+
+    def _without_table(self, holds: Sequence[Hold], now_s: int) -> tuple[Hold, ...] | Refused:
+        """Return what can be said without counters: who has no limit at all is refused as ever."""
+        hard = [hold for hold in holds if hold.rule.budget.mode == "hard"]
+        for hold in hard:
+            if not hold.rule.limit_of(hold.owner, now_s):
+                self.count(hold.rule)
+                return used_up(hold, 0, 0, now_s, hold.span.end_s)
+        return unavailable() if hard else ()
 
     def model_for(self, opened: CallOpened) -> tuple[str, str] | None:
         """Return the cheaper model that a step asks for, and the budget's name.

@@ -15,6 +15,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.budgets import leases_script
+from tollbook.budgets.ring import part_length_s, roll
 from tollbook.budgets.table import BudgetTable, BudgetTableError
 
 if TYPE_CHECKING:
@@ -28,9 +29,14 @@ log = logging.getLogger(__name__)
 _RENEW_S: Final = 1.0
 _DOWN_AFTER_S: Final = 1.0
 """So long Valkey may be silent before anybody is refused for it."""
+_FRESH_LOOKS: Final = 10
+_FRESH_MS_MIN: Final = 50
+"""Who lacks something says so at every look; after some without, it lacks it no longer."""
 _PEERS_MAX: Final = 256
 _ID_BYTES: Final = 8
 _MS: Final = 1000
+_ENDED_S: Final = 60
+"""How long it is remembered that a window has passed."""
 
 
 class Lease(NamedTuple):
@@ -54,6 +60,7 @@ class Authority:
 
     def __init__(self, client: Any, prefix: str, host: str, settings: BudgetsShared) -> None:
         self._host, self._settings = host, settings
+        self._fresh_ms = max(_FRESH_MS_MIN, round(settings.interval_s * _MS * _FRESH_LOOKS))
         # Braces: in a cluster all of them lie on one node, as scripts want it.
         self._base = f"{{{prefix}}}:budgets"
         self._hello = client.register_script(leases_script.HELLO)
@@ -68,7 +75,9 @@ class Authority:
         """Return the epoch, whether this host is known in it, the hosts, the keys that lack."""
         fresh = secrets.token_hex(_ID_BYTES)
         keys = self._keys("epoch", "hosts", "known", "wants")
-        epoch, is_known, hosts, wants = self._hello(keys, [self._host, fresh, *peers])
+        epoch, is_known, hosts, wants = self._hello(
+            keys, [self._host, fresh, self._fresh_ms, *peers]
+        )
         return epoch, bool(is_known), list(hosts), [bytes.fromhex(one) for one in wants]
 
     def put(self, epoch: str, key: bytes, granted: int, spent: int, end_s: int) -> Lease:
@@ -92,7 +101,7 @@ class Authority:
         status, granted, elsewhere = self._lease(
             self._keys(f"slot:{key.hex()}", "epoch", "hosts", "known", "wants"),
             [epoch, self._host, required, ask, limit, max(0, spent), end_s * _MS, lost_ms,
-             round(stale_s * _MS), key.hex()],
+             round(stale_s * _MS), key.hex(), self._fresh_ms],
         )  # fmt: skip
         return Lease(status, int(granted), int(elsewhere))
 
@@ -250,7 +259,7 @@ class LeaseAgent:
             slot = table.look(key)
             if slot is None:
                 return
-            one = _read(table, slot, key)
+            one = _read(table, slot, key, self._now_s())
             if one.granted is None or one.granted <= one.taken:
                 if self._reported.get(key, (0, 0))[1] == one.spent:
                     return
@@ -263,6 +272,7 @@ class LeaseAgent:
     def _renew(self, table: BudgetTable, epoch: str) -> None:
         """Tell what has been spent, and where more was booked than was granted."""
         present = set()
+        self._end(table, epoch)
         for one in self._slots(table):
             present.add(one.key)
             granted = max(one.granted or 0, one.taken)
@@ -280,6 +290,18 @@ class LeaseAgent:
             del self._valid_until_s[gone]
         for gone in self._reported.keys() - present:
             del self._reported[gone]
+
+    def _end(self, table: BudgetTable, epoch: str) -> None:
+        """Return what was granted of windows that have passed; a moving one may begin again."""
+        now_s = self._now_s()
+        with table.locked():
+            ended = [slot for slot in table.used() if table.end_s(slot) <= now_s]
+            granted = [(slot, table.key(slot)) for slot in ended if table.granted(slot)]
+            for slot, _ in granted:
+                table.set_granted(slot, 0)
+                table.set_elsewhere(slot, 0)
+        for _, key in granted:
+            self._authority.put(epoch, key, 0, 0, now_s + _ENDED_S)
 
     # without it
 
@@ -320,14 +342,16 @@ class LeaseAgent:
     def _slots(self, table: BudgetTable) -> list[_Slot]:
         now_s = self._now_s()
         with table.locked():
-            found = [_read(table, slot, table.key(slot)) for slot in table.used()]
-        return [one for one in found if one.end_s > now_s]
+            used = [slot for slot in table.used() if table.end_s(slot) > now_s]
+            found = [_read(table, slot, table.key(slot), now_s) for slot in used]
+        return found
 
     def _wanting(self, table: BudgetTable) -> list[_Slot]:
+        now_s = self._now_s()
         with table.locked():
             wanting = [slot for slot in table.used() if table.wanted(slot) > 0]
             found = [
-                _read(table, slot, table.key(slot))._replace(wanted=table.take_wanted(slot))
+                _read(table, slot, table.key(slot), now_s)._replace(wanted=table.take_wanted(slot))
                 for slot in wanting
             ]
         return [one for one in found if one.limit]
@@ -342,7 +366,10 @@ class LeaseAgent:
         return max(0, one.end_s - self._now_s()) + self._settings.lost_after_s
 
 
-def _read(table: BudgetTable, slot: int, key: bytes) -> _Slot:
+def _read(table: BudgetTable, slot: int, key: bytes, now_s: int) -> _Slot:
+    part_s = part_length_s(table, slot)
+    if part_s:
+        roll(table, slot, now_s // part_s)  # no call of this host may have done so lately
     standing = table.standing(slot)
     return _Slot(
         slot, key, table.end_s(slot), table.limit(slot), table.granted(slot), table.wanted(slot),

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Final
 
-FRESH_MS: Final = 1500
-"""A host that lacks something says so again within this time, or lacks it no longer."""
 FORGET_MS: Final = 40 * 86_400_000
 """A host that was not seen for longer than any window is none."""
 
@@ -69,7 +67,7 @@ if not epoch then
   redis.call('SET', KEYS[1], epoch)
 end
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', now))
-for i = 3, #ARGV do redis.call('HSETNX', KEYS[2], ARGV[i], '0') end
+for i = 4, #ARGV do redis.call('HSETNX', KEYS[2], ARGV[i], '0') end
 local met = redis.call('HGETALL', KEYS[2])
 for i = 1, #met, 2 do
   local seen = tonumber(met[i + 1])
@@ -77,13 +75,14 @@ for i = 1, #met, 2 do
 end
 local wants, all = {{}}, redis.call('HGETALL', KEYS[4])
 for i = 1, #all, 2 do
-  if now - tonumber(all[i + 1]) <= {FRESH_MS} then wants[#wants + 1] = all[i]
+  if now - tonumber(all[i + 1]) <= tonumber(ARGV[3]) then wants[#wants + 1] = all[i]
   else redis.call('HDEL', KEYS[4], all[i]) end
 end
 return {{epoch, redis.call('HEXISTS', KEYS[3], ARGV[1]), redis.call('HKEYS', KEYS[2]), wants}}
 """
 )
-"""KEYS epoch, hosts, known, wants; ARGV host, a fresh id, hosts that are known of.
+"""KEYS epoch, hosts, known, wants; ARGV host, a fresh id, how long what is lacking
+is believed in ms, hosts that are known of.
 
 Returns the epoch, whether this host has told its leases in it, the hosts, and what is lacking.
 """
@@ -112,14 +111,14 @@ return 1
 
 LEASE: Final = (
     _COMMON
-    + f"""
+    + """
 local epoch, me, key = redis.call('GET', KEYS[2]), ARGV[2], KEYS[1]
-if epoch ~= ARGV[1] then return {{'epoch', '0', '0'}} end
+if epoch ~= ARGV[1] then return {'epoch', '0', '0'} end
 local required, ask, limit = read(ARGV[3]), read(ARGV[4]), read(ARGV[5])
 local at, lost, stale = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local granted, spent, lacking = sums(key, me)
 redis.call('HSET', key, 's:' .. me, ARGV[6])
-local seen, others = {{}}, {{0, 0}}
+local seen, others = {}, {0, 0}
 local all = redis.call('HGETALL', KEYS[3])
 for i = 1, #all, 2 do seen[all[i]] = tonumber(all[i + 1]) end
 for host, amount in pairs(granted) do
@@ -129,25 +128,25 @@ for host, amount in pairs(granted) do
     else others = plus(others, amount) end
   end
 end
-local mine = granted[me] or {{0, 0}}
+local mine = granted[me] or {0, 0}
 if not less(mine, required) then
   local kept = smaller(mine, ask)
   redis.call('HSET', key, 'g:' .. me, text(kept))
   redis.call('HDEL', key, 'w:' .. me)
   expire(key, at)
-  return {{'ok', text(kept), text(spent)}}
+  return {'ok', text(kept), text(spent)}
 end
 if now - tonumber(epoch:match(':(%d+)$')) < lost then
   for host in pairs(seen) do
     if host ~= me and redis.call('HEXISTS', KEYS[4], host) == 0 then
-      return {{'settling', text(mine), text(spent)}}
+      return {'settling', text(mine), text(spent)}
     end
   end
 end
 local first, since = nil, now
 for host, said in pairs(lacking) do
   local from, last = said:match('(%d+):(%d+)')
-  if now - tonumber(last) > {FRESH_MS} then redis.call('HDEL', key, 'w:' .. host)
+  if now - tonumber(last) > tonumber(ARGV[11]) then redis.call('HDEL', key, 'w:' .. host)
   elseif host == me then since = tonumber(from)
   elseif not first or tonumber(from) < first then first = tonumber(from) end
 end
@@ -158,17 +157,17 @@ if not less(room, required) and not (first and first < since) then
   redis.call('HSET', key, 'g:' .. me, text(new))
   redis.call('HDEL', key, 'w:' .. me)
   expire(key, at)
-  return {{'ok', text(new), text(spent)}}
+  return {'ok', text(new), text(spent)}
 end
 redis.call('HSET', key, 'w:' .. me, string.format('%.0f:%.0f', since, now))
 redis.call('HSET', KEYS[5], ARGV[10], string.format('%.0f', now))
 expire(key, at)
-return {{'lack', text(mine), text(spent)}}
+return {'lack', text(mine), text(spent)}
 """
 )
 """KEYS slot, epoch, hosts, known, wants; ARGV epoch, host, required, ask, limit, spent, end in ms,
 how long lost hosts are waited for in ms, when a silent host's lease of a moving window is over in
-ms (0: never), the slot's key.
+ms (0: never), the slot's key, how long what is lacking is believed in ms.
 
 A host gets what it requires whole, or nothing and stands in line: pieces held by several would be
 of use to nobody. What it asks beyond that it gets where nobody waits. Returns ``ok``, ``lack``,

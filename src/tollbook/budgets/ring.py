@@ -41,6 +41,16 @@ def roll(table: BudgetTable, slot: int, bucket: int) -> None:
     table.set_base(slot, sum(parts))
 
 
+def part_length_s(table: BudgetTable, slot: int) -> int:
+    """Return the seconds of a part, 0 where the slot's window does not roll.
+
+    A slot ends when its latest part has passed out of the window.
+    """
+    data, at = table.ring(slot)
+    (latest,) = _int64.unpack_from(data, at)
+    return table.end_s(slot) // (latest + _PARTS) if latest > 0 else 0
+
+
 def spend_in(table: BudgetTable, slot: int, bucket: int, amount: int) -> None:
     """Add to what was spent in a part; nothing where it has passed out of the window."""
     data, at = table.ring(slot)

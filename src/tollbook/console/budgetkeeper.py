@@ -74,7 +74,12 @@ class BudgetKeeper:
         rules = self.publisher.rules
         if not rules and self._made is None:
             return
-        if self._made is not None and (self._dir / TABLE_FILE).exists():
+        path = self._dir / TABLE_FILE
+        inode = path.stat().st_ino if path.exists() else None
+        if self._made is None and inode is not None and inode == self.publisher.fresh_inode:
+            # Workers count from a moment that is told them; what was before is added to it.
+            self._made = Made(inode, 0, self._last_entry(), {})
+        if self._made is not None and inode is not None:
             self._keep_up(self._made, rules)
         elif has_read_all:
             self._make()

@@ -11,7 +11,7 @@ from tollbook.books.errors import BooksError
 from tollbook.budgeting.shelf import changes_mark, in_force
 from tollbook.budgets.rules import Rule, rules_in_force
 from tollbook.budgets.rulesfile import RulesFile, TopUp, read_rules_file, write_rules
-from tollbook.budgets.seed import fingerprint
+from tollbook.budgets.seed import TABLE_FILE, fingerprint, seed_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,8 @@ class RulesPublisher:
         self._thread = threading.Thread(target=self._run, name="budget rules", daemon=True)
         self.rules: tuple[Rule, ...] = ()
         """As published last."""
+        self.fresh_inode: int | None = None
+        """Of a table that has been made empty for rules that came while workers served."""
 
     def begin(self, since: Mapping[str, int], *, has_table: bool) -> None:
         """Publish for the first time.
@@ -133,6 +135,10 @@ class RulesPublisher:
             self._published = there if isinstance(there, RulesFile) else None
             if there is None and not budgets:
                 self._published = fresh  # nobody need read that there is none
+        if rules and not self._starts_at_once and not (self._dir / TABLE_FILE).exists():
+            # Workers serve already, and need not wait for the ledger to have counters.
+            seed_table(self._dir / TABLE_FILE, self._now_s(), ())
+            self.fresh_inode = (self._dir / TABLE_FILE).stat().st_ino
         if fresh != self._published:
             write_rules(self._dir, fresh)
         self._published = fresh
