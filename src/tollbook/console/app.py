@@ -21,6 +21,7 @@ from tollbook.console.etags import Conditional, tagging
 from tollbook.console.gate import Gate
 from tollbook.console.login import login_router
 from tollbook.console.negotiate import read_pairs, table
+from tollbook.console.openapi import complete
 from tollbook.console.pages.context import House
 from tollbook.console.pages.remembered import Views
 from tollbook.console.pages.router import pages_router
@@ -155,8 +156,11 @@ def _healthz() -> dict[str, str]:
 @get("/api/v1/openapi.json", opt=needs(Scope.SPEND), sync_to_thread=True, include_in_schema=False)
 def _openapi(request: _Asked) -> Response[dict[str, Any]]:
     """Return the OpenAPI 3.1 document."""
+    state = request.app.state
+    if "document" not in state:
+        state.document = complete(request.app.openapi_schema.to_schema(), all_operations())
     return Response(
-        request.app.openapi_schema.to_schema(),
+        state.document,
         media_type="application/vnd.oai.openapi+json;version=3.1",
     )
 
