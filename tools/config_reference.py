@@ -15,6 +15,7 @@ import msgspec
 from tollbook.config import (
     batch,
     budgets,
+    budgets_shared,
     credentials,
     export,
     finance,
@@ -63,6 +64,7 @@ SECTIONS: list[tuple[str, Any]] = [
     ("[statements.fetch.NAME]", statements.FetchSource),
     ("[[prices]]", schema.PriceCard),
     ("[[budgets]]", budgets.Budget),
+    ("[budgets_shared]", budgets_shared.BudgetsShared),
 ]
 
 

@@ -82,10 +82,10 @@ class House:
         if not calls:
             return
 
-        def text(name: str) -> pa.Array:
+        def text(name: str) -> Any:
             return pa.array([getattr(one, name) for one in calls], pa.string())
 
-        def number(values: list[int | None]) -> pa.Array:
+        def number(values: list[int | None]) -> Any:
             return pa.array(values, pa.int64())
 
         count = len(calls)

@@ -213,13 +213,14 @@ def test_what_is_not_there_is_refused_in_a_line(house: House, deed: Callable[[Ho
 
 def test_the_mark_changes_with_every_change(house: House) -> None:
     marks = [changes_mark(house.books)]
-    for deed in (
-        lambda: _set(house),
-        lambda: house.ask("top_up", name="cap", amount="1", reason="x"),
-        lambda: house.ask("stop", field="tenant", value="acme", reason="x"),
-        lambda: house.ask("resume", field="tenant", value="acme", reason="x"),
-        lambda: house.ask("remove", name="cap", reason="x"),
+    _set(house)
+    marks.append(changes_mark(house.books))
+    for operation, given in (
+        ("top_up", {"name": "cap", "amount": "1"}),
+        ("stop", {"field": "tenant", "value": "acme"}),
+        ("resume", {"field": "tenant", "value": "acme"}),
+        ("remove", {"name": "cap"}),
     ):
-        deed()
+        house.ask(operation, reason="test", **given)
         marks.append(changes_mark(house.books))
     assert len(set(marks)) == len(marks)

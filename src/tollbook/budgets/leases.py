@@ -343,8 +343,7 @@ class LeaseAgent:
         now_s = self._now_s()
         with table.locked():
             used = [slot for slot in table.used() if table.end_s(slot) > now_s]
-            found = [_read(table, slot, table.key(slot), now_s) for slot in used]
-        return found
+            return [_read(table, slot, table.key(slot), now_s) for slot in used]
 
     def _wanting(self, table: BudgetTable) -> list[_Slot]:
         now_s = self._now_s()
