@@ -28,6 +28,7 @@ from tollbook.console.pages.router import pages_router
 from tollbook.console.permit import OPEN, check_permit, needs
 from tollbook.console.portal.routes import portal_router
 from tollbook.console.problems import HANDLERS
+from tollbook.console.sql.routes import SqlDesk, sql_router
 from tollbook.console.watch import Watch
 from tollbook.desk.permits import Access, Permit, Scope
 from tollbook.desk.registry import operations as all_operations
@@ -94,12 +95,15 @@ def create_app(services: Services) -> Litestar:
     doors = services.doors
     pages, views = [], None
     if services.desk is not None:
-        house = House(services.answers, services.desk, all_operations(), services.operations.status)
+        sql = SqlDesk(services.desk.store.reader, services.desk.books)
+        house = House(
+            services.answers, services.desk, all_operations(), services.operations.status, sql
+        )  # fmt: skip
         views = Views(house)
         # The reader of reports, whose limit of time is that of a page.
         portal = portal_router(services.desk._replace(reader=services.answers.reader))
         csrf_secret = secrets.token_bytes(32) if doors is None else doors.csrf_secret
-        pages = [pages_router(house, csrf_secret, views), portal]
+        pages = [pages_router(house, csrf_secret, views), portal, sql_router(sql)]
 
     async def after_response(request: _Asked) -> None:
         if views is not None and request.method not in _LOOKS:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tollbook.console.answers import Answers
+    from tollbook.console.sql.routes import SqlDesk
     from tollbook.desk import Desk, Operation
     from tollbook.desk.permits import Permit, Principal
     from tollbook.reports.params import Pairs
@@ -39,6 +40,7 @@ class House(NamedTuple):
     """With the ledger's writer; operations get it only where they say that they write."""
     operations: Mapping[str, Operation]
     status: Callable[[], dict[str, Any]]
+    sql: SqlDesk | None = None
 
 
 class PageContext:

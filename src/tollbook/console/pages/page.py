@@ -19,7 +19,7 @@ GROUPS: Final = ("Spend", "Act", "Finance", "Trust", "Settings")
 """Headings of the navigation, in order."""
 
 MODULES: Final = (
-    "overview", "explorer", "tenants", "tenant", "features", "users", "models", "kinds", "layers",
+    "overview", "explorer", "sql", "tenants", "tenant", "features", "users", "models", "kinds", "layers",
     "calls", "call", "runs", "run",
     "budgets", "incidents", "alert_rules", "channels", "insights", "forecast",
     "margin", "pricebook", "reconciliation", "allocation", "periods", "statements",
