@@ -34,7 +34,7 @@ def forecast(context: PageContext, where: Iterable[str] = ()) -> list[Figure]:
     low, high = totals.get("month_low_usd"), totals.get("month_high_usd")
     return [
         Figure(
-            label=f"Forecast of {totals.get('month', 'the month')}", value=expected, kind="usd",
+            label=f"Forecast, {totals.get('month', 'the month')}", value=expected, kind="usd",
             note="an estimate" if low is None else f"an estimate: {usd(low)} to {usd(high)}",
             url=context.url("/forecast") if context.has_page("/forecast") else None,
         )

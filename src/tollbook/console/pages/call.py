@@ -122,11 +122,13 @@ def _words(value: Any) -> str:
 
 
 def _arithmetic(price: Price, name: str, title: str) -> Table:
+    has_steps = any(line.step for line in price.lines)
+    has_notes = any(line.note for line in price.lines)
     columns = (
-        Column("kind", "Kind"), Column("quantity", "Quantity", "count"),
-        Column("rate", "Price"), Column("step", "Step"),
-        Column("product", "Quantity by price", "code"), Column("cost_usd", "Booked", "usd"),
-        Column("note", "Note"),
+        Column("kind", "Kind"), Column("quantity", "Quantity", "count"), Column("rate", "Price"),
+        *([Column("step", "Step")] if has_steps else []),
+        Column("cost_usd", "Booked", "usd"), Column("product", "Quantity by price", "code"),
+        *([Column("note", "Note")] if has_notes else []),
     )  # fmt: skip
     rows = [
         {"kind": words_of(line.kind), "quantity": line.quantity, "rate": line.rate,

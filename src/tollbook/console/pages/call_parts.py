@@ -86,9 +86,9 @@ def layer_tables(found: Explanation) -> list[Section]:
 def entry_table(context: PageContext, found: Explanation) -> Table:
     """Return every entry about the call; their sum is the call."""
     columns = (
-        Column("entry_id", "Entry", "id"), Column("booked_at", "Booked", "time"),
-        Column("kind", "Kind", "state"), Column("part", "Part", "count"),
-        Column("replaces", "Replaces", "id"), Column("cost_usd", "Cost", "usd"),
+        Column("entry_id", "Entry", "id"), Column("kind", "Kind", "state"),
+        Column("cost_usd", "Cost", "usd"), Column("booked_at", "Booked", "time"),
+        Column("part", "Part", "count"), Column("replaces", "Replaces", "id"),
         Column("tenant_id", "Tenant", "name"), Column("billing_period", "Billed in"),
         Column("reason", "Reason"), Column("batch_hash", "Hash of its batch", "ref"),
     )  # fmt: skip

@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 
 _LIMIT: Final = 50
 _LIMIT_CSV: Final = 1_000
-_ORDERS: Final = (("newest", "newest first"), ("cost", "dearest first"))
+_ORDERS: Final = (("newest", "newest booked first"), ("cost", "dearest first"))
 COLUMNS: Final = (
     Column("called_at", "When", "time"), Column("tenant", "Tenant", "name"),
-    Column("user_id", "User", "name"), Column("feature", "Feature", "name"),
-    Column("model", "Model", "name"), Column("status", "Status", "state"),
-    Column("input_tokens", "Input", "count", "tokens"),
-    Column("output_tokens", "Output", "count", "tokens"),
-    Column("cost_usd", "Cost", "usd"), Column("price_state", "Price", "state"),
+    Column("cost_usd", "Cost", "usd"), Column("model", "Model", "name"),
+    Column("status", "Status", "state"), Column("feature", "Feature", "name"),
+    Column("user_id", "User", "name"), Column("input_tokens", "Input", "count", "tokens"),
+    Column("output_tokens", "Output", "count", "tokens"), Column("price_state", "Price", "state"),
     Column("duration_s", "Took", "seconds"), Column("agent_run_id", "Run", "ref"),
     Column("call_id", "Call", "ref"),
 )  # fmt: skip
-_SHORT: Final = frozenset(["called_at", "tenant", "feature", "model", "status", "cost_usd"])
+_SHORT: Final = frozenset(["called_at", "cost_usd", "model", "feature"])
 
 
 def call_rows(context: PageContext, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

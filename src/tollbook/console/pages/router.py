@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlencode
 
+import msgspec
 from litestar import Request, Response, Router, get
 from litestar.params import FromPath  # noqa: TC002 -- read when handlers are made
 from litestar.response import Redirect
@@ -14,6 +15,7 @@ from tollbook.console.negotiate import read_pairs
 from tollbook.console.pages.context import PageContext
 from tollbook.console.pages.csrf import token_for
 from tollbook.console.pages.deeds import deed_handler
+from tollbook.console.pages.packing import packed, takes_gzip
 from tollbook.console.pages.page import pages
 from tollbook.console.pages.render import Frame, as_csv, as_data, asset, asset_gzip, html
 from tollbook.console.permit import OPEN, needs, principal_of_request
@@ -60,7 +62,7 @@ def pages_router(house: House, csrf_secret: bytes, views: Views) -> Router:
 @get("/static/{name:str}", opt=OPEN, sync_to_thread=True)
 def static(request: _Asked, name: FromPath[str]) -> Response[bytes]:
     """Send a file that pages load; its URL changes with its content."""
-    is_small = "gzip" in request.headers.get("accept-encoding", "")
+    is_small = takes_gzip(request)
     try:
         content = asset_gzip(name) if is_small else asset(name)
     except KeyError:
@@ -104,7 +106,7 @@ def _handlers(
         pairs = [pair for pair in read_pairs(request) if pair[0] not in ("done", "table")]
         return PageContext(house, principal, page.path, pairs, wanted)
 
-    def shown(request: _Asked) -> Response[str] | Redirect:
+    def shown(request: _Asked) -> Response[bytes] | Redirect:
         asked = context(request)
         clean = tidied(asked.pairs)
         if clean != asked.pairs:
@@ -114,14 +116,15 @@ def _handlers(
             found, asked.principal, page.path, request.url.query,
             token_for(csrf_secret, asked.principal), request.query_params.get("done"), asked,
         )  # fmt: skip
-        return Response(html(views.of(page, asked), frame), media_type="text/html", headers=HEADERS)
+        return packed(request, html(views.of(page, asked), frame), "text/html", HEADERS)
 
-    def data(request: _Asked) -> Response[dict[str, Any]]:
-        return Response(as_data(views.of(page, context(request, "json"))), headers=HEADERS)
+    def data(request: _Asked) -> Response[bytes]:
+        found = as_data(views.of(page, context(request, "json")))
+        return packed(request, msgspec.json.encode(found), "application/json", HEADERS)
 
-    def csv(request: _Asked) -> Response[str]:
+    def csv(request: _Asked) -> Response[bytes]:
         text = as_csv(views.of(page, context(request, "csv")), request.query_params.get("table"))
-        return Response(text, media_type="text/csv", headers=HEADERS)
+        return packed(request, text, "text/csv", HEADERS)
 
     base = page.path if page.path != "/" else "/overview"
     return [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.console.pages.charts import waterfall
 from tollbook.console.pages.page import Page
 from tollbook.console.pages.parts import EMPTY
+from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import (
     Chart,
     Choice,
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
     from tollbook.reports.runs import RunReport
 
 _COLUMNS: Final = (
-    Column("name", "What", "name"), Column("kind", "Kind"),
-    Column("status", "Status", "state"),
+    Column("name", "What", "name"),
     Column("cost_usd", "Cost with all below", "usd"), Column("own_cost_usd", "Own cost", "usd"),
-    Column("share_percent", "Of the one above", "share"), Column("calls", "Calls", "count"),
+    Column("share_percent", "Of the one above", "share"), Column("kind", "Kind"),
+    Column("status", "Status", "state"), Column("calls", "Calls", "count"),
     Column("failed_calls", "Failed", "count"), Column("retry_calls", "Retries", "count"),
     Column("started_at", "Started", "time"), Column("duration_s", "Took", "seconds"),
     Column("marks", "Remarks"),
@@ -57,14 +59,8 @@ def run(context: PageContext) -> View:
         title=f"Run {report.run}", sections=tuple(sections), tz=context.tz,
         subtitle=f"found as {report.found_as.replace('_', ' ')}",
         trail=(Choice("Runs", context.url("/runs")),),
-        command=f"tollbook report run {_quoted(report.run)}",
+        command=f"tollbook report run {shlex.quote(report.run)}",
     )  # fmt: skip
-
-
-def _quoted(text: str) -> str:
-    import shlex  # noqa: PLC0415 -- for one word
-
-    return shlex.quote(text)
 
 
 def _figures(context: PageContext, report: RunReport) -> Figures:
@@ -78,19 +74,13 @@ def _figures(context: PageContext, report: RunReport) -> Figures:
                    note=None if report.completeness.is_complete else "of what is known"),
             Figure(label="Calls", value=totals["calls"], kind="count", url=calls),
             Figure(label="Failed calls", value=totals["failed_calls"], kind="count",
-                   note=f"{_usd(totals['failed_cost_usd'])} spent on them"),
+                   note=f"{usd(totals['failed_cost_usd'])} spent on them"),
             Figure(label="Retries", value=totals["retry_calls"], kind="count",
-                   note=f"{_usd(totals['retry_cost_usd'])} spent on them"),
+                   note=f"{usd(totals['retry_cost_usd'])} spent on them"),
             Figure(label="Started", value=totals["started_at"], kind="time"),
             Figure(label="Last seen", value=totals["last_seen_at"], kind="time"),
         )
     )  # fmt: skip
-
-
-def _usd(value: Any) -> str:
-    from tollbook.console.pages.shown import usd  # noqa: PLC0415 -- words only
-
-    return usd(value)
 
 
 def _tree(context: PageContext, report: RunReport) -> Table:

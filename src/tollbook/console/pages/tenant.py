@@ -65,7 +65,7 @@ def tenant(context: PageContext) -> View:
     sections += [_cross(context, only), kind_table(whole.totals, "Token kinds")]
     if context.may(Permit(Scope.CALLS)):
         sections.append(Grid(sections=(
-            dearest_runs(context, _SHOWN, only), dearest(context, _SHOWN, only),
+            dearest(context, _SHOWN, only), dearest_runs(context, _SHOWN, only),
         )))  # fmt: skip
     return View(
         title=name, subtitle="Tenant", sections=tuple(sections), tz=context.tz,
