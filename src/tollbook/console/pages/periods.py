@@ -59,8 +59,12 @@ def periods(context: PageContext) -> View:
         Figure(label="Mode", value=finance.mode, note=_mode_words(finance.mode)),
         Figure(label="Zone", value=found.answer.get("timezone")),
     )
+    nothing = () if any(row["calls"] for row in rows) else (
+        Notice(text="The ledger has no call yet, so there is no month to close.", tone="plain",
+               url="/getting-started", action="Send one"),
+    )  # fmt: skip
     return View(
-        title="Close", sections=(*found.notices("bad"), told, table), tz=context.tz,
+        title="Close", sections=(*found.notices("bad"), *nothing, told, table), tz=context.tz,
         subtitle="Open, reconciled, allocated, closed; nothing is ever reopened.",
         command="tollbook close status",
     )  # fmt: skip
