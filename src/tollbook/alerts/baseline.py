@@ -153,17 +153,16 @@ _NONE: Final = Sums()
 def _level(
     series: Mapping[int, Sums], at: int, first: int, value: Callable[[Sums], int]
 ) -> tuple[int, int]:
-    """Return how the last three days stand to all days, as a fraction from 1 to LEVEL_MAX.
+    """Return how the hours of the last week stand to all, as a fraction from 1 to LEVEL_MAX.
 
-    A change of level is told once, by the rule of 7 days; it is no news each hour.
+    A change of level is told once, by the rule of 7 days; it is no news each hour. Whole weeks are
+    compared, for their weekends.
     """
-    count = (at - first) // DAY_H
-    days = [0] * count
-    for hour, one in series.items():
-        ago = (at - 1 - hour) // DAY_H
-        if 0 <= ago < count:
-            days[ago] += value(one)
-    usual, late = median(days), median(days[:3])
+    weeks = (at - first) // WEEK_H
+    if weeks < 2:  # noqa: PLR2004 -- one week has nothing to be compared with
+        return 1, 1
+    hours = [value(series.get(at - back, _NONE)) for back in range(1, weeks * WEEK_H + 1)]
+    usual, late = median(hours), median(hours[:WEEK_H])
     if usual <= 0 or late <= usual:
         return 1, 1
     return min(late, usual * LEVEL_MAX), usual

@@ -72,6 +72,8 @@ class Causes:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._tenants: dict[str, int] = {}
+        """The hour in which a tenant was last the cause of something."""
         self._known: dict[tuple[str, Any], tuple[int, Cause]] = {}
 
     def of_all(self, signals: Iterable[Signal]) -> list[tuple[Signal, Cause]]:
@@ -111,18 +113,33 @@ class Causes:
         tenant = own.get("tenant") or signal.tenant
         if signal.kind in _UNTOLD:
             return Cause(key=_key(signal.kind.value, own), tenant=tenant)
-        tree = self._leaves(signal)
+        tree, calls = self._leaves(signal)
         drivers = _drivers(tree)
-        if signal.kind is Kind.ERROR_STORM:
-            return Cause(key=_key("errors", own), tenant=tenant, drivers=drivers)
         if tenant is None and "tenant" not in own:
             tenant = _dominant(drivers)
+            if tenant is None and signal.kind is not Kind.ERROR_STORM:
+                tenant = self._lately(drivers, hour_of(signal.until))
+        if signal.kind is Kind.ERROR_STORM and _is_of_all(tenant, calls):
+            return Cause(key=_key("errors", own), drivers=drivers)
         if tenant is not None:
             own = {"tenant": tenant}
+            self._tenants[tenant] = hour_of(signal.until)
         return Cause(key=_key("spend", own), tenant=tenant, drivers=drivers)
 
-    def _leaves(self, signal: Signal) -> dict[tuple[str | None, ...], int]:
+    def _lately(self, drivers: tuple[Driver, ...], hour: int) -> str | None:
+        """Return the largest tenant, if it is not quite dominant but was a cause of late."""
+        first = next((one for one in drivers if one.depth == 0), None)
+        if first is None or first.share_percent < _PARTLY_PERCENT or first.path[0] is None:
+            return None
+        at = self._tenants.get(first.path[0])
+        return first.path[0] if at is not None and hour - at <= _LATELY_H else None
+
+    def _leaves(
+        self, signal: Signal
+    ) -> tuple[dict[tuple[str | None, ...], int], dict[str | None, int]]:
         """Return by how much each tenant, feature and model rose, in pico or calls.
+
+        And the calls of each tenant before.
 
         Before is the mean of the seven days before the window: an estimate, which moves shares a
         little by the hour of the day, and the tenants among themselves hardly.
@@ -135,10 +152,13 @@ class Causes:
         if signal.kind is not Kind.RUNAWAY_RUN:  # a run has no past
             before = self._source.window(LEVELS, where, signal.since - span, signal.since)
         length, whole = _seconds(signal.since, signal.until), int(span.total_seconds())
+        calls: dict[str | None, int] = {}
+        for leaf, one in before.items():
+            calls[leaf[0]] = calls.get(leaf[0], 0) + one.calls
         return {
             leaf: value(now.get(leaf, _NONE)) - value(before.get(leaf, _NONE)) * length // whole
             for leaf in {*now, *before}
-        }
+        }, calls
 
     def _provider(self, signal: Signal) -> str | None:
         where = canonical_filters(tuple(parse_filter(text) for text in signal.where))
@@ -151,6 +171,8 @@ class Causes:
 
 
 _NONE: Final = Sums()
+_PARTLY_PERCENT: Final = 30
+_LATELY_H: Final = 24
 _KNOWN_MAX: Final = 5_000
 
 
@@ -172,7 +194,11 @@ def _key(family: str, own: dict[str, str | None]) -> str:
 
 def _drivers(leaves: dict[tuple[str | None, ...], int]) -> tuple[Driver, ...]:
     """Return the largest tenants, of the first its largest features, and of that its models."""
-    rose = sum(one for one in leaves.values() if one > 0)
+    tenants: dict[str | None, int] = {}
+    for leaf, one in leaves.items():
+        tenants[leaf[0]] = tenants.get(leaf[0], 0) + one
+    # Of tenants, not of models: what moves from one model to another has not risen.
+    rose = sum(one for one in tenants.values() if one > 0)
     found: list[Driver] = []
     path: tuple[str | None, ...] = ()
     for depth in range(len(LEVELS)):
@@ -203,6 +229,8 @@ def _dominant(drivers: tuple[Driver, ...]) -> str | None:
     return first.path[0]
 
 
-def is_about(drivers: Iterable[Driver], tenant: str) -> tuple[Driver, ...]:
-    """Return the drivers that are a tenant's own."""
-    return tuple(one for one in drivers if one.path and one.path[0] == tenant)
+def _is_of_all(tenant: str | None, calls: dict[str | None, int]) -> bool:
+    """Whether errors are the provider's: nobody has most of them, or whoever makes most calls."""
+    if tenant is None:
+        return True
+    return 2 * calls.get(tenant, 0) >= sum(calls.values())

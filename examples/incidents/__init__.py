@@ -1,0 +1,1 @@
+"""Alert rules tried on made-up troubles: how soon they are told, and what is told for nothing."""
