@@ -305,18 +305,20 @@ class Guard:
     def stopped(self, opened: CallOpened) -> Refused | None:
         """Say which rule stops a running call: one with ``stop_streams`` whose limit is spent."""
         table, now_s = self._table, self._now_s()
-        if table is None or not self.stops:
-            return None
-        with table.locked():
-            for rule, owner in _concerned(self.stops, fields_of(opened)):
-                hold = hold_of(rule, owner, 0, 0, now_s)
-                slot = slot_of(table, hold, now_s)
-                limit = rule.limit_of(owner, now_s)
-                if slot is None or rule.budget.mode != "hard":
+        for rule, owner in _concerned(self.stops, fields_of(opened)):
+            if rule.budget.mode != "hard":
+                continue
+            hold = hold_of(rule, owner, 0, 0, now_s)
+            limit = rule.limit_of(owner, now_s)
+            spent = 0
+            if limit:
+                if table is None:
                     continue
-                spent = table.standing(slot).spent
-                if spent > limit or not limit:
-                    return used_up(hold, limit, spent, now_s, hold.span.end_s)
+                with table.locked():
+                    slot = slot_of(table, hold, now_s)
+                    spent = 0 if slot is None else table.standing(slot).spent
+            if spent > limit or not limit:
+                return used_up(hold, limit, spent, now_s, hold.span.end_s)
         return None
 
     def remaining(self, holds: tuple[Hold, ...]) -> Left | None:
