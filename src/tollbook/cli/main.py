@@ -73,6 +73,7 @@ commands: Final = [
         "billing",
         "What tenants are charged; Stripe, Lago, OpenMeter.",
     ),
+    Registered("mcp", "tollbook.cli.mcp", "mcp", "Let assistants ask, over MCP."),
     Registered("sql", "tollbook.cli.sql", "sql", "One SELECT over the ledger."),
     Registered(
         "margin", "tollbook.cli.margin", "margin", "Revenue, gross margin and cost-to-revenue."
