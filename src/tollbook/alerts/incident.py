@@ -80,10 +80,14 @@ class Incident(Struct, frozen=True, kw_only=True):
     resolved_at: datetime | None = None
     resolved_by_hand: bool = False
     resolve_after_h: float = 2.0
-    last_signal: dict[str, Any] = {}
     signals: dict[str, dict[str, Any]] = {}
     """The newest detail of each rule and entity."""
     notes: int = 0
+
+    @property
+    def lead(self) -> dict[str, Any]:
+        """The newest detail of the rule that its title is of; empty before any."""
+        return next(iter(self.signals.values()), {})
 
 
 class IncidentError(TollbookError):
@@ -157,7 +161,7 @@ def _seen(one: Incident, event: Event) -> Incident:
         one, hours=hours, excess_pico=max(sum(some.values()) for some in hours.values()),
         rules=tuple(dict.fromkeys((*one.rules, rule))), last_seen=max(one.last_seen, event.at),
         first_seen=min(one.first_seen, max(since, event.at - timedelta(hours=1))),
-        severity=max(one.severity, severity, key=SEVERITIES.index), last_signal=detail,
+        severity=max(one.severity, severity, key=SEVERITIES.index),
         signals=one.signals | {f"{rule} {detail.get('entity_text', '')}": detail},
         resolve_after_h=max(one.resolve_after_h, float(detail.get("resolve_after_h", 2.0)))
         if one.rules else float(detail.get("resolve_after_h", 2.0)),

@@ -54,7 +54,7 @@ def message_of(
     To a tenant's channel goes what is the tenant's: its own drivers, and no names of rules, people
     or notes, which somebody may have given another tenant's name.
     """
-    signal = incident.last_signal
+    signal = incident.lead
     title, text = incident.title, str(signal.get("words", ""))
     entity = {str(name): str(value) for name, value in signal.get("entity", {}).items()}
     drivers = list(signal.get("drivers", ()))

@@ -80,8 +80,8 @@ class IncidentRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 def _show(desk: Desk, asked: IncidentRequest) -> dict[str, Any]:
     one, events = read_incident(desk.books, asked.id)
-    rule = rules_in_force(desk.books).get(str(one.last_signal.get("rule")))
-    series = [] if rule is None else series_rows(desk.reader, rule, one)
+    rule = rules_in_force(desk.books).get(str(one.lead.get("rule")))
+    series = [] if rule is None else series_rows(desk.reader, rule, one, clock.utc_now())
     told = list_deliveries(desk.books, incident_id=asked.id)
     return {
         "rows": [incident_row(one)], "drivers": driver_rows(one),

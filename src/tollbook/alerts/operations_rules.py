@@ -65,12 +65,20 @@ def _body(asked: SetRuleRequest, known: Rule | None) -> dict[str, Any]:
     body.pop("name", None)
     given = {name: value for name, value in msgspec.to_builtins(asked).items()
              if name not in _OWN and value is not None}  # fmt: skip
+    # A form and a command cannot say "empty": a dash does.
+    given = {name: _emptied(value) for name, value in given.items()}
     kind = given.get("kind") or asked.rule.get("kind") or body.get("kind")
     if kind != body.get("kind"):
         body = {}
     body |= {**asked.rule, **given, "kind": kind}
     body.pop("name", None)
     return body
+
+
+def _emptied(value: Any) -> Any:
+    if value in (["-"], [""]):
+        return []
+    return None if value == "-" else value
 
 
 def _set_rule(desk: Desk, asked: SetRuleRequest) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from tollbook.alerts.kinds_spend import expected_of
 from tollbook.alerts.source import LedgerSource
 from tollbook.alerts.sums import Sums
 from tollbook.money import usd_text
-from tollbook.reports.params import parse_filter
-from tollbook.reports.query import canonical_filters
+from tollbook.reports.params import format_filter, parse_filter
+from tollbook.reports.query import Filter, canonical_filters
 from tollbook.reports.zone import hour_label, zone_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tollbook.alerts.incident import Incident
     from tollbook.alerts.rule import Rule
     from tollbook.reports.reader import Reader
@@ -26,7 +28,7 @@ SHOWN_MAX_H: Final = 14 * DAY_H
 _BASELINE_DAYS: Final = 30
 
 
-def series_rows(reader: Reader, rule: Rule, one: Incident) -> list[dict[str, Any]]:
+def series_rows(reader: Reader, rule: Rule, one: Incident, now: datetime) -> list[dict[str, Any]]:
     """Return dollars by hour of an incident's series, with the baseline and its threshold.
 
     From three days before it was first seen to half a day after it was last seen, at most two
@@ -35,11 +37,12 @@ def series_rows(reader: Reader, rule: Rule, one: Incident) -> list[dict[str, Any
     Raises:
         QueryTimeoutError: it took too long.
     """
-    signal = one.last_signal
-    where = canonical_filters(
-        tuple(parse_filter(text) for text in signal["where"] if not text.startswith("budget="))
-    )
-    last = hour_of(one.last_seen) + 1 + AFTER_H
+    texts = [text for text in one.lead["where"] if not text.startswith("budget=")]
+    if one.tenant is not None and "tenant" not in one.lead.get("entity", {}):
+        # A run or a feature of one tenant: what is unusual is seen on all of the tenant's spend.
+        texts = [format_filter(Filter("tenant", (one.tenant,)))]
+    where = canonical_filters(tuple(parse_filter(text) for text in texts))
+    last = min(hour_of(one.last_seen) + 1 + AFTER_H, hour_of(now))
     first = max(hour_of(one.first_seen) - BEFORE_H, last - SHOWN_MAX_H)
     source = LedgerSource(reader)
     own = source.hours((), where, first - _BASELINE_DAYS * DAY_H, last).get((), {})

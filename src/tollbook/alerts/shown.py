@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def incident_row(one: Incident) -> dict[str, Any]:
     """Return an incident."""
-    signal = one.last_signal
+    signal = one.lead
     drivers = [
         " / ".join("(not set)" if value is None else value for value in driver["path"])
         for driver in signal.get("drivers", ())
@@ -54,7 +54,7 @@ def driver_rows(one: Incident) -> list[dict[str, Any]]:
             "path": driver["path"], "depth": driver["depth"],
             "excess_usd": driver["excess_usd"], "share_percent": driver["share_percent"],
         }
-        for driver in one.last_signal.get("drivers", ())
+        for driver in one.lead.get("drivers", ())
     ]  # fmt: skip
 
 

@@ -171,7 +171,8 @@ def _editor(row: dict[str, Any]) -> Form:
     fields = (
         Field(name="name", label="Name", kind="hidden", value=row["name"]),
         Field(name="each", label="For each", is_list=True, value=", ".join(row["each"])),
-        Field(name="where", label="Where", is_list=True, value=", ".join(row["where"])),
+        Field(name="where", label="Where", is_list=True, value=", ".join(row["where"]),
+              help="Filters with commas; a dash empties a field."),
         Field(name="severity", label="Severity", kind="select", options=severities,
               value=row["severity"]),
         Field(name="min_usd", label="Least excess, USD", value=row["min_usd"]),
