@@ -155,7 +155,7 @@ class AccessLog:
                 wait_s = _RETRY_AFTER_S
 
     def _write_batch(self) -> bool:
-        """Write one batch; tell whether there may be more."""
+        """Write one batch; tell whether there was anything, so that there may be more."""
         with self._writing:
             batch = self._taken()
             with self._lock:
@@ -169,7 +169,7 @@ class AccessLog:
                 with self._lock:
                     self._lost += lost
                 raise
-        return len(batch) == _BATCH_MAX
+        return True
 
     def _taken(self) -> list[Access | Seen | Used]:
         if self._left is not None:
