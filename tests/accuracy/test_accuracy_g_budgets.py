@@ -222,7 +222,7 @@ def test_G5_worst_case_holds_are_let_go_and_leave_nothing_behind(
 
     first = setting.admitted(200, body=large, case="slow", x_tollbook_tenant="acme")
 
-    assert first <= 38
+    assert first == 200, "what has no room beside the others waits for them"
     assert setting.taken("cap", "acme") == (first * 3_000_000_000, 0)
     assert setting.admitted(20, body=large, x_tollbook_tenant="acme") == 20
 

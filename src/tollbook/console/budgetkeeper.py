@@ -78,7 +78,7 @@ class BudgetKeeper:
         inode = path.stat().st_ino if path.exists() else None
         if self._made is None and inode is not None and inode == self.publisher.fresh_inode:
             # Workers count from a moment that is told them; what was before is added to it.
-            self._made = Made(inode, 0, self._last_entry(), {})
+            self._made = Made(inode, 0, 0, {})
         if self._made is not None and inode is not None:
             self._keep_up(self._made, rules)
         elif has_read_all:
@@ -126,10 +126,10 @@ class BudgetKeeper:
             booked = [
                 *(self._news(made, rules, list(claimed)) if last > made.last_entry_id else ()),
                 *self._of_new(new, now_s),
-                *self._of_lives(made, [rule for rule in rules if rule not in new], ended, now_s),
             ]
-            for rule in new:
+            for rule in new:  # what was interrupted up to here is in it already
                 since[rule.counted] = Since(rule.from_us // 1_000_000, last)
+            booked += self._of_lives(made.made_entry_id, since, rules, ended, now_s)
             change = change_of(table, booked, [(claimed[one], one) for one in ended], now_s)
             fresh = Made(made.inode, made.made_entry_id, last, since, change)
             if change.bases or change.parts or change.ended:
@@ -168,7 +168,12 @@ class BudgetKeeper:
                 yield rule, one
 
     def _of_lives(
-        self, made: Made, rules: list[Rule], ended: list[str], now_s: int
+        self,
+        made_entry: int,
+        since: dict[str, Since],
+        rules: tuple[Rule, ...],
+        ended: list[str],
+        now_s: int,
     ) -> Iterator[tuple[Rule, Booked]]:
         """Yield what workers came to that have ended; their places are emptied with it."""
         for writer in ended:
@@ -177,8 +182,7 @@ class BudgetKeeper:
                     continue
                 for one in booked_of_life(
                     self._fetch, rule, rule.window(now_s), writer,
-                    table_entry=made.made_entry_id,
-                    rule_entry=_entry_of(made.rules, rule) or made.made_entry_id,
+                    table_entry=made_entry, rule_entry=_entry_of(since, rule) or made_entry,
                 ):  # fmt: skip
                     yield rule, one
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from tollbook import clock
 from tollbook.books.errors import BooksError
 from tollbook.budgeting.shelf import changes_mark, in_force
-from tollbook.budgets.rules import Rule, rules_in_force
+from tollbook.budgets.bookkeeping import Made, write_made
+from tollbook.budgets.rules import Rule, published_rules, rules_in_force
 from tollbook.budgets.rulesfile import RulesFile, TopUp, read_rules_file, write_rules
 from tollbook.budgets.seed import TABLE_FILE, fingerprint, seed_table
 
@@ -76,6 +77,9 @@ class RulesPublisher:
         """
         rules_in_force(self._config.budgets, (), {}, self._source)
         self._from_s = dict(since)
+        for rule in published_rules(self._dir) or () if has_table else ():
+            # Workers have been told of it by an earlier life of this process.
+            self._from_s.setdefault(rule.counted, rule.from_us // 1_000_000)
         self._starts_at_once = not has_table
         self.publish()
         self._starts_at_once = False
@@ -139,6 +143,7 @@ class RulesPublisher:
             # Workers serve already, and need not wait for the ledger to have counters.
             seed_table(self._dir / TABLE_FILE, self._now_s(), ())
             self.fresh_inode = (self._dir / TABLE_FILE).stat().st_ino
+            write_made(self._dir, Made(self.fresh_inode, 0, 0, {}))
         if fresh != self._published:
             write_rules(self._dir, fresh)
         self._published = fresh
