@@ -20,6 +20,7 @@ from tollbook.console.bearer import process_token
 from tollbook.console.etags import Conditional, tagging
 from tollbook.console.gate import Gate
 from tollbook.console.login import login_router
+from tollbook.console.metrics import LedgerMetrics, metrics_route
 from tollbook.console.negotiate import read_pairs, table
 from tollbook.console.openapi import complete
 from tollbook.console.pages.context import House
@@ -40,6 +41,7 @@ from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, re
 from tollbook.reports.stitching import StitchingReport  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
+    from litestar.handlers import HTTPRouteHandler
     from litestar.types import BeforeRequestHookHandler
 
     from tollbook.console.doors import Doors
@@ -93,7 +95,8 @@ def create_app(services: Services) -> Litestar:
     reads, operations = _reads(services.answers, tags), _operations(services.operations)
     finance = [] if services.finance is None else [services.finance]
     doors = services.doors
-    pages, views = [], None
+    pages: list[Router | HTTPRouteHandler] = []
+    views = None
     if services.desk is not None:
         sql = SqlDesk(services.desk.store.reader, services.desk.books)
         house = House(
@@ -103,7 +106,8 @@ def create_app(services: Services) -> Litestar:
         # The reader of reports, whose limit of time is that of a page.
         portal = portal_router(services.desk._replace(reader=services.answers.reader))
         csrf_secret = secrets.token_bytes(32) if doors is None else doors.csrf_secret
-        pages = [pages_router(house, csrf_secret, views), portal, sql_router(sql)]
+        metrics = metrics_route(LedgerMetrics(house.desk, house.status, house.operations))
+        pages = [pages_router(house, csrf_secret, views), portal, sql_router(sql), metrics]
 
     async def after_response(request: _Asked) -> None:
         if views is not None and request.method not in _LOOKS:
