@@ -89,7 +89,7 @@ def complete(made: Document, operations: Mapping[str, Operation]) -> Document:
         for method, route in item.items():
             one = by_route.get((path, method))
             if one is not None:
-                _say_operation(route, one, requests[one.name])
+                _say_operation(route, one, requests[one.name], schemas)
             else:
                 _say_report(route)
             _say_answers(route, method, path)
@@ -116,7 +116,7 @@ def _requests(operations: Mapping[str, Operation], schemas: Document) -> dict[st
     }
 
 
-def _say_operation(route: Document, one: Operation, schema: Document) -> None:
+def _say_operation(route: Document, one: Operation, schema: Document, schemas: Document) -> None:
     route["summary"] = one.summary.rstrip(".")
     route["description"] = first_words(one.run) or one.summary
     route["tags"] = [_tag(one.name)]
@@ -129,7 +129,7 @@ def _say_operation(route: Document, one: Operation, schema: Document) -> None:
                 "name": name, "in": "query", "required": name in required,
                 "description": field.get("description", name.replace("_", " ")),
                 "schema": _of_query(field),
-                **({"example": example_of(name, field)} if name in required else {}),
+                **({"example": example_of(name, field, schemas)} if name in required else {}),
             }
             for name, field in properties.items()
         ]  # fmt: skip
@@ -141,7 +141,7 @@ def _say_operation(route: Document, one: Operation, schema: Document) -> None:
             content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
         route["responses"] = {"200": {"description": "The answer.", "content": content}}
         return
-    example = {name: example_of(name, properties[name]) for name in required}
+    example = {name: example_of(name, properties[name], schemas) for name in required}
     route["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": ref}, "example": example}},

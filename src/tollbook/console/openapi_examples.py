@@ -21,15 +21,28 @@ _BY_TYPE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def example_of(name: str, schema: dict[str, Any]) -> Any:
-    """Return a value for a field: one of its own, else one that its name or type suggests."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    if "default" in schema and schema["default"] is not None:
-        return schema["default"]
-    if name in VALUES and schema.get("type", "string") == "string":
+def example_of(name: str, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """Return a value for a field: one of its own, else one that its name or type suggests.
+
+    Args:
+        name: of the field.
+        schema: of the field.
+        schemas: of the document, by name; what the field's may refer to.
+    """
+    while "$ref" in schema or "anyOf" in schema:
+        named = schemas.get(schema.get("$ref", "").rpartition("/")[2])
+        schema = schema["anyOf"][0] if named is None else named
+    if "enum" in schema or schema.get("default") is not None:
+        return schema["enum"][0] if "enum" in schema else schema["default"]
+    kind = str(schema.get("type", "string"))
+    if kind == "object":
+        fields = schema.get("properties", {})
+        return {one: example_of(one, fields[one], schemas) for one in schema.get("required", ())}
+    if kind == "array" and schema.get("minItems"):
+        return [example_of(name, schema.get("items", {}), schemas)]
+    if name in VALUES and kind == "string":
         return VALUES[name]
-    return _BY_TYPE.get(str(schema.get("type", "string")), "text")
+    return schema.get("minimum", _BY_TYPE.get(kind, "text"))
 
 
 _COMPLETENESS: Final[dict[str, Any]] = {

@@ -55,6 +55,7 @@ TAGS: Final = MappingProxyType(
         "tokens": "API tokens.",
         "keys": "Virtual keys.",
         "audit": "Who saw, changed and exported what.",
+        "sql": "Questions in SQL, for analysts.",
         "portal": "What one tenant sees of itself, and the tokens that open it.",
     }
 )
