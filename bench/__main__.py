@@ -13,7 +13,18 @@ from bench.figures import Figure, table_line, write_results
 from bench.procs import BenchError
 from tollbook import clock
 
-PARTS = ("gateway", "streams", "framings", "layers", "sdk", "ledger", "reports", "finance", "peers")
+PARTS = (
+    "gateway",
+    "streams",
+    "framings",
+    "layers",
+    "sdk",
+    "ledger",
+    "reports",
+    "finance",
+    "console",
+    "peers",
+)
 RESULTS = machine.ROOT / "bench" / "results"
 
 
