@@ -50,7 +50,7 @@ def write_history(
     data_dir: Path, *, calls: int = 900, days: int = 75, hostile: bool = True, seed: int = 1
 ) -> list[str]:
     """Write calls spread over the last days into a spool; return their ids, the oldest first."""
-    chance = random.Random(seed)  # noqa: S311 -- made-up data
+    chance = random.Random(seed)
     spool = data_dir / "spool"
     spool.mkdir(parents=True, exist_ok=True)
     writer = SpoolWriter(spool, new_writer_name(0), Config().spool, version=__version__)
@@ -72,9 +72,9 @@ def _calls(chance: random.Random, number: int, days: int, *, hostile: bool) -> I
         # Growing, and with the largest tenant in a frenzy at the end.
         share = (at / number) ** 0.8
         started_ns = start_ns + int(share * (now_ns - start_ns - 120 * 10**9))
-        is_late_frenzy = share > 0.95 and chance.random() < 0.6  # noqa: PLR2004 -- made up
+        is_late_frenzy = share > 0.95 and chance.random() < 0.6
         tenant = "orchard-robotics" if is_late_frenzy else _pick(chance, names)
-        owner: str | None = None if chance.random() < 0.02 else tenant  # noqa: PLR2004 -- made up
+        owner: str | None = None if chance.random() < 0.02 else tenant
         yield _one(chance, started_ns, owner, names.index(tenant), is_long=is_late_frenzy)
     yield from _run(now_ns - 3600 * 10**9)
 
@@ -93,7 +93,8 @@ def _one(
     state = chance.choices(("ok", "error", "unpriced", "cancelled"), (90, 4, 1, 2))[0]
     run = f"run-{chance.randint(1, 60):03}" if feature == "agent" else None
     identity = Identity(
-        tenant_id=tenant, user_id=None if tenant is None else f"u{number:03}-{chance.randint(1, 9)}",
+        tenant_id=tenant,
+        user_id=None if tenant is None else f"u{number:03}-{chance.randint(1, 9)}",
         feature=None if tenant is None else feature, agent_run_id=run,
         workflow_id="support-agent" if run else None, environment="production",
         tags={"plan": chance.choice(("gold", "free"))},
@@ -106,7 +107,7 @@ def _one(
         call_id=call_id, started_at_ns=started_ns, identity=identity, provider=provider,
         dialect=provider, operation="chat", metering=Metering.METERED, method="POST",
         path="/v1/chat/completions", model_requested=model if state == "unpriced" else requested,
-        is_stream=chance.random() < 0.5, request_bytes=4 * fresh, input_chars=4 * fresh,  # noqa: PLR2004 -- made up
+        is_stream=chance.random() < 0.5, request_bytes=4 * fresh, input_chars=4 * fresh,
         call_site=None if tenant else f"jobs/nightly.py:{chance.choice((12, 48))} run",
         observer=None if tenant else Observer.SDK,
         layers=(Section.SYSTEM, 900, Section.TOOL_DEFINITIONS, 700, Section.HISTORY, 1500,

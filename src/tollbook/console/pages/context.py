@@ -199,11 +199,16 @@ class PageContext:
         query = urlencode(pairs)
         return f"{path or self.path}?{query}" if query else (path or self.path)
 
-    def filtered(self, path: str, dimension: str, value: str | None) -> str:
-        """Return the URL of a page with one filter more: ``dimension=value``; None is "not set"."""
+    def filtered(
+        self, path: str, dimension: str, value: str | None, keep: Sequence[str] = ()
+    ) -> str:
+        """Return the URL of a page with one filter more: ``dimension=value``; None is "not set".
+
+        ``keep`` are further parameters of this page to pass on.
+        """
         text = format_filter(Filter(dimension, (value,))).partition("=")[2]
         others = [one for one in self.all("where") if not one.startswith(f"{dimension}=")]
-        return self.url(path, where=[*others, f"{dimension}={text}"])
+        return self.url(path, keep=keep, where=[*others, f"{dimension}={text}"])
 
     def command(self, *words: str, **asked: Any) -> str:
         """Return the command that answers the same: ``tollbook`` with words and a query.

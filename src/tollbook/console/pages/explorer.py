@@ -142,7 +142,7 @@ def _cross(
     order = (f"-{measure}",)
     rows = context.spend(by=(first,), measures=(measure,), order=order, limit=_BARS).rows
     wholes = {row[first]: row[measure] for row in rows if not row.get("is_other")}
-    urls = {one: context.filtered("/explorer", first, one) for one in wholes}
+    urls = {one: context.filtered("/explorer", first, one, parts.EXPLORED) for one in wholes}
     if second == _NONE:
         return [
             {"name": _name(one), "value": value, "url": urls[one]} for one, value in wholes.items()
@@ -241,7 +241,7 @@ def _links(context: PageContext, row: dict[str, Any], dimensions: Sequence[str])
             links[name] = context.url(**bucket_changes(name, row[name]))
         else:
             where += parts.only(name, [row[name]])
-            links[name] = context.filtered("/explorer", name, row[name])
+            links[name] = context.filtered("/explorer", name, row[name], parts.EXPLORED)
     links |= dict.fromkeys(_EXTRA, context.url("/calls", where=where, **changes))
     return links
 

@@ -29,7 +29,8 @@ def layers(context: PageContext) -> View:
         by=dimensions, order=("-cost_usd",), limit=_SHOWN if dimensions else None
     )
     report = context.house.answers.layers(pairs)
-    rows = [_row(context, row, by, report.meanings) for row in report.rows]
+    has_calls = bool(report.totals["calls"])
+    rows = [_row(context, row, by, report.meanings) for row in report.rows if has_calls]
     columns = (
         *((Column(by, by.replace("_", " ").capitalize(), "name"),) if dimensions else ()),
         Column("layer", "Layer"), Column("tokens", "Tokens", "count"),

@@ -29,6 +29,8 @@ HEAD: Final = (
     "cache_read_tokens", "cost_usd",
 )  # fmt: skip
 """Measures of the figures at the head of a page."""
+EXPLORED: Final = ("by", "and", "measure", "top", "per", "compare")
+"""Parameters of the explorer that say what it shows."""
 BEFORE: Final = "against the same time before"
 
 
@@ -147,6 +149,7 @@ def time_chart(
     """Return a stack over time, and the table of its numbers."""
     kind: Literal["usd", "count"] = "usd" if is_money(measure) else "count"
     unit = "USD" if kind == "usd" else measure.replace("_", " ")
+    keep = EXPLORED if context.path == "/explorer" else ("per",)
     by = "" if dimension is None else f" by {dimension.replace('_', ' ')}"
     values = found.values
     spec = stacked_bars(
@@ -155,7 +158,9 @@ def time_chart(
     )  # fmt: skip
     if dimension is not None:
         urls = {
-            one: context.filtered("/explorer", dimension, None if one == series.NOT_SET else one)
+            one: context.filtered(
+                "/explorer", dimension, None if one == series.NOT_SET else one, keep
+            )
             for one in found.names
             if one != series.OTHER
         }
