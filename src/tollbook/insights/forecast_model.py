@@ -9,7 +9,8 @@ All numbers in here are estimates on copies of exact amounts, so floating point 
   days without that shape, damped by 0.96 a day (Gardner and McKenzie, 1985), so that a month of
   growth is not taken for a law.
 
-Three methods are tried on the history itself, from many days as if what followed were not known
+These two (with the trend and without), and the median of the last three weeks for each weekday, are
+tried on the history itself, from many days as if what followed were not known
 (rolling origin), and the one that was the nearest is used. The interval comes from the same trial:
 the 10th and 90th percentile of actual to forecast, so it holds what it claims on this history or
 its measured coverage says otherwise. A method that was mostly too low or too high is corrected by
@@ -35,12 +36,15 @@ DAYS_MIN: Final = 28
 TRAIN_MIN: Final = 14
 LEVEL_NAME: Final = "weekday level"
 TREND_NAME: Final = "weekday level and damped trend"
+MEDIAN_NAME: Final = "same weekday, median of three weeks"
 NAIVE_NAME: Final = "same weekday last week"
+"""Only to compare with: one wild day would come again."""
 LOW: Final = 10
 HIGH: Final = 90
 """Percentiles of the interval: four of five days should lie within."""
 _WEEK: Final = 7
 _LEVEL_DAYS: Final = 14
+_MEDIAN_WEEKS: Final = 3
 _TREND_DAYS: Final = 28
 _SHAPE_WEEKS: Final = 8
 _SHAPE_DAYS_MIN: Final = 21
@@ -126,7 +130,7 @@ def forecast(
         )
     values = np.array([float(amount) for amount in history])
     trial = _trial(values, first_weekday, horizon, origins)
-    method = min(_METHODS, key=lambda name: trial.errors[name])
+    method = min(_CANDIDATES, key=lambda name: trial.errors[name])
     factor = trial.factor(method)
     ahead = _METHODS[method](values, first_weekday, horizon) * factor
     daily, summed = trial.intervals(method, factor)
@@ -200,9 +204,17 @@ def _naive(values: Values, first_weekday: int, horizon: int) -> Values:
     return np.resize(week, horizon)
 
 
+def _median_week(values: Values, first_weekday: int, horizon: int) -> Values:
+    del first_weekday
+    weeks = min(len(values) // _WEEK, _MEDIAN_WEEKS)
+    week = np.median(values[-weeks * _WEEK :].reshape(weeks, _WEEK), axis=0)
+    return np.resize(week, horizon)
+
+
 _METHODS: Final[dict[str, Callable[[Values, int, int], Values]]] = {
-    LEVEL_NAME: _level, TREND_NAME: _trended, NAIVE_NAME: _naive,
+    LEVEL_NAME: _level, TREND_NAME: _trended, MEDIAN_NAME: _median_week, NAIVE_NAME: _naive,
 }  # fmt: skip
+_CANDIDATES: Final = (LEVEL_NAME, TREND_NAME, MEDIAN_NAME)
 """In the order of preference where two were equally near."""
 
 
