@@ -121,6 +121,7 @@ class House:
         self.keeper = self.new_keeper()
         self.later = list(LATER)
         self.unwritten = 0
+        self.added: list[dict[str, Any]] = []
         self.look()
         self.workers = [Worker(self), Worker(self)]
 
@@ -150,10 +151,22 @@ class House:
         if not self.later:
             return
         raw = self.later.pop(0)
+        self.added.append(raw)
         body = msgspec.json.encode(msgspec.convert(raw, Budget, strict=False)).decode()
+        self.publish(raw["name"], body)
+
+    def remove_rule(self) -> None:
+        """Take a rule out of force, to come back."""
+        if self.added and self.added[0]["name"] != "later-rolls":
+            raw = self.added.pop(0)
+            self.later.append(raw)
+            self.publish(raw["name"], "null")
+
+    def publish(self, name: str, body: str) -> None:
+        self.world.now_ns += S
         put_document(
-            self.books, Subject.BUDGET, raw["name"], body,
-            effective_from_ns=self.world.now_ns - S, reason="test",
+            self.books, Subject.BUDGET, name, body,
+            effective_from_ns=self.world.now_ns - S // 2, reason="test",
         )  # fmt: skip
         self.keeper.publisher.publish()
         for worker in self.workers:
@@ -177,8 +190,10 @@ class House:
             self.look()
         elif what < 0.95:
             self.kill(worker)
-        elif what < 0.97:
+        elif what < 0.96:
             self.keeper = self.new_keeper()
+        elif what < 0.97:
+            self.remove_rule()
         else:
             self.add_rule()
 
@@ -240,8 +255,13 @@ def test_in_the_end_the_counters_are_the_ledgers_sums(make: Any, seed: int) -> N
     house = make(seed, SETTINGS if seed % 2 else [])
     for _ in range(120):
         house.step()
+    house.remove_rule()
     while house.later:
+        for _ in range(3):
+            house.step()
+        house.look()
         house.add_rule()
+    house.look()
     house.finish()
     booked = house.booked()
     counted = house.counted()

@@ -283,11 +283,17 @@ class Guard:
         Returns:
             All that the call holds now; to be settled like what it held before.
         """
-        known = {(hold.rule.counted, hold.rule.from_us) for hold in holds}
-        new = [rule for rule in self._rules if (rule.counted, rule.from_us) not in known]
         table = self._table
-        if not new or table is None or (opened.metering is Metering.FREE and _is_look(opened)):
+        if table is None or (opened.metering is Metering.FREE and _is_look(opened)):
             return holds
+        # A rule that went and came back, or has another limit, goes on with what is held.
+        present = {rule.counted: rule for rule in self._rules}
+        holds = tuple(one._replace(rule=present.get(one.rule.counted, one.rule)) for one in holds)
+        known = {one.rule.counted for one in holds if one.inode == table.inode}
+        new = [rule for rule in self._rules if rule.counted not in known]
+        if not new:
+            return holds
+        holds = tuple(one for one in holds if one.inode == table.inode)
         more = self._wanted(opened, new)
         if isinstance(more, Refused):  # of unknown price: it counts when it has ended
             now_s = self._now_s()

@@ -69,12 +69,12 @@ class Rule(NamedTuple):
         return tuple(fields[name] for name in self.budget.each)
 
     def key(self, owner: Sequence[str], start_s: int) -> bytes:
-        """Return what an owner's window is found by in the table; ``start_s`` is the window's.
+        """Return what an owner's window is found by in the table, on every host the same.
 
-        A rule that went and came back counts anew, so take the rules from :func:`published_rules`.
+        ``start_s`` is the window's.
         """
         at_s = start_s if self.has_calendar else 0
-        text = msgspec.json.encode([self.counted, owner, at_s, self.from_us])
+        text = msgspec.json.encode([self.counted, owner, at_s])
         return hashlib.blake2b(text, digest_size=KEY_BYTES).digest()
 
     def span(self, at_s: int) -> Span:

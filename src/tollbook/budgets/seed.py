@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tollbook.config.budgets import Budget
 
 TABLE_FILE: Final = "budgets.table"
+_US_PER_S: Final = 1_000_000
 
 
 class Booked(NamedTuple):
@@ -80,6 +81,8 @@ class Change(Struct, frozen=True):
     parts: list[Part]
     ended: list[tuple[int, str]]
     """Places, and whose they were, that are given up."""
+    resets: list[bytes] = []
+    """Slots of rules that are new: what an earlier rule of the same name has left in them goes."""
 
 
 def seed_table(path: Path, now_s: int, booked: Iterable[tuple[Rule, Booked]]) -> None:
@@ -102,12 +105,18 @@ def change_of(
     booked: Iterable[tuple[Rule, Booked]],
     ended: Iterable[tuple[int, str]],
     now_s: int,
+    *,
+    new: Sequence[Rule] = (),
 ) -> Change:
     """Return what follows for the table from what has been booked.
 
+    ``new`` are rules that have not been counted before. What is booked of them is all there is;
+    what workers have counted of them goes, but only while they are not to count yet.
     Only this process changes bases, so they stay as they are until the change is made.
     """
     sums: dict[bytes, list[int]] = {}
+    fresh: dict[bytes, bool] = {}
+    is_early = {rule.counted: now_s * _US_PER_S < rule.from_us for rule in new}
     parts = []
     for rule, one in booked:
         owner = rule.owner(one.fields)
@@ -117,6 +126,8 @@ def change_of(
         if hold.span.end_s <= now_s:
             continue
         amount = one.amount(rule)
+        if rule.counted in is_early:
+            fresh[hold.key] = is_early[rule.counted]
         if rule.bucket_s:
             bucket = hold.span.start_s // rule.bucket_s
             parts.append(Part(hold.key, hold.span.end_s, bucket, amount))
@@ -127,14 +138,21 @@ def change_of(
     bases = []
     with table.locked():
         for key, (end_s, amount) in sums.items():
-            slot = table.look(key)
+            slot = None if key in fresh else table.look(key)
             bases.append(BaseSet(key, end_s, amount + (0 if slot is None else table.base(slot))))
-    return Change(bases, parts, list(ended))
+    return Change(bases, parts, list(ended), [key for key, early in fresh.items() if early])
 
 
-def apply(table: BudgetTable, change: Change, now_s: int) -> None:
-    """Make a change, all of it under the lock."""
+def apply(table: BudgetTable, change: Change, now_s: int, *, is_again: bool = False) -> None:
+    """Make a change, all of it under the lock.
+
+    ``is_again``: it may have been made before, and workers have counted since.
+    """
     with table.locked():
+        for key in () if is_again else change.resets:
+            stale = table.look(key)
+            if stale is not None:
+                table.reset(stale)
         for one in change.bases:
             slot = table.find(one.key, one.end_s, now_s)
             if slot is not None:
@@ -143,14 +161,20 @@ def apply(table: BudgetTable, change: Change, now_s: int) -> None:
             slot = table.find(part.key, part.end_s, now_s)
             if slot is not None:
                 spend_in(table, slot, part.bucket, part.amount)
-        claimed = table.claimed()
-        places = [place for place, writer in change.ended if claimed.get(writer) == place]
-        if places:
-            for slot in table.used():
-                for place in places:
-                    table.clear_place(slot, place)
-            for place in places:
-                table.vacate(place)
+        _give_up(table, change.ended)
+
+
+def _give_up(table: BudgetTable, ended: Sequence[tuple[int, str]]) -> None:
+    """Empty the places of lives that have ended."""
+    claimed = table.claimed()
+    places = [place for place, writer in ended if claimed.get(writer) == place]
+    if not places:
+        return
+    for slot in table.used():
+        for place in places:
+            table.clear_place(slot, place)
+    for place in places:
+        table.vacate(place)
 
 
 def fingerprint(budgets: Sequence[Budget]) -> str:

@@ -275,6 +275,12 @@ class BudgetTable:
         _int64.pack_into(self._map, start + _SPENT + 8 * place, 0)
         _int64.pack_into(self._map, start + _HELD + 8 * place, 0)
 
+    def reset(self, slot: int) -> None:
+        """Forget what is spent, by whomever; what is held stays."""
+        start = _SLOT_AT + slot * _SLOT_BYTES
+        self.set_base(slot, 0)
+        self._map[start + _RING : start + _HELD] = bytes(_HELD - _RING)
+
     def ring(self, slot: int) -> tuple[mmap.mmap, int]:
         """Return the mapping and where in it the slot's parts of a rolling window lie."""
         return self._map, _SLOT_AT + slot * _SLOT_BYTES + _RING

@@ -97,7 +97,7 @@ class BudgetKeeper:
             if table.inode != made.inode:
                 return None
             if made.pending is not None:
-                apply(table, made.pending, _now_s())
+                apply(table, made.pending, _now_s(), is_again=True)
         finally:
             table.close()
         return structs.replace(made, pending=None)
@@ -130,7 +130,8 @@ class BudgetKeeper:
             for rule in new:  # what was interrupted up to here is in it already
                 since[rule.counted] = Since(rule.from_us // 1_000_000, last)
             booked += self._of_lives(made.made_entry_id, since, rules, ended, now_s)
-            change = change_of(table, booked, [(claimed[one], one) for one in ended], now_s)
+            places = [(claimed[one], one) for one in ended]
+            change = change_of(table, booked, places, now_s, new=new)
             fresh = Made(made.inode, made.made_entry_id, last, since, change)
             if change.bases or change.parts or change.ended:
                 write_made(self._dir, fresh)
