@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
+import click
 import httpx
 import msgspec
 from tests.console.conftest import LedgerThread, any_port
 from tests.periods.finance_kit import World, finance_world, usd
 
+from tollbook.cli.main import cli
 from tollbook.config import Config
 from tollbook.config.finance import Finance
 from tollbook.console.process import run_ledger
@@ -93,6 +96,19 @@ class Browser:
         self._http.close()
 
 
+def must_parse(line: str) -> None:
+    """Check that a command is one that the program has, with its options."""
+    program, *words = shlex.split(line)
+    assert program == "tollbook"
+    context: click.Context = click.Context(cli)
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None, name
+        command, context = found, click.Context(found, parent=context)
+    command.make_parser(context).parse_args(args=list(words))
+
+
 def plain(html: str) -> str:
     """The words of a page's main part."""
     main = html.partition("<main")[2]
@@ -147,6 +163,7 @@ def browsing(root: Path, **finance: Any) -> Iterator[Browser]:
     thread = FinanceLedger(root, Finance(**finance))
     running = thread.start()
     browser = Browser(running.port, running.token)
+    running.api.catch_up()
     try:
         yield browser
     finally:

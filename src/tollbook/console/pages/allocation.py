@@ -10,6 +10,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     month_controls,
     month_of,
@@ -65,7 +66,7 @@ def allocation(context: PageContext) -> View:
         title="Allocation", sections=tuple(sections), tz=context.tz,
         subtitle=f"{month}: who bears cost that has no owner of its own.",
         controls=month_controls(context, *chosen),
-        command=f"tollbook allocate preview --period {month} --policy {policy}",
+        command=command("allocate", "preview", period=month, policy=policy),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     hidden,
     permitted,
@@ -56,7 +57,7 @@ def billing(context: PageContext) -> View:
         title="Billing systems", sections=(*found.notices("bad"), table,
                                            *permitted(context, _keep_form())),
         subtitle="Usage and charges of tenants, delivered to Stripe, Lago or OpenMeter.",
-        command="tollbook billing systems", tz=context.tz,
+        command=command("billing", "systems"), tz=context.tz,
     )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def system(context: PageContext) -> View:
                   options=(("", "newest events"), *((one, one) for one in _STATES))),
         )),
         trail=(Choice("Billing systems", "/billing"),),
-        command=f"tollbook billing status {name}",
+        command=command("billing", "status", name),
     )  # fmt: skip
 
 

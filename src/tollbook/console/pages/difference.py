@@ -8,6 +8,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     facts,
     figures,
     hidden,
@@ -36,7 +37,7 @@ def difference(context: PageContext) -> View:
     return View(
         title=f"Difference {about}", sections=tuple(sections), tz=context.tz,
         trail=(Choice("Reconciliation", context.url("/reconciliation", period=period)),),
-        command=f"tollbook reconcile evidence {about}",
+        command=command("reconcile", "evidence", about),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tollbook.console.pages.finance_parts import (
     answered,
     columns,
+    command,
     facts,
     figures,
     month_of,
@@ -60,7 +61,7 @@ def exports(context: PageContext) -> View:
         "page.", tone="plain", url=context.url("/statements", period=month), action="Go there",
     )  # fmt: skip
     return View(
-        title="Exports", tz=context.tz, command="tollbook export list",
+        title="Exports", tz=context.tz, command=command("export", "list"),
         sections=(*found.notices("bad"), table,
                   *permitted(context, _focus_form(names, month), _journal_form(names, month)),
                   statement),
@@ -109,7 +110,7 @@ def export(context: PageContext) -> View:
         sections += _told(found.answer, found.rows, export_id)
     return View(
         title="Export", subtitle=export_id, sections=tuple(sections), tz=context.tz,
-        trail=(Choice("Exports", "/exports"),), command=f"tollbook export show {export_id}",
+        trail=(Choice("Exports", "/exports"),), command=command("export", "show", export_id),
     )  # fmt: skip
 
 

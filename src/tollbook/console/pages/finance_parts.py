@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.console.pages.view import Column, Controls, Field, Figure, Figures, Notice, Table
@@ -194,6 +195,20 @@ def words(value: Any) -> Any:
     if isinstance(value, list):
         return "; ".join(str(words(one)) for one in value)
     return value
+
+
+def command(*words: str, **options: str | None) -> str:
+    """Return a command as it can be pasted: whatever is in it, it is one command.
+
+    Args:
+        words: ``margin``, ``revenue``, ...
+        options: by name, ``since`` for ``--since``; None and empty ones are left out.
+    """
+    told = [shlex.quote(word) for word in words]
+    for name, value in options.items():
+        if value:
+            told += [f"--{name.replace('_', '-')}", shlex.quote(value)]
+    return " ".join(["tollbook", *told])
 
 
 def figures(*items: Figure | None) -> Figures:

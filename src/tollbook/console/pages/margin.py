@@ -13,6 +13,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     permitted,
     pico,
@@ -59,11 +60,10 @@ def margin(context: PageContext) -> View:
     sections += _targets(context)
     sections += permitted(context, _import_form(), _fetch_form(context), _target_form())
     tabs = tuple(Choice(label, context.url(by=name), name == by) for name, label in _BY)
-    words = " ".join(f"--{name} {value}" for name, value in asked.items())
     return View(
         title="Margin", sections=tuple(sections), tz=context.tz,
         subtitle="Revenue less cost, the least profitable first.",
-        controls=Controls(has_filters=False, tabs=tabs), command=f"tollbook margin show {words}",
+        controls=Controls(has_filters=False, tabs=tabs), command=command("margin", **asked),
     )  # fmt: skip
 
 
@@ -282,11 +282,11 @@ def revenue(context: PageContext) -> View:
             ("currency", "Currency"), ("description", "Description"),
         ),
     )  # fmt: skip
-    words = " ".join(f"--{name} {value}" for name, value in _range(context).items())
     missing = Text(text="Lines without a tenant count nowhere until their customer is mapped.")
     return View(
         title="Revenue", sections=(*found.notices("bad"), table, missing), tz=context.tz,
-        controls=Controls(has_filters=False), command=f"tollbook margin revenue {words}",
+        controls=Controls(has_filters=False),
+        command=command("margin", "revenue", **_range(context)),
         trail=(Choice("Margin", context.url("/margin")),),
     )  # fmt: skip
 

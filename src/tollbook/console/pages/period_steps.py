@@ -29,6 +29,7 @@ _STEPS: Final = (
      "allocated"),
     ("approve", "Approve", "The last approval closes the month.", None, "allocated"),
 )  # fmt: skip
+_TERMS: Final = "terms-applied"
 _ORDER: Final = ("open", "reconciled", "allocated", "closed")
 
 
@@ -58,14 +59,25 @@ def step_forms(told: dict[str, Any], checks: list[dict[str, Any]]) -> tuple[Form
     month = told["period"]
     failing = list(dict.fromkeys(row["check"] for row in checks if row["result"] == "failed"))
     return (
+        _terms(month) if _TERMS in failing else None,
         _next(told, month, is_blocked=bool(failing)),
         _accept(told, month, failing),
         _back(told, month),
     )
 
 
+def _terms(month: str) -> Form:
+    return Form(
+        name="terms", operation="terms.apply", title="Apply price terms", is_dangerous=True,
+        submit=f"Book the price terms of {month}",
+        note="Books what volume tiers, quotas, capacity and commitments of the month come to, less "
+        "what was booked of it before: twice is once.",
+        fields=hidden(period=month),
+    )  # fmt: skip
+
+
 def _next(told: dict[str, Any], month: str, *, is_blocked: bool) -> Form:
-    blocked = " Checks below still fail, so it will be refused." if is_blocked else ""
+    blocked = " Checks above still fail, so it will be refused." if is_blocked else ""
     if told["next"] != "closed":
         return Form(
             name="step", operation="periods.step", title=f"Next: {told['next']}",

@@ -8,6 +8,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     month_controls,
     month_of,
@@ -66,7 +67,7 @@ def periods(context: PageContext) -> View:
     return View(
         title="Close", sections=(*found.notices("bad"), *nothing, told, table), tz=context.tz,
         subtitle="Open, reconciled, allocated, closed; nothing is ever reopened.",
-        command="tollbook close status",
+        command=command("close", "status"),
     )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def period(context: PageContext) -> View:
         title=f"Close of {month}", sections=tuple(sections), tz=context.tz,
         controls=month_controls(context, by), trail=(Choice("Close", "/periods"),),
         actions=(Choice("Statements of tenants", context.url("/statements", period=month)),),
-        command=f"tollbook close check --period {month}",
+        command=command("close", "check", period=month),
     )  # fmt: skip
 
 

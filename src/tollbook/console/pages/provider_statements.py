@@ -9,6 +9,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     facts,
     figures,
     hidden,
@@ -40,7 +41,10 @@ def provider_statements(context: PageContext) -> View:
     wanted = searched(context, kept, "provider", "source", "account", "invoice_id", "file_name")
     rows = sorted(wanted, key=lambda row: str(row["since"]), reverse=True)
     shown = sliced(context, [
-        row | {"_links": {"statement_id": f"/provider-statement?id={row['statement_id']}"}}
+        row | {
+            "since": row["since"][:16], "until": row["until"][:16],
+            "_links": {"statement_id": f"/provider-statement?id={row['statement_id']}"},
+        }
         for row in rows
     ])  # fmt: skip
     provisional = sum(row["finality"] != "final" for row in rows)
@@ -75,7 +79,7 @@ def provider_statements(context: PageContext) -> View:
         title="Provider statements", sections=tuple(sections), tz=context.tz,
         subtitle="What reconciliation compares the ledger with.",
         controls=Controls(has_range=False, has_filters=False, fields=fields),
-        command="tollbook statements list" + (f" --provider {provider}" if provider else ""),
+        command=command("statements", "list", provider=provider),
     )  # fmt: skip
 
 
@@ -87,11 +91,11 @@ def _table(rows: list[dict[str, Any]], next_url: str | None, previous_url: str |
         "fetched, or type in an invoice.",
         columns=columns(
             ("statement_id", "Statement", "id"), ("provider", "Provider"), ("basis", "What"),
-            ("source", "Source"), ("account", "Account"), ("since", "From", "time"),
-            ("until", "Until", "time"), ("finality", "Finality", "state"),
+            ("source", "Source"), ("account", "Account"), ("since", "From", "id"),
+            ("until", "Until", "id"), ("finality", "Finality", "state"),
             ("lines", "Lines", "count"), ("problems", "Problems", "count"),
-            ("invoice_id", "Invoice"), ("file_name", "File"), ("fetched_at", "Kept", "time"),
-            ("received_by", "By"),
+            ("invoice_id", "Invoice", "id"), ("file_name", "File", "id"),
+            ("fetched_at", "Kept", "time"), ("received_by", "By"),
         ),
     )  # fmt: skip
 
@@ -118,7 +122,7 @@ def provider_statement(context: PageContext) -> View:
     return View(
         title="Provider statement", subtitle=about, sections=tuple(sections), tz=context.tz,
         trail=(Choice("Provider statements", "/provider-statements"),),
-        command=f"tollbook statements show {about}",
+        command=command("statements", "show", about),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     hidden,
     month_controls,
@@ -58,7 +59,7 @@ def reconciliation(context: PageContext) -> View:
         title="Reconciliation", sections=tuple(sections), tz=context.tz,
         subtitle=f"{month}: does the ledger have what providers bill?",
         controls=month_controls(context, chosen),
-        command=f"tollbook reconcile show --period {month}",
+        command=command("reconcile", "show", period=month, provider=provider),
         actions=(
             Choice("True-up", context.url("/reconciliation/true-up", period=month)),
             Choice("Statements", "/provider-statements"),

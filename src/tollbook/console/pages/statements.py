@@ -10,6 +10,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     facts,
     figures,
     hidden,
@@ -82,7 +83,7 @@ def statements(context: PageContext) -> View:
         sections=(_state(context, month), table, *permitted(context, form),
                   files_table(context, KIND, month)),
         controls=month_controls(context, tabs=tabs), completeness=spend.completeness,
-        command=f"tollbook export statements --period {month} --all", tz=context.tz,
+        command=command("export", "statements", "--all", period=month), tz=context.tz,
     )  # fmt: skip
 
 
@@ -123,13 +124,13 @@ def one_statement(context: PageContext) -> View:
         sections += permitted(context, form)
     sections.append(files_table(context, KIND, month, owner=owner))
     chosen = Field(name="price", label="Amounts", kind="select", options=_PRICES, value=price)
-    option = "--tenant" if by == "tenant" else "--cost-center"
+    option = "tenant" if by == "tenant" else "cost_center"
     return View(
         title=f"Statement of {owner}", subtitle=f"{month}, as billed",
         sections=tuple(sections), tz=context.tz,
         controls=month_controls(context, chosen),
         trail=(Choice("Statements", context.url("/statements", period=month, by=by)),),
-        command=f"tollbook export statements --period {month} {option} {owner}",
+        command=command("export", "statements", **{"period": month, option: owner}),
     )  # fmt: skip
 
 
@@ -206,7 +207,7 @@ def evidence(context: PageContext) -> View:
     return View(
         title=f"Line {line}", subtitle="Evidence of a line of a statement", tz=context.tz,
         sections=tuple(sections), trail=(Choice("Statements", context.url("/statements")),),
-        command=f"tollbook export evidence {line}",
+        command=command("export", "evidence", line),
     )  # fmt: skip
 
 

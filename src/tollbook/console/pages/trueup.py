@@ -8,6 +8,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     hidden,
     month_controls,
@@ -47,7 +48,8 @@ def true_up(context: PageContext) -> View:
     return View(
         title="True-up", sections=(*sections, *policy), tz=context.tz,
         subtitle=f"{month}: what brings the ledger to what is payable.",
-        controls=month_controls(context), command=f"tollbook reconcile true-up --period {month}",
+        controls=month_controls(context),
+        command=command("reconcile", "true-up", period=month, provider=provider),
         trail=(Choice("Reconciliation", context.url("/reconciliation", period=month)),),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tollbook.console.pages.finance_parts import (
     answered,
     columns,
+    command,
     figures,
     permitted,
     searched,
@@ -44,7 +45,7 @@ def prices(context: PageContext) -> View:
             has_filters=False, tabs=tabs(context),
             fields=(Field(name="at", label="Cards at", kind="date", value=at),),
         ),
-        command="tollbook prices show" + (f" --at {at}" if at else ""),
+        command=command("prices", "show", at=at),
     )  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def _in_force(context: PageContext, rows: list[dict[str, Any]]) -> Table:
         "for has the list price.",
         empty="No card of your own is in force: all calls have list prices. Add a card below.",
         columns=columns(
-            ("card", "Card", "id"), ("provider", "Provider"), ("model", "Model"),
+            ("card", "Card", "id"), ("provider", "Provider"), ("model", "Model", "id"),
             ("service_tier", "Tier"), ("region", "Region"), ("prices", "Prices"),
             ("effective_from", "From", "id"), ("effective_until", "Until", "id"),
             ("from", "Kept in"),
@@ -127,8 +128,8 @@ def _used(context: PageContext, cards: list[dict[str, Any]]) -> Table:
         "name the one that they were priced with.",
         empty="No call has been priced yet. Send one through the gateway.",
         columns=columns(
-            ("model", "Model"), ("provider", "Provider"), ("source", "Source"), ("tier", "Tier"),
-            ("from", "From", "id"), ("until", "Until", "id"),
+            ("model", "Model", "id"), ("provider", "Provider"), ("source", "Source"),
+            ("tier", "Tier"), ("from", "From", "id"), ("until", "Until", "id"),
             *((name, label, "rate") for name, label in _RATES), ("card_id", "Card", "id"),
         ),
     )  # fmt: skip
@@ -139,7 +140,8 @@ def used_row(context: PageContext, one: dict[str, Any]) -> dict[str, Any]:
     rates = {rate["kind"]: rate["usd"] for rate in one["rates"] if rate["step"] is None}
     return {
         "card_id": one["card_id"], "provider": one["provider"], "model": one["model"],
-        "source": one["source"], "tier": one["service_tier"], "from": one["effective_from"][:10],
+        "source": one["source"], "tier": one["service_tier"],
+        "from": (one["effective_from"] or "")[:10] or None,
         "until": (one["effective_until"] or "")[:10] or None,
         **{name: rates.get(name) for name, _ in _RATES},
         "_links": {

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tollbook.console.pages.finance_parts import REASON, answered, columns, hidden, permitted
+from tollbook.console.pages.finance_parts import (
+    REASON,
+    answered,
+    columns,
+    command,
+    hidden,
+    permitted,
+)
 from tollbook.console.pages.pricebook.parts import card_form
 from tollbook.console.pages.view import Choice, Controls, Field, Form, Table, View
 
@@ -31,14 +38,13 @@ def card(context: PageContext) -> View:
         context, card_form(context, provider, model), None if name is None else _end_form(name)
     )
     title = name or " ".join(one for one in (provider, model) if one) or "Price card"
-    words = f"--card {name}" if name else f"--provider {provider} --model {model}"
     return View(
         title=title, sections=tuple(sections), tz=context.tz, subtitle="Price card",
         trail=(Choice("Price book", context.url("/prices")),),
         controls=Controls(has_range=False, has_filters=False, fields=(
             Field(name="at", label="Rates at", kind="date", value=context.get("at")),
         )),
-        command=f"tollbook prices history {words}",
+        command=command("prices", "history", **about),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from tollbook.console.pages.finance_parts import (
     REASON,
     answered,
     columns,
+    command,
     permitted,
     searched,
     sliced,
@@ -63,7 +64,7 @@ def changes(context: PageContext) -> View:
             Field(name="to_date", label="to", value=until, placeholder="now"),
             Field(name="known_since", label="as known on", value=known, placeholder="now"),
         )),
-        command=f"tollbook prices diff --since {since}" + (f" --until {until}" if until else ""),
+        command=command("prices", "diff", since=since, until=until, known_since=known),
     )  # fmt: skip
 
 
@@ -99,5 +100,5 @@ def rates(context: PageContext) -> View:
             Field(name="currency", label="Currency", value=currency, placeholder="EUR"),
             Field(name="from_date", label="From", kind="date", value=context.get("from_date")),
         )),
-        command="tollbook prices fx" + (f" --currency {currency}" if currency else ""),
+        command=command("prices", "fx", currency=currency),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from tollbook.console.pages.finance_parts import (
     answered,
     calls_url,
     columns,
+    command,
     figures,
     hidden,
     permitted,
@@ -39,9 +40,6 @@ def restatement(context: PageContext) -> View:
             if found.rows:
                 sections += permitted(context, _book_form(since, until))
     sections += permitted(context, try_form(), import_form())
-    words = "".join(
-        f" --{name} {value}" for name, value in (("since", since), ("until", until)) if value
-    )
     return View(
         title="Restatement", sections=tuple(sections), tz=context.tz,
         subtitle="What the prices of now would change of what is booked.",
@@ -49,7 +47,7 @@ def restatement(context: PageContext) -> View:
             Field(name="from_date", label="Calls from", kind="date", value=since),
             Field(name="to_date", label="until", kind="date", value=until),
         )),
-        command=f"tollbook prices rerate{words}",
+        command=command("prices", "rerate", since=since, until=until),
     )  # fmt: skip
 
 

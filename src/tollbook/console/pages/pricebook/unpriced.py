@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollbook.console.pages.finance_parts import answered, columns, figures, permitted
+from tollbook.console.pages.finance_parts import answered, columns, command, figures, permitted
 from tollbook.console.pages.pricebook.parts import card_form, tabs
 from tollbook.console.pages.view import Controls, Field, Figure, Table, View
 
@@ -26,7 +26,6 @@ def unpriced(context: PageContext) -> View:
     sections += permitted(
         context, card_form(context, context.get("provider"), context.get("model"))
     )
-    words = " ".join(f"--{name} {value}" for name, value in asked.items() if value)
     return View(
         title="Unpriced models", sections=tuple(sections), tz=context.tz,
         subtitle="What they cost is in no total. The dollars here are estimates.",
@@ -34,7 +33,7 @@ def unpriced(context: PageContext) -> View:
             Field(name="like", label="Estimate with the price of", value=like,
                   placeholder="openai/gpt-4o"),
         )),
-        command=f"tollbook prices unpriced {words}",
+        command=command("prices", "unpriced", **asked, like=like),
     )  # fmt: skip
 
 
