@@ -118,7 +118,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 _DEFAULTS: Final[dict[Kind, dict[str, Any]]] = {
     Kind.BURN_RATE: {"each": ("tenant",), "severity": "critical", "min_usd": "2", "min_calls": 20},
     Kind.DEVIATION: {
-        "each": ("tenant",), "window_h": 168, "min_usd": "50", "min_calls": 100,
+        "each": ("tenant",), "window_h": 168, "min_usd": "20", "min_calls": 100,
         "ratio_percent": 130, "baseline_days": 21, "resolve_after_h": 24.0,
     },
     Kind.NEW_SPENDER: {
