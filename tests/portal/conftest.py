@@ -74,7 +74,7 @@ class Ledger(NamedTuple):
             headers["authorization"] = f"Bearer {token}"
         return self.client.get(path, headers=headers, **more)
 
-    def do(self, name: str, **given: Any) -> dict[str, Any]:
+    def do(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Carry out an operation of the portal."""
         one = next(one for one in OPERATIONS if one.name == name)
         return carry_out(one, self.desk, given)
