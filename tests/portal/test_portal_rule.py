@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,6 @@ from tollbook.cli.main import cli
 from tollbook.console.portal.settings import PortalSettings, check
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 PORTAL = "src/tollbook/console/portal"
 
 
@@ -26,7 +24,7 @@ PORTAL = "src/tollbook/console/portal"
     ],
 )
 def test_modules_of_the_portal_cannot_reach_the_ledger(text: str) -> None:
-    from check_source import check_file  # noqa: PLC0415 -- found by the path above
+    from tools.check_source import check_file  # noqa: PLC0415 -- of the repository, not installed
 
     found = [one.rule for one in check_file(Path(f"{PORTAL}/page.py"), text)]
     assert found == ["tenant-scope"]

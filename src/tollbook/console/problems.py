@@ -13,7 +13,9 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 
+from tollbook.books.documents import DocumentError, DocumentsChangedError
 from tollbook.books.errors import KeyInputError, KeyNotFoundError, LabelTakenError
+from tollbook.config.problems import ConfigError
 from tollbook.errors import TollbookError
 from tollbook.reports.errors import (
     CallNotFoundError,
@@ -43,6 +45,10 @@ _STATUS: Final = (
     (CallNotFoundError, HTTPStatus.NOT_FOUND),
     (RunNotFoundError, HTTPStatus.NOT_FOUND),
     (QueryTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
+    # Cards and rules that are given in a request are read as those of a file are.
+    (ConfigError, HTTPStatus.BAD_REQUEST),
+    (DocumentError, HTTPStatus.BAD_REQUEST),
+    (DocumentsChangedError, HTTPStatus.CONFLICT),
     (KeyInputError, HTTPStatus.BAD_REQUEST),
     (LabelTakenError, HTTPStatus.CONFLICT),
     (KeyNotFoundError, HTTPStatus.NOT_FOUND),
