@@ -110,7 +110,8 @@ def _handlers(
         asked = context(request)
         clean = tidied(asked.pairs)
         if clean != asked.pairs:
-            query = urlencode(clean)
+            done = request.query_params.get("done")
+            query = urlencode([*clean, *([("done", done)] if done else [])])
             return Redirect(f"{page.path}?{query}" if query else page.path, status_code=303)
         frame = Frame(
             found, asked.principal, page.path, request.url.query,
