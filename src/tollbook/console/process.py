@@ -13,9 +13,12 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import duckdb
 
 from tollbook.alerts.runner import AlertRunner
 from tollbook.chargeback.periods.cutoffs import as_billed, with_periods
@@ -144,6 +147,7 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         pump.start()
         keeper.publisher.start()
         alerts.start()
+        threading.Thread(target=_warm_up, args=(answers,), name="warm-up", daemon=True).start()
         print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
         stop.wait()
     finally:
@@ -159,6 +163,12 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         finally:
             connection.close()
     return _FAILED if pump.failure is not None else 0
+
+
+def _warm_up(answers: Answers) -> None:
+    """Have the first question answered already: what compiles statements takes a second to load."""
+    with suppress(TollbookError, duckdb.Error):  # the ledger may be closed meanwhile
+        answers.spend([("since", "1h"), ("by", "tenant")])
 
 
 def _check_spool(reader: DuckdbReader, pump: Pump) -> None:
