@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 CHROMIUM = "/usr/bin/chromium"
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

@@ -83,4 +83,4 @@ def _password() -> Form:
     )  # fmt: skip
 
 
-PAGES: Final = (Page("/account", "Account", account, group="Settings"),)
+PAGES: Final = (Page("/account", "Account", account, group="Settings", is_kept=False),)

@@ -68,4 +68,6 @@ def _row(context: PageContext, one: dict[str, Any]) -> dict[str, Any]:
     return shown | {"_tone": "warn"} if is_bad else shown
 
 
-PAGES: Final = (Page("/audit", "Audit log", audit_log, Permit(Scope.AUDIT), group="Trust"),)
+PAGES: Final = (
+    Page("/audit", "Audit log", audit_log, Permit(Scope.AUDIT), group="Trust", is_kept=False),
+)

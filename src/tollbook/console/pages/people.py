@@ -219,7 +219,7 @@ def _revoking(alive: tuple[tuple[str, str], ...]) -> Form:
 
 
 PAGES: Final = (
-    Page("/people", "People", people, _SEE, group="Settings"),
-    Page("/people/account", "Account", account, _SEE),
-    Page("/people/tokens", "API tokens", tokens, _SEE),
+    Page("/people", "People", people, _SEE, group="Settings", is_kept=False),
+    Page("/people/account", "Account", account, _SEE, is_kept=False),
+    Page("/people/tokens", "API tokens", tokens, _SEE, is_kept=False),
 )
