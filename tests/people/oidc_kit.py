@@ -83,7 +83,7 @@ class Liar:
 
     def __init__(self) -> None:
         self.key = RSAKey.generate_key(2048, parameters={"kid": "one"})
-        self.published = [self.key]
+        self.published: list[Any] = [self.key]
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
         self.claims: dict[str, Any] = {}
         self.header: dict[str, Any] = {"alg": "RS256", "kid": "one"}

@@ -90,7 +90,9 @@ def test_deeds_and_views_are_one_list_in_pages(house: People) -> None:
     before = None
     with house.process() as client:
         for _ in range(4):
-            asked = {"who": "user:busy", "limit": 5} | ({"before": before} if before else {})
+            asked: dict[str, Any] = {"who": "user:busy", "limit": 5} | (
+                {"before": before} if before else {}
+            )
             answer = client.get("/api/v1/audit-log", params=asked).json()
             found += answer["rows"]
             before = answer["next_before"]
