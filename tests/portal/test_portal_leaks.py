@@ -133,6 +133,7 @@ def test_the_check_finds_the_other_tenant_where_it_is(ledger: Ledger) -> None:
             check(ledger, shown(ledger.get(path, ledger.token(B))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_no_route_shows_the_other_tenant(ledger: Ledger, ways: Any, way: str) -> None:
     tried = 0
