@@ -12,7 +12,9 @@ from tests.alerts.alerts_kit import NOW, USD, House
 
 from tollbook.alerts.backtest import BacktestError, backtest
 from tollbook.alerts.channel import ChannelError
+from tollbook.alerts.delivery import put, undelivered
 from tollbook.alerts.incident import IncidentError
+from tollbook.alerts.message import Message
 from tollbook.alerts.operations import OPERATIONS
 from tollbook.alerts.rule import DEFAULT_RULES, RuleError
 from tollbook.alerts.runner import AlertRunner
@@ -167,6 +169,7 @@ def test_a_test_of_a_channel_says_what_came_of_it(burning: House) -> None:
     burning.environ["SLACK_URL"] = "http://127.0.0.1:1/x"
     (row,) = ask(burning, "channels.test", name="ops")["rows"]
     assert (row["state"], row["detail"]) == ("failed", "ConnectError: not reached")
+    assert undelivered(burning.books, NOW) == [], "a test is sent once, by whoever asks for it"
     (listed,) = ask(burning, "channels.list")["rows"]
     assert (listed["to"], listed["last_state"]) == ("$SLACK_URL", "given_up")
     ask(burning, "channels.remove", name="ops", reason="gone")
@@ -175,6 +178,15 @@ def test_a_test_of_a_channel_says_what_came_of_it(burning: House) -> None:
         ask(burning, "channels.test", name="ops")
     with pytest.raises(ChannelError, match="type is missing"):
         ask(burning, "channels.set", name="new", url="https://example.org")
+
+
+def test_a_test_that_is_under_way_is_not_sent_by_the_runner_too(house: House) -> None:
+    test = Message(message_id="m", event="test", incident_id=None, dedup_key="k", severity="info",
+                   title="t", text="", at=NOW)  # fmt: skip
+    put(house.books, "ops", test)
+    assert undelivered(house.books, NOW) == []
+    put(house.books, "ops", msgspec.structs.replace(test, message_id="n", event="trigger"))
+    assert len(undelivered(house.books, NOW)) == 1
 
 
 def test_operations_need_the_permit_of_alerts() -> None:
