@@ -51,7 +51,8 @@ def test_a_process_leases_for_the_calls_of_its_host(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait(10)
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()
         host.close()
         valkey.kill()
 

@@ -10,8 +10,9 @@ from tollbook import clock
 from tollbook.books.documents import Subject, document_history
 from tollbook.budgeting import deeds, shelf
 from tollbook.budgeting.course import AskCourse, course
+from tollbook.budgeting.moments import text_of
 from tollbook.budgeting.shown import as_written, document_row, rule_row, top_up_row
-from tollbook.budgeting.standing import STATES, order_of, stand_row, standings
+from tollbook.budgeting.standing import STATES, Stand, order_of, stand_row, standings
 from tollbook.budgeting.whatif import AskWhatIf, what_if
 from tollbook.budgeting.written import BudgetError
 from tollbook.budgets.rules import read_rules
@@ -108,13 +109,24 @@ def standing(desk: Desk, asked: AskStanding) -> dict[str, Any]:
     ]
     chosen.sort(key=lambda one: order_of(one, now_s))
     return {
-        "rows": [stand_row(one, now_s) for one in chosen[: max(1, asked.limit)]],
+        "rows": [_row(one, found, now_s) for one in chosen[: max(1, asked.limit)]],
         "matching": len(chosen),
         "states": counts,
         "problems": list(found.problems),
         "note": STANDING_NOTE,
         "currency": CURRENCY,
     }
+
+
+def _row(stand: Stand, found: shelf.InForce, now_s: int) -> dict[str, Any]:
+    """Return a standing; a stop ends when its document does, not with its window."""
+    row = stand_row(stand, now_s)
+    document = found.documents.get(stand.rule.budget.name)
+    if document is None or not document.name.startswith(shelf.STOP_PREFIX):
+        return row
+    until_ns = document.effective_until_ns
+    until = None if until_ns is None else text_of(until_ns, stand.rule.budget.timezone)
+    return row | {"resets_at": until, "blocked_until": until, "window_words": "until resumed"}
 
 
 LIST: Final = Operation(

@@ -280,7 +280,7 @@ def stand_row(stand: Stand, now_s: int) -> dict[str, Any]:
     return {
         "state": stand.state(now_s),
         "budget": budget.name,
-        "owner": owner_text(owner),
+        "owner": owner_text(owner) if owner or not budget.match else owner_text(budget.match),
         "owner_fields": dict(owner),
         "unit": unit,
         "limit": amount_text(unit, stand.limit),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.console.pages.budgets import forms
-from tollbook.console.pages.budgets.tables import MANY, amount, standings_table
+from tollbook.console.pages.budgets.tables import MANY, NOTE, amount, standings_table
 from tollbook.console.pages.view import (
     Choice,
     Column,
@@ -68,7 +68,7 @@ def budgets(context: PageContext) -> View:
 def _note(found: Mapping[str, Any]) -> str:
     left_out = found["matching"] - len(found["rows"])
     more = f" {left_out:,} more are not shown; search for them." if left_out > 0 else ""
-    return f"The blocked first. {found['note']}{more}"
+    return f"{NOTE}{more}"
 
 
 def _tabs(context: PageContext, states: Mapping[str, int], state: str | None) -> tuple[Choice, ...]:

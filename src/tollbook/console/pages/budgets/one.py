@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tollbook.console.pages.budgets import forms
 from tollbook.console.pages.budgets.chart import against_limit
 from tollbook.console.pages.budgets.listed import CHANGE
-from tollbook.console.pages.budgets.tables import MANY, amount, standings_table
+from tollbook.console.pages.budgets.tables import MANY, NOTE, amount, standings_table
 from tollbook.console.pages.view import (
     Chart,
     Choice,
@@ -76,7 +76,7 @@ def _in_force(context: PageContext, name: str, rule: Mapping[str, Any]) -> list[
                     f" {course['window_start']}; dashed: the limit.{others}",
         ))  # fmt: skip
     sections.append(standings_table(
-        context, rows, unit=unit, note=f"The blocked first. {found['note']}",
+        context, rows, unit=unit, note=NOTE,
         empty="Nobody whom it counts has spent anything in this window.",
     ))  # fmt: skip
     if rule["step_rows"]:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 TONES: Final = {"blocked": "bad", "over": "bad", "warned": "warn", "on track to exceed": "warn"}
 AMOUNTS: Final = ("limit", "whole", "top_ups", "spent", "held", "left", "over")
 _FILTERS: Final = {"model": "model_requested"}
+NOTE: Final = (
+    "The blocked first. Where gateways run here, spent and held are their live counters; else they"
+    " are what the ledger has booked. When a limit is used up is an estimate: the pace since the"
+    " window began, carried on."
+)
 MANY: Final = 60
 """Most owners on a page; the rest is a search away."""
 
@@ -85,7 +90,7 @@ def standings_table(
         if unit is None:
             links["budget"] = context.url("/budget", name=row["budget"])
         shown.append(dict(row) | _amounts(row, unit) | {
-            "share": None if percent is None else min(percent, 100),
+            "share": percent,
             "resets": moment(row["blocked_until"] or row["resets_at"]) or row["window_words"],
             "used_up": moment(row["exhausted_at"]),
             "step": next_step(row), "_links": links,
@@ -102,7 +107,7 @@ def standings_table(
         Column("resets", "Resets", help="On the clock of the budget's zone."),
         Column("used_up", "Used up at", help="If spending goes on as since the window began."),
     ]
-    if any(row["next_step"] for row in rows):
+    if unit is not None and any(row["next_step"] for row in rows):
         columns.append(Column("step", "Next step"))
     return Table(
         name="standing", title="Where owners stand", columns=tuple(columns), rows=shown,
