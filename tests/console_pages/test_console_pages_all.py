@@ -236,7 +236,7 @@ def test_the_filter_form_becomes_a_filter_of_the_url(house: Console) -> None:
 def test_kinds_are_each_priced_and_add_up(house: Console) -> None:
     rows = _rows(house, "/kinds")
     assert {"input", "output", "input read from the cache"} <= {row["kind"] for row in rows}
-    shares = sum(Decimal(row["cost_percent"]) for row in rows)
+    shares = sum((Decimal(row["cost_percent"]) for row in rows), Decimal())
     assert abs(shares - 100) < 1
 
 
