@@ -128,6 +128,12 @@ def test_an_invoice_is_typed_in_and_a_month_reconciled(browser: Browser) -> None
     assert browser.table(path, "runs")[0]["trued_up_usd"] == before["books_usd"]
 
 
+def test_what_cannot_be_fetched_is_said_on_a_page(browser: Browser) -> None:
+    refused = browser.send("/provider-statements", "Fetch", name="openai")
+    assert refused.status_code == 422
+    assert "OPENAI_ADMIN_KEY" in plain(refused.text)
+
+
 def test_objects_are_json_or_toml() -> None:
     assert object_of("body", '{"a": {"b": 1}}') == {"a": {"b": 1}}
     assert object_of("body", '[[rules]]\nname = "rest"') == {"rules": [{"name": "rest"}]}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shlex
 import zipfile
+from html import unescape
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import openpyxl  # type: ignore[import-untyped] # it has no types
 import pyarrow.parquet as pq
@@ -34,6 +36,7 @@ from tollbook.console.pages.view import Form
 from tollbook.desk.permits import Role, principal_of
 from tollbook.desk.registry import operations
 from tollbook.ledger.cards import BooksShelf
+from tollbook.reports.params import parse_filter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +133,10 @@ def test_a_hostile_name_is_shown_whole_and_leads_to_its_calls(closed: Browser) -
     assert "acme" not in html.partition("<tbody>")[2].partition("</tbody>")[0]
     assert row["calls"] == 1
     statement = closed.data("/statement?" + urlencode({"period": MONTH, "owner": HOSTILE}))
+    html = closed.page("/statement?" + urlencode({"period": MONTH, "owner": HOSTILE}))
+    link = unescape(re.findall(r'href="(/calls\?[^"]*)"', html)[0])
+    where = dict(parse_qsl(urlsplit(link).query))["where"]
+    assert parse_filter(where).values == (HOSTILE,)
     must_parse(statement["command"])
     assert HOSTILE in shlex.split(statement["command"])
     assert statement["title"] == f"Statement of {HOSTILE}"

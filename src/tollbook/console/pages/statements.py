@@ -118,7 +118,7 @@ def one_statement(context: PageContext) -> View:
     found = answered(context, "invoices.lines", period=month, owner=owner, by=by, price=price)
     sections: list[Section] = [_state(context, month), *found.notices()]
     if found.problem is None:
-        sections += _told(context, found, month)
+        sections += _told(context, found, month, by)
         form = _form("one", month, by, title="Make the files of this statement",
                      more=hidden(owner=owner))  # fmt: skip
         sections += permitted(context, form)
@@ -134,9 +134,9 @@ def one_statement(context: PageContext) -> View:
     )  # fmt: skip
 
 
-def _told(context: PageContext, found: Answered, month: str) -> list[Section]:
+def _told(context: PageContext, found: Answered, month: str, by: str) -> list[Section]:
     answer = found.answer
-    whose = {} if answer["owner"] == UNKNOWN else {"tenant": answer["owner"]}
+    whose = {by: None if answer["owner"] == UNKNOWN else answer["owner"]}
     shown = sliced(context, [
         row | {"_links": {
             "line_id": context.url("/statement/evidence", line_id=row["line_id"]),
@@ -153,7 +153,7 @@ def _told(context: PageContext, found: Answered, month: str) -> list[Section]:
         figures(
             Figure(label="Total", value=answer["total_usd"], kind="usd",
                    url=calls_url(context, month, whose, billed=True)),
-            Figure(label="Exact", value=answer["exact_usd"], kind="usd",
+            Figure(label="Exact", value=answer["exact_usd"],
                    note="before rounding to cents"),
             *(Figure(label=row["what"], value=row["amount_usd"], kind="usd")
               for row in answer["summary"] if row["what"] != "Total"),
@@ -171,7 +171,7 @@ def _told(context: PageContext, found: Answered, month: str) -> list[Section]:
             "up to it. Open a line for the calls and the provider's billing window behind it.",
             columns=columns(
                 ("section", "Part"), ("feature", "Feature", "name"), ("provider", "Provider"),
-                ("model", "Model"), ("description", "Description"),
+                ("model", "Model", "id"), ("description", "Description"),
                 ("original_period", "Of", "id"), ("calls", "Calls", "count"),
                 ("input_tokens", "Input", "count"), ("output_tokens", "Output", "count"),
                 ("amount_usd", "Amount", "usd"), ("amount_exact", "Exact", "usd"),
