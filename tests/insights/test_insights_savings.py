@@ -77,7 +77,8 @@ def test_right_sizing_is_what_each_call_would_have_been_charged(
     contracts: World, calls: list[tuple[int, str, str, Kinds, bool]], target: str
 ) -> None:
     contracts.clear()
-    rows, expected, unpriced = [], {}, 0
+    expected: dict[tuple[str, str], tuple[int, int]] = {}
+    rows, unpriced = [], 0
     for hours, feature, model, kinds, is_reversed in calls:
         at = START + timedelta(hours=hours)
         plain = kinds._replace(images=0)  # the models asked for have no price for images
@@ -179,7 +180,9 @@ def test_caching_saves_what_reading_would_have_less_what_writing_would(
     shared_world: World, seen: list[tuple[int, str, str, int, int, int]]
 ) -> None:
     shared_world.clear()
-    rows, savings, last = [], {}, {}
+    savings: dict[tuple[str, str, str], int] = {}
+    last: dict[tuple[str, str, str], int] = {}
+    rows = []
     for second, model, prefix, fresh, read, written in sorted(seen):
         at = START + timedelta(seconds=second)
         provider = "anthropic" if model.startswith("claude") else "openai"
