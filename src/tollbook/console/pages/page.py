@@ -19,12 +19,12 @@ GROUPS: Final = ("Spend", "Act", "Finance", "Trust", "Settings")
 """Headings of the navigation, in order."""
 
 MODULES: Final = (
-    "overview", "explorer", "sql", "tenants", "tenant", "features", "users", "models", "kinds", "layers",
-    "calls", "call", "runs", "run",
+    "overview", "explorer", "sql", "tenants", "tenant", "features", "users", "models", "kinds",
+    "layers", "calls", "call", "runs", "run",
     "budgets", "incidents", "alert_rules", "channels", "insights", "forecast",
     "margin", "pricebook", "reconciliation", "allocation", "periods", "statements",
     "provider_statements", "exports", "billing",
-    "quality", "trace_audit", "audit_log", "operations",
+    "quality", "audit_log", "operations",
     "getting_started", "keys", "people", "portals", "account",
 )  # fmt: skip
 """Modules and packages of this one with ``PAGES``; the order is that of the navigation."""

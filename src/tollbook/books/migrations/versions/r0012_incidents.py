@@ -15,9 +15,7 @@ def upgrade() -> None:
     """Create the tables, and triggers that keep them append-only."""
     _create_incidents()
     _create_notifications()
-    forbid_changes(
-        ("incidents", "incident_events", "notifications", "notification_events"), "are"
-    )
+    forbid_changes(("incidents", "incident_events", "notifications", "notification_events"), "are")
 
 
 def _create_incidents() -> None:
