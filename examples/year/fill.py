@@ -121,11 +121,9 @@ class _Maker:
         share = np.array([one.share for one in MODELS])
         table = np.array([one.models for one in FEATURES]) * share
         steps = np.cumsum(table / table.sum(axis=1, keepdims=True), axis=1)
-        return (
-            (self._draw.random(len(feature))[:, None] > steps[feature])
-            .sum(axis=1)
-            .clip(0, len(MODELS) - 1)
-        )
+        drawn = self._draw.random(len(feature))[:, None]
+        places: Ints = np.minimum((drawn > steps[feature]).sum(axis=1), len(MODELS) - 1)
+        return places
 
     def _tokens(
         self,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tollbook.console.upkeep import _rerate_json
+from tollbook.books.store import open_books
+from tollbook.chargeback.pricebook.restated import restatement
 from tollbook.ledger.rerate import RerateReport, RerateRow
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def test_a_table_of_keys_shows_only_what_some_key_has(run: Run, tmp_path: Path) 
     assert "cost center" not in text
 
 
-def test_rerating_shows_unknown_tenants_once() -> None:
+def test_rerating_shows_unknown_tenants_once(tmp_path: Path) -> None:
     def row(tenant_id: str | None, old_cost: int, new_cost: int) -> RerateRow:
         return RerateRow(
             tenant_id=tenant_id, provider="openai", model="m", calls=2, old_cost=old_cost,
@@ -85,7 +86,8 @@ def test_rerating_shows_unknown_tenants_once() -> None:
         )  # fmt: skip
 
     rows = (row(None, 10, 7), row("acme", 50, 10), row("unknown", 4, 3))
-    answer = _rerate_json(RerateReport(rows), is_applied=False)
+    with open_books(tmp_path) as books:
+        answer = restatement(books, RerateReport(rows), is_applied=False)
 
     assert [one["tenant"] for one in answer["rows"]] == ["acme", "unknown"]
     assert answer["rows"][1]["calls"] == 4
