@@ -1,4 +1,4 @@
-"""``python -m examples.incidents [--seeds 3] [--write]``: back-test the built-in rules.
+"""``python -m examples.incidents [--seeds 3] [--first-seed 101] [--write]``: back-test the built-in rules.
 
 Prints what each world came to, and the table of ``docs/alerts.md``; ``--write`` puts it there.
 """
@@ -13,6 +13,8 @@ from examples.incidents.trial import DAYS, PER_HOUR, TENANTS, run_trial, table_o
 from tollbook.simulator.incidents import HISTORY_DAYS, SCENARIOS
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "alerts.md"
+FIRST_SEED: Final = 101
+"""Seeds 1 to 3 were looked at when the rules were made, so they say less."""
 BEGIN: Final = "<!-- incidents: begin -->"
 END: Final = "<!-- incidents: end -->"
 
@@ -21,12 +23,13 @@ def main() -> None:
     """Run every scenario with every seed."""
     parser = argparse.ArgumentParser(prog="python -m examples.incidents")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--only", choices=SCENARIOS, action="append")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     trials = []
     for scenario in options.only or SCENARIOS:
-        for seed in range(1, options.seeds + 1):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             one = run_trial(scenario, seed)
             trials.append(one)
             hours = "-" if one.detected_after_h is None else f"{one.detected_after_h:.0f} h"
@@ -38,7 +41,7 @@ def main() -> None:
                 flush=True,
             )
     text = (
-        f"{len(trials)} worlds of {HISTORY_DAYS} days of history and {DAYS} days of evaluation, "
+        f"{len(trials)} worlds (seeds from {options.first_seed}) of {HISTORY_DAYS} days of history and {DAYS} days of evaluation, "
         f"{TENANTS} tenants, about {PER_HOUR:.0f} calls an hour.\n\n{table_of(trials)}"
     )
     print(f"\n{text}")
