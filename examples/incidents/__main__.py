@@ -1,4 +1,4 @@
-"""``python -m examples.incidents [--seeds 3] [--first-seed 101] [--write]``: back-test the built-in rules.
+"""``python -m examples.incidents [--seeds 3] [--write]``: back-test the built-in rules.
 
 Prints what each world came to, and the table of ``docs/alerts.md``; ``--write`` puts it there.
 """
@@ -41,8 +41,8 @@ def main() -> None:
                 flush=True,
             )
     text = (
-        f"{len(trials)} worlds (seeds from {options.first_seed}) of {HISTORY_DAYS} days of history and {DAYS} days of evaluation, "
-        f"{TENANTS} tenants, about {PER_HOUR:.0f} calls an hour.\n\n{table_of(trials)}"
+        f"{len(trials)} worlds (seeds from {options.first_seed}) of {HISTORY_DAYS} days of history "
+        f"and {DAYS} days of evaluation, {TENANTS} tenants, about {PER_HOUR:.0f} calls an hour.\n\n{table_of(trials)}"
     )
     print(f"\n{text}")
     if options.write:
