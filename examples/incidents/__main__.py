@@ -42,7 +42,8 @@ def main() -> None:
             )
     text = (
         f"{len(trials)} worlds (seeds from {options.first_seed}) of {HISTORY_DAYS} days of history "
-        f"and {DAYS} days of evaluation, {TENANTS} tenants, about {PER_HOUR:.0f} calls an hour.\n\n{table_of(trials)}"
+        f"and {DAYS} days of evaluation, {TENANTS} tenants, about {PER_HOUR:.0f} calls an hour."
+        f"\n\n{table_of(trials)}"
     )
     print(f"\n{text}")
     if options.write:
