@@ -32,8 +32,8 @@ HISTORY_DAYS: Final = 7
 
 
 def dollars(pico: int) -> str:
-    """Return dollars for a sentence: two digits, or four where it is less than a dollar."""
-    places = 2 if abs(pico) >= PICO_PER_USD else 4
+    """Return dollars for a sentence: two digits, or four where it is some cents."""
+    places = 4 if 0 < abs(pico) < PICO_PER_USD else 2
     step: int = 10 ** (12 - places)
     rounded = (abs(pico) + step // 2) // step * step
     whole, _, part = usd_text(rounded).partition(".")
@@ -43,7 +43,7 @@ def dollars(pico: int) -> str:
 def times(one: int, other: int) -> str:
     """Return how many times as much something is, for a sentence."""
     if other <= 0:
-        return "more than nothing"
+        return "far more than"
     tenths = (one * 10 + other // 2) // other
     return f"{tenths // 10}.{tenths % 10} times" if tenths < 1000 else f"{tenths // 10} times"  # noqa: PLR2004 -- a digit less
 

@@ -51,9 +51,9 @@ def overview(context: PageContext) -> View:
     sections: list[Section] = [_figures(context, whole, before)]
     if not whole.totals["calls"]:
         sections.append(
-            Notice(text="No calls in this range.", tone="plain", url="/getting_started",
+            Notice(text="No calls in this range.", tone="plain", url="/getting-started",
                    action="How to send the first one")
-            if context.has_page("/getting_started")
+            if context.has_page("/getting-started")
             else Notice(text=parts.EMPTY, tone="plain")
         )  # fmt: skip
     near = [row for row in beside.budget_rows(context) if beside.is_near(row)]
@@ -92,10 +92,9 @@ def _figures(context: PageContext, whole: SpendReport, before: dict[str, Any] | 
                 note=f"of the cost: {state.unattributed.calls:,} calls without a tenant",
             ),
             Figure(
-                label="Unpriced", kind="percent", url=context.url("/quality"),
-                value=percent(state.unpriced.calls, totals["calls"]),
-                tone="bad" if state.unpriced.calls else "plain",
-                note=f"of the calls: {state.unpriced.calls:,} with unknown cost",
+                label="Unpriced", kind="count", url=context.url("/quality"),
+                value=state.unpriced.calls, tone="bad" if state.unpriced.calls else "plain",
+                note="calls with unknown cost",
             ),
         )
     )  # fmt: skip

@@ -39,7 +39,10 @@ async function draw(element) {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", data: { values }, width: "container",
     height: Number(element.dataset.height), autosize: { type: "fit", contains: "padding" }, ...spec,
   };
-  if (element.clientWidth < 520 && whole.encoding?.color?.legend) whole.encoding.color.legend.columns = 2;
+  for (const part of element.clientWidth < 520 ? [whole, ...(whole.layer ?? [])] : []) {
+    const legend = part.encoding?.color?.legend;
+    if (legend) Object.assign(legend, { columns: 2, labelLimit: element.clientWidth / 2 - 60 });
+  }
   // An interpreter instead of compiled expressions: the page forbids making code from text.
   await vegaEmbed(target, whole, { actions: false, ast: true, config: theme(), renderer: "svg",
     defaultStyle: false, tooltip: { disableDefaultStyle: true } });
