@@ -7,6 +7,7 @@ nothing to say: no page of spend depends on them.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import Column, Figure, Table
@@ -69,9 +70,14 @@ def budgets_table(context: PageContext, rows: list[dict[str, Any]], title: str) 
         Column("state", "State", "state"), Column("percent", "Used", "share"),
         Column("resets_at", "Resets", "text"),
     )  # fmt: skip
-    link = {"budget": "/budgets"} if context.has_page("/budgets") else {}
+    is_linked = context.has_page("/budget")
     shown = [
-        {column.name: row.get(column.name) for column in columns} | {"_links": link}
+        {column.name: row.get(column.name) for column in columns}
+        | {
+            "_links": {"budget": f"/budget?{urlencode({'name': row['budget']})}"}
+            if is_linked
+            else {}
+        }
         for row in rows[:_SHOWN]
     ]
     return [Table(name="budgets", title=title, columns=columns, rows=shown)]
@@ -94,13 +100,13 @@ def incidents_table(context: PageContext, tenant: str | None = None) -> list[Tab
     if not rows:
         return []
     columns = (
-        Column("title", "What", "name"), Column("excess_usd", "Dollars above", "usd"),
+        Column("title", "What", "name"), Column("excess_usd", "Dollars above", "amount"),
         Column("state", "State", "state"), Column("opened_at", "Since", "time"),
     )  # fmt: skip
-    link = context.has_page("/incidents")
+    link = context.has_page("/incident")
     shown = [
         {column.name: row.get(column.name) for column in columns}
-        | {"_links": {"title": f"/incidents?id={row.get('incident_id')}"} if link else {}}
+        | {"_links": {"title": f"/incident?id={row['id']}"} if link else {}}
         for row in rows[:_SHOWN]
     ]
     return [Table(name="incidents", title="Incidents", columns=columns, rows=shown)]
