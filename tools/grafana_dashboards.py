@@ -66,6 +66,7 @@ GATEWAY: Final = (
     Panel(
         "Frames lost", (("sum(tollbook_spool_frames_lost_total)", "lost"),), kind="stat", width=6
     ),
+    Panel("Workers", (("tollbook_gateway_workers", "{{state}}"),), kind="stat", width=12),
     Panel(
         "Requests sent again",
         (("sum(rate(tollbook_gateway_upstream_retries_total[5m]))", "again"),),

@@ -250,7 +250,7 @@ def test_G6_G11_every_budget_that_concerns_a_call_is_asked(
     assert "budget 'user' of user 'ann'" in refused.json()["error"]["message"]
     assert refused.headers["x-should-retry"] == "false"
     metrics = httpx2.get(f"{setting.house.url}/metrics").text
-    assert 'tollbook_gateway_budget_refusals_total{budget="user"}' in metrics
+    assert 'tollbook_gateway_budget_refusals_total{worker="0",budget="user"}' in metrics
     assert int(refused.headers["retry-after"]) > 0
 
 

@@ -61,7 +61,8 @@ class Traffic:
                 self.begun.append(begun)
 
     async def stream(self, session: httpx2.AsyncClient, headers: dict[str, str]) -> None:
-        slow = {**headers, "x-sim-size": "input=10;output=60;events=60;pause_ms=500"}
+        slow = {**headers, "x-tollbook-feature": "slow",
+                "x-sim-size": "input=10;output=60;events=60;pause_ms=500"}  # fmt: skip
         with contextlib.suppress(httpx2.TransportError):
             await session.post(PATH, json=BODY, headers=slow)
         self.cut.append(time.monotonic())
@@ -98,7 +99,7 @@ def test_a_runaway_is_stopped_within_a_second_of_its_own_traffic(
     assert cut_s < 2.0
     assert traffic.others_after == [200], "nobody else is stopped"
     house.stop()
+    # Of the loops' short answers some may be cut as well, where the machine is busy.
     assert house.rows(
-        "SELECT status, error_type, count(*) FROM entries WHERE error_type = 'budget_exceeded'"
-        " AND is_stream GROUP BY ALL HAVING status = 'error'"
+        "SELECT status, error_type, sum(calls) FROM entries WHERE feature = 'slow' GROUP BY ALL"
     ) == [("error", "budget_exceeded", 3)]

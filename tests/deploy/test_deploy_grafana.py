@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.console.conftest import LedgerThread, Running, write_calls
 
 from tollbook.capture.gateway.metrics import Metrics
+from tollbook.capture.gateway.metrics_board import MetricsBoard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +57,13 @@ def _samples(text: str) -> dict[str, list[Any]]:
     return found
 
 
-def _known(running: Running) -> set[str]:
+def _known(running: Running, data_dir: Path) -> set[str]:
     gateway = Metrics()
     gateway.request("openai", "chat", 200)
     gateway.refused(400)
-    text = gateway.text(_Spool, [("openai", 1, 1, 0)]).decode()  # type: ignore[arg-type]
-    return _samples(text).keys() | _samples(_get(running, "/metrics").text).keys()
+    text = gateway.text(_Spool, [("openai", 1, 1, 0)])  # type: ignore[arg-type]
+    answer = MetricsBoard(data_dir, 0, 1).answer(text).decode()
+    return _samples(answer).keys() | _samples(_get(running, "/metrics").text).keys()
 
 
 def test_the_ledgers_metrics_are_what_the_ledger_says(running: Running) -> None:
@@ -88,8 +90,8 @@ def test_dashboards_are_those_of_the_script(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
 
 
-def test_every_expression_names_metrics_that_are_there(running: Running) -> None:
-    known = _known(running)
+def test_every_expression_names_metrics_that_are_there(running: Running, tmp_path: Path) -> None:
+    known = _known(running, tmp_path)
     texts = [
         target["expr"]
         for path in DASHBOARDS

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from tollbook import clock
+from tollbook.capture.gateway.metrics_board import clear_board
 from tollbook.config.receiver import receiver_ports
 from tollbook.errors import ToldError, TollbookError
 from tollbook.supervisor.child import Child, Role
@@ -93,6 +94,7 @@ class Supervisor:
         """The process that exporters and SDKs send to, if there is to be one; set by start."""
         self._receiver_command = ["tollbook.console.receiver_process", *options]
         self._environ = environ
+        self._data_dir = data_dir
         self._stopping = threading.Event()
 
     @property
@@ -113,6 +115,7 @@ class Supervisor:
         check_port("the ledger's API", console.host, console.port, "console.port")
         if is_receiver_wanted(self._config.receiver):
             self.receivers = [Child(Role.WORKER, "receiver", self._receiver_command, self._environ)]
+        clear_board(self._data_dir)
         try:
             # The ledger first: it makes the stores that the workers read their keys from.
             for group in ([self.ledger], self._capturing):
@@ -150,6 +153,7 @@ class Supervisor:
         self._stopping.set()
         grace_s = self._config.gateway.shutdown_timeout_s + 5.0
         self._stop_all(self._capturing, grace_s)
+        clear_board(self._data_dir)
         self._stop_all([self.ledger], _LEDGER_STOP_TIMEOUT_S)
 
     def _stop_all(self, children: list[Child], timeout_s: float) -> None:

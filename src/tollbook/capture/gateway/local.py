@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tollbook.capture.gateway import metrics
-from tollbook.capture.gateway.credentials.exposition import key_metrics
 from tollbook.capture.gateway.headers import own_response
 from tollbook.capture.gateway.routing.local import routed_reply
 
@@ -51,12 +50,7 @@ def local_reply(service: Service, method: str, target: bytes) -> tuple[int, byte
             return 503, _JSON, msgspec.json.encode({"status": "draining"})
         return 200, _JSON, msgspec.json.encode({"status": "ready"})
     if path == b"/metrics":
-        upstreams = [(u.name, *u.pool.counts) for u in service.upstreams.values()]
-        text = service.metrics.text(service.spool.health, upstreams)
-        text += key_metrics(service.upstreams.values())
-        if service.guard is not None:
-            text += service.guard.metrics()
-        return 200, metrics.CONTENT_TYPE, text + service.target_metrics()
+        return 200, metrics.CONTENT_TYPE, service.answer_metrics()
     prefixes = ", ".join(f"/{upstream.name}/" for upstream in service.upstreams.values())
     return 404, _JSON, error_reply(f"no provider has this path; the prefixes are: {prefixes}")
 

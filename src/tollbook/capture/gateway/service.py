@@ -12,6 +12,7 @@ from tollbook.capture.gateway.budget_watch import room_of
 from tollbook.capture.gateway.callers import Callers
 from tollbook.capture.gateway.client import ClientConnection
 from tollbook.capture.gateway.cost_report import NoCosts
+from tollbook.capture.gateway.credentials.exposition import key_metrics
 from tollbook.capture.gateway.known_heads import KnownHeads
 from tollbook.capture.gateway.layer_work import LayerWork
 from tollbook.capture.gateway.metrics import Metrics
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tollbook.capture.gateway.client_state import ClientState
     from tollbook.capture.gateway.cost_report import Costs
     from tollbook.capture.gateway.exchange import Exchange
+    from tollbook.capture.gateway.metrics_board import MetricsBoard
     from tollbook.capture.gateway.ports import FrameSink, Keys
     from tollbook.capture.gateway.routing.strategy import PriceOf
     from tollbook.capture.gateway.socket_session import SocketSession
@@ -63,6 +65,7 @@ class Service:
         price_of: PriceOf | None = None,
         costs: Costs | None = None,
         budgets: BudgetWatch | None = None,
+        board: MetricsBoard | None = None,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.config = config
@@ -75,6 +78,7 @@ class Service:
             self.wheel, is_on=config.gateway.layers, workers=config.gateway.workers
         )
         self.metrics = Metrics()
+        self._board = board
         self.costs = costs or NoCosts()
         self.guard: Guard | None = None if budgets is None else budgets.guard()
         """The budgets; None where there are none."""
@@ -168,10 +172,24 @@ class Service:
         for session in list(self.sockets):
             session.shut_down()
         self.turn.flush()
+        self._post_metrics()
 
-    def target_metrics(self) -> bytes:
-        """Return how the targets of routes are doing."""
-        return target_metrics(self.router.targets(), self._loop.time())
+    def answer_metrics(self) -> bytes:
+        """Return the metrics of all workers; of this one only, where it knows no others."""
+        own = self._own_metrics()
+        return own if self._board is None else self._board.answer(own)
+
+    def _own_metrics(self) -> bytes:
+        upstreams = self.upstreams.values()
+        text = self.metrics.text(self.spool.health, [(u.name, *u.pool.counts) for u in upstreams])
+        text += key_metrics(upstreams)
+        if self.guard is not None:
+            text += self.guard.metrics()
+        return text + target_metrics(self.router.targets(), self._loop.time())
+
+    def _post_metrics(self) -> None:
+        if self._board is not None:
+            self._board.publish(self._own_metrics())
 
     def take_guard(self, guard: Guard) -> None:
         """Have budgets from now on."""
@@ -197,6 +215,7 @@ class Service:
             self.guard.refresh()
         if not self.turn.is_on_file:
             self.turn.flush()
+        self._post_metrics()
         health = self.spool.health
         if health.frames_lost > self._frames_lost:
             notice(

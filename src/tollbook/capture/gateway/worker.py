@@ -21,6 +21,7 @@ from tollbook.books.directory import KeyDirectory
 from tollbook.capture.gateway.allocator import keep_freed_memory
 from tollbook.capture.gateway.budget_watch import BudgetWatch
 from tollbook.capture.gateway.cost_report import NoCosts
+from tollbook.capture.gateway.metrics_board import MetricsBoard
 from tollbook.capture.gateway.service import BACKLOG, Service
 from tollbook.config import Config, load_config
 from tollbook.config.load import DEFAULT_FILE
@@ -115,6 +116,7 @@ def run_worker(
             price_of=None if prices is None else prices.list_price,
             costs=prices,
             budgets=budgets,
+            board=MetricsBoard(data_dir, worker, config.gateway.workers),
         )
         await service.listen(sock)
         host, port = sock.getsockname()[:2]
