@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tollbook.ledger.rollup_tables import DAYS, HOURS
 from tollbook.ledger.rollups import check_rollups, roll_chunk
 from tollbook.reports import cover
-from tollbook.reports.query import Filter, SpendQuery
+from tollbook.reports.query import EntryWindow, Filter, SpendQuery
 from tollbook.reports.spend import run_spend
 from tollbook.reports.wide import wide_rows
 
@@ -37,6 +37,7 @@ ENTRY = st.fixed_dictionaries(
         "billable_usd": st.none() | st.just(Decimal("0.5")), "user_id": st.sampled_from(["u", "v"]),
         "uncached_input_tokens": st.integers(0, 9), "is_split": st.booleans(),
         "kind": st.sampled_from(["charge", "charge", "reversal"]),
+        "billing_period": st.sampled_from([None, None, None, "2026-03", "2026-04", "2026-05"]),
     }
 )  # fmt: skip
 QUERY = st.fixed_dictionaries(
@@ -47,6 +48,11 @@ QUERY = st.fixed_dictionaries(
         "tz": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
         "where": st.sampled_from([(), (Filter("tenant", ("acme",)),), (Filter("feature", (None,)),),
                                   (Filter("tenant", (None,), negate=True),)]),
+        "window": st.none() | st.builds(
+            EntryWindow, period=st.just("2026-04"), start=st.just(START + timedelta(days=12)),
+            end=st.just(START + timedelta(days=25)), after_entry=st.none() | st.integers(0, 20),
+            upto_entry=st.none() | st.integers(0, 20),
+        ),
     }
 )  # fmt: skip
 
@@ -71,7 +77,7 @@ def _fill(ledger: MemoryLedger, drawn: list[dict[str, Any]]) -> None:
         ledger.add(*rows)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     drawn=st.lists(ENTRY, max_size=25),
     chunks=st.lists(st.integers(1, 9), max_size=4),
@@ -94,6 +100,7 @@ def test_covered_answers_are_those_of_the_entries(
         query = SpendQuery(
             since=START + timedelta(minutes=since), until=START + timedelta(minutes=until + 1),
             tz=one["tz"], by=one["by"], where=one["where"], measures=MEASURES,
+            billing_period=one["window"] and one["window"].period, entry_window=one["window"],
         )  # fmt: skip
         plain = run_spend(shared_ledger.reader, query)
         wide = sorted(map(repr, wide_rows(shared_ledger.reader, query)))

@@ -49,7 +49,9 @@ def compiled(build: Build, query: SpendQuery, cover: Cover | None = None) -> str
         cover: the rollup that answers most of it; None: entries alone.
     """
     stretches = pieces(zone_of(query.tz), query.since, query.until)
-    if query.entry_window is not None:  # its moments and entries are marks of their own; rare
+    if (
+        query.entry_window is not None and cover is None
+    ):  # its moments and entries are marks of their own; rare
         return _made(build, query, Scan(stretches))
     # Where the first stretch begins is the query's business, and does not matter to its buckets.
     known = (Piece(_MOMENTS[0], stretches[0].offset_s), *stretches[1:])
@@ -77,6 +79,7 @@ def _shape(query: SpendQuery) -> SpendQuery:
     since, until, booked = _MOMENTS
     return replace(
         query, since=since, until=until, where=shape_of_filters(query.where),
+        billing_period=None, entry_window=None,  # only covers have any here, and see to them
         booked_before=None if query.booked_before is None else booked,
     )  # fmt: skip
 

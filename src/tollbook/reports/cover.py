@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tollbook.ledger.rollup_tables import KEPT, ROLLUPS, Rollup
 from tollbook.ledger.schema import ENTRY_COLUMNS
 from tollbook.reports import dimensions, measures
+from tollbook.reports.cover_window import span_of, window_parts
 from tollbook.reports.table import TYPES, entries, matching, selected, timestamp_sql
 from tollbook.reports.zone import Piece, pieces, zone_of
 from tollbook.usage import TOKEN_KINDS
@@ -68,7 +69,8 @@ def cover_of(reader: Reader, query: SpendQuery) -> Cover | None:
     Raises:
         QueryTimeoutError: it took too long.
     """
-    if query.until - query.since < _RANGE_MIN or query.booked_before or query.billing_period:
+    since, until = span_of(query)
+    if until - since < _RANGE_MIN or query.booked_before:
         return None
     stretches = pieces(zone_of(query.tz), query.since, query.until)
     able = [one for one in ROLLUPS if _has_columns(one, query) and _fits(one, query, stretches)]
@@ -79,9 +81,19 @@ def cover_of(reader: Reader, query: SpendQuery) -> Cover | None:
     for rollup in able:
         upto, rows = filled.get(rollup.table, (0, 0))
         if rows and upto >= _WORTH * rows:
-            start, end = _inner(query, _GRAIN[rollup.grain])
-            return Cover(rollup, upto, start, end)
+            start, end = _inner(since, until, _GRAIN[rollup.grain])
+            return Cover(rollup, _known_upto(reader, query, rollup, upto), start, end)
     return None
+
+
+def _known_upto(reader: Reader, query: SpendQuery, rollup: Rollup, upto: int) -> int:
+    """Return the last chunk of a rollup with nothing that was booked after a period was closed."""
+    closed = None if query.entry_window is None else query.entry_window.upto_entry
+    if closed is None or closed >= upto:
+        return upto
+    sql = f"SELECT coalesce(max(upto_entry), 0) FROM {rollup.table} WHERE upto_entry <= ?"  # noqa: S608 -- constants
+    ((chunk,),) = reader.fetch(sql, [closed])
+    return int(chunk)
 
 
 def _has_columns(rollup: Rollup, query: SpendQuery) -> bool:
@@ -107,12 +119,12 @@ def _fits(rollup: Rollup, query: SpendQuery, stretches: Sequence[Piece]) -> bool
     return "hour" not in times and not any(one.offset_s for one in stretches)
 
 
-def _inner(query: SpendQuery, grain: timedelta) -> tuple[datetime, datetime]:
-    """Return the part of the range that consists of whole stretches."""
+def _inner(since: datetime, until: datetime, grain: timedelta) -> tuple[datetime, datetime]:
+    """Return the part of a range that consists of whole stretches."""
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    start = epoch + -(-(query.since - epoch) // grain) * grain
-    end = epoch + (query.until - epoch) // grain * grain
-    return (start, end) if start < end else (query.until, query.until)
+    start = epoch + -(-(since - epoch) // grain) * grain
+    end = epoch + (until - epoch) // grain * grain
+    return (start, end) if start < end else (until, until)
 
 
 def covered(query: SpendQuery) -> Any:
@@ -130,20 +142,25 @@ def cover_sql(query: SpendQuery, cover: Cover) -> str:
     It is text, because compiling five times the same selection took longer than running it.
     """
     names = ", ".join("calls::BIGINT AS calls" if one == "calls" else one for one in needed(query))
+    parts = range_parts(query, cover) if query.entry_window is None else window_parts(query, cover)
+    return " UNION ALL ".join(
+        f"SELECT {names} FROM {table} WHERE {which}"  # noqa: S608 -- no text of a caller
+        for table, which in parts
+    )
+
+
+def range_parts(query: SpendQuery, cover: Cover) -> Sequence[tuple[str, str]]:
+    """Return tables, and which of their rows make up a range."""
     since, until = timestamp_sql(query.since), timestamp_sql(query.until)
     start, end = timestamp_sql(cover.start), timestamp_sql(cover.end)
     whole = f"called_at >= {start} AND called_at < {end}"
     upto = cover.upto_entry
-    parts = (
+    return (
         (cover.rollup.table, f"{whole} AND upto_entry <= {upto}"),
         ("entries", f"{whole} AND entry_id > {upto}"),
         ("entries", f"{whole} AND entry_id <= {upto} AND part > 0 AND cost_usd IS NULL"),
         ("entries", f"called_at >= {since} AND called_at < {start}"),
         ("entries", f"called_at >= {end} AND called_at < {until}"),
-    )
-    return " UNION ALL ".join(
-        f"SELECT {names} FROM {table} WHERE {which}"  # noqa: S608 -- no text of a caller
-        for table, which in parts
     )
 
 
