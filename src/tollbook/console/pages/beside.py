@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
-from urllib.parse import urlencode
 
 from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import Column, Figure, Table
