@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from tollbook.chargeback.pricebook.shelf import price_book
 from tollbook.insights.asked import Asked, Finding, answer, checked_limit, query_of, shown
-from tollbook.insights.prices_now import price_book
 from tollbook.insights.reprice import Repriced, reprice
 from tollbook.insights.smaller_models import smaller_model
 from tollbook.money import usd_text
