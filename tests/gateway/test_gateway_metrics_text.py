@@ -227,6 +227,16 @@ def test_it_writes_only_what_changed_and_leaves_nothing_behind(
     assert not path.parent.exists()
 
 
+def test_what_was_offered_earlier_is_not_written_over_what_was_told_later(tmp_path: Path) -> None:
+    one, two = (MetricsBoard(tmp_path, worker, 2, starter=STARTER) for worker in range(2))
+    write = one.offer(text_of(1))
+    assert write is not None
+    one.answer(text_of(5))
+    write()
+    assert of_worker(samples(two.answer(text_of(0)), REQUESTS))["0"] == 5
+    assert one.offer(text_of(5)) is None, "nothing changed"
+
+
 def test_a_text_that_is_too_large_is_not_written(tmp_path: Path) -> None:
     metrics = Metrics()
     for number in range(MAX_SIZE_BYTES // 60):

@@ -10,9 +10,12 @@ the workers: files of another one are nobody's, and the supervisor removes them.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
-from typing import TYPE_CHECKING, Final
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook import clock
 from tollbook.capture.gateway.metrics_text import (
@@ -25,6 +28,7 @@ from tollbook.capture.gateway.metrics_text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tollbook.capture.gateway.metrics_text import Families
@@ -37,11 +41,20 @@ _SILENT_AFTER_S: Final = 60.0
 _STATES: Final = ("live", "silent", "ended", "unread")
 
 
+class _Written(NamedTuple):
+    """What was written last."""
+
+    number: int
+    """Texts are numbered in the order in which they were taken."""
+    text: bytes
+    at_s: float
+
+
 class MetricsBoard:
     """The metrics of one worker, and those of its colleagues.
 
-    Not for use from several threads at once. No method raises: without the disk a worker answers
-    for itself, and says that the others are ``unread``.
+    For one thread, but for what :meth:`offer` returns. No method raises: without the disk a worker
+    answers for itself, and says that the others are ``unread``.
 
     Args:
         data_dir: where everything durable lives.
@@ -59,19 +72,38 @@ class MetricsBoard:
         self._starter = os.getppid() if starter is None else starter
         last = self._read(worker)
         self._earlier: Families = {} if last is None else counters(last[0])
-        self._written: tuple[str, float] = ("", 0.0)
+        self._numbers = itertools.count(1)
+        self._writing = threading.Lock()
+        self._written = _Written(0, b"", 0.0)
+
+    def offer(self, text: bytes) -> Callable[[], object] | None:
+        """Return what writes this worker's metrics, None where that need not be.
+
+        It is for another thread: making a file takes a millisecond, and more on a busy disk.
+        """
+        if not self._is_due(text):
+            return None
+        return partial(self._publish, next(self._numbers), text)
 
     def publish(self, text: bytes) -> Families:
         """Write what this worker counts, if that changed; return it with its earlier lives."""
+        return self._publish(next(self._numbers), text)
+
+    def _publish(self, number: int, text: bytes) -> Families:
         families = added(parse(text.decode()) or {}, self._earlier)
-        now = clock.monotonic_ns() / clock.NS_PER_S
-        shown = render(families)
-        was, at = self._written
-        if (shown != was or now - at > _TOUCHED_EVERY_S) and len(shown) <= MAX_SIZE_BYTES:
-            with contextlib.suppress(OSError):
-                self._write(f"# pid {os.getpid()}\n{shown}")
-                self._written = (shown, now)
+        with self._writing:
+            # What was offered before may come to be written after: it would tell less.
+            if number > self._written.number and self._is_due(text):
+                shown = render(families)
+                if len(shown) <= MAX_SIZE_BYTES:
+                    with contextlib.suppress(OSError):
+                        self._write(f"# pid {os.getpid()}\n{shown}")
+                        self._written = _Written(number, text, _now_s())
         return families
+
+    def _is_due(self, text: bytes) -> bool:
+        written = self._written
+        return text != written.text or _now_s() - written.at_s > _TOUCHED_EVERY_S
 
     def answer(self, text: bytes) -> bytes:
         """Return the metrics of all workers; ``text`` is what this one counts now."""
@@ -132,6 +164,10 @@ class MetricsBoard:
 def clear_board(data_dir: Path) -> None:
     """Remove what workers of this data directory have written; none may be running."""
     shutil.rmtree(data_dir / FOLDER, ignore_errors=True)
+
+
+def _now_s() -> float:
+    return clock.monotonic_ns() / clock.NS_PER_S
 
 
 def _is_alive(pid: int) -> bool:

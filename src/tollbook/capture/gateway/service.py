@@ -79,6 +79,7 @@ class Service:
         )
         self.metrics = Metrics()
         self._board = board
+        self._posting: asyncio.Future[object] | None = None
         self.costs = costs or NoCosts()
         self.guard: Guard | None = None if budgets is None else budgets.guard()
         """The budgets; None where there are none."""
@@ -172,7 +173,8 @@ class Service:
         for session in list(self.sockets):
             session.shut_down()
         self.turn.flush()
-        self._post_metrics()
+        if self._board is not None:
+            self._board.publish(self._own_metrics())
 
     def answer_metrics(self) -> bytes:
         """Return the metrics of all workers; of this one only, where it knows no others."""
@@ -188,8 +190,11 @@ class Service:
         return text + target_metrics(self.router.targets(), self._loop.time())
 
     def _post_metrics(self) -> None:
-        if self._board is not None:
-            self._board.publish(self._own_metrics())
+        if self._board is None or (self._posting is not None and not self._posting.done()):
+            return
+        write = self._board.offer(self._own_metrics())
+        if write is not None:
+            self._posting = self._loop.run_in_executor(None, write)
 
     def take_guard(self, guard: Guard) -> None:
         """Have budgets from now on."""
