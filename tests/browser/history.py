@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -39,6 +40,7 @@ _MODELS: Final = (
 _FEATURES: Final = ("chat", "agent", "search", "summarise", "indexing")
 _DAY_NS: Final = 86_400 * 10**9
 RUN: Final = "run-with-everything"
+RUNAWAY: Final = "run-that-does-not-end"
 
 
 class _Call(NamedTuple):
@@ -47,15 +49,25 @@ class _Call(NamedTuple):
 
 
 def write_history(
-    data_dir: Path, *, calls: int = 900, days: int = 75, hostile: bool = True, seed: int = 1
+    data_dir: Path,
+    *,
+    calls: int = 900,
+    days: int = 75,
+    hostile: bool = True,
+    seed: int = 1,
+    runaway_calls: int = 0,
 ) -> list[str]:
-    """Write calls spread over the last days into a spool; return their ids, the oldest first."""
+    """Write calls spread over the last days into a spool; return their ids, the oldest first.
+
+    With ``runaway_calls``, a run of orchard-robotics makes so many dear calls within the last hour.
+    """
     chance = random.Random(seed)
     spool = data_dir / "spool"
     spool.mkdir(parents=True, exist_ok=True)
     writer = SpoolWriter(spool, new_writer_name(0), Config().spool, version=__version__)
     written = []
-    for one in _calls(chance, calls, days, hostile=hostile):
+    late = _runaway(clock.unix_ns(), runaway_calls)
+    for one in chain(_calls(chance, calls, days, hostile=hostile), late):
         writer.append(one.opened)
         writer.append(one.closed)
         written.append(ids.to_text(one.opened.call_id))
@@ -164,6 +176,28 @@ def _run(started_ns: int) -> Iterator[_Call]:
             model_actual="gpt-4o-mini-2024-07-18" if is_ok else None,
             usage=(_usage("openai", 900 + at, 0, 80),) if is_ok else (), usage_complete=is_ok,
             is_billable=is_ok,
+        )  # fmt: skip
+        yield _Call(opened, closed)
+
+
+def _runaway(now_ns: int, number: int) -> Iterator[_Call]:
+    """An agent that reads everything again in each step, and never comes to an end."""
+    for at in range(number):
+        started_ns = now_ns - 3000 * 10**9 + at * 2400 * 10**9 // number
+        opened = CallOpened(
+            call_id=ids.new_id(), started_at_ns=started_ns, provider="anthropic",
+            identity=Identity(
+                tenant_id="orchard-robotics", feature="agent", agent_run_id=RUNAWAY,
+                workflow_id="support-agent", workflow_step="search", user_id="u001-1",
+            ),
+            dialect="anthropic", operation="chat", metering=Metering.METERED, method="POST",
+            path="/v1/messages", model_requested="claude-sonnet-4-5",
+        )  # fmt: skip
+        closed = CallClosed(
+            call_id=opened.call_id, closed_at_ns=started_ns + 10**9, duration_ns=10**9,
+            status=Status.OK, http_status=200, model_actual="claude-sonnet-4-5-20250929",
+            usage=(_usage("anthropic", 150_000, 0, 900),), usage_complete=True, is_billable=True,
+            provider_response_id=f"msg-{opened.call_id.hex()}",
         )  # fmt: skip
         yield _Call(opened, closed)
 
