@@ -7,20 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from tests.browser.furnish import furnish, last_month
 from tests.browser.history import RUN
+
+from tollbook.console.pages.page import pages as every_page
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Pages
+    from tests.console.conftest import Running
 
 PATHS = (
-    "/", "/explorer", "/explorer?by=tenant&and=model&compare=yes", "/tenants",
-    "/tenants?show=units", "/tenants?show=margin", "/tenant?id=harbour-media", "/features",
-    "/users", "/models", "/kinds", "/layers", "/calls", "/runs", f"/run?id={RUN}", "/quality",
-    "/operations",
+    *sorted(path for path, page in every_page().items() if page.group is not None),
+    "/explorer?by=tenant&and=model&compare=yes", "/tenants?show=units", "/tenants?show=margin",
+    "/tenant?id=harbour-media", f"/run?id={RUN}", "/budget?name=per-tenant",
+    "/budget-what-if?name=per-tenant&since=7d", "/incidents?state=all",
+    "/alert-rule?name=burn-rate", "/insights/change", "/insights/skew",
+    "/prices/card?provider=openai&model=gpt-4o-mini", "/prices/unpriced",
+    f"/margin?period={last_month()}", f"/reconciliation?period={last_month()}",
+    f"/period?period={last_month()}", f"/statements?period={last_month()}",
+    f"/statement?period={last_month()}&owner=harbour-media",
+    f"/reconciliation/true-up?period={last_month()}", "/people/tokens",
+    "/people/account?name=bo@example.org",
 )  # fmt: skip
 _SERIOUS = ("serious", "critical")
 _RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa",
                                                 "best-practice"]}}  # fmt: skip
+_CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 
 
 def _call(pages: Pages) -> str:
@@ -38,35 +50,44 @@ def _findings(page: Any) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def furnished(console: Running) -> dict[str, str]:
+    """Furnish the house; return paths that are about one thing of it."""
+    return furnish(console)
+
+
+def _in_dark(page: Any) -> list[str]:
+    """Return what axe finds when the theme is dark: colours are all that differ."""
+    page.emulate_media(color_scheme="dark")
+    found = Axe().run(page, options=_CONTRAST).response["violations"]
+    page.emulate_media(color_scheme="light")
+    return [f"dark: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_finding_of_axe_and_no_complaint_of_the_browser(
-    pages: Pages, scheme: str
-) -> None:
-    page = pages.page(scheme=scheme)
+def test_every_page_in_both_themes_and_on_a_phone(pages: Pages, furnished: dict[str, str]) -> None:
+    page = pages.page()
     findings = {}
-    for path in (*PATHS, _call(pages)):
+    for path in (*PATHS, *furnished.values(), _call(pages), "/login"):
+        page.set_viewport_size({"width": 1440, "height": 900})
         pages.go(page, path)
         for summary in page.query_selector_all("main details:not([open]) > summary"):
             summary.click()
-        found = _findings(page)
+        found = [*_findings(page), *_in_dark(page)]
+        page.set_viewport_size({"width": 390, "height": 844})
+        root = "document.documentElement"
+        over = page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+        if over > 0:
+            found.append(f"{over} px too wide for a phone")
+        if " style=" in page.content().partition("<main")[2].partition("<svg")[0]:
+            found.append("a style attribute")
         if found:
             findings[path] = found
     assert findings == {}
 
 
-@pytest.mark.slow
-def test_a_phone_needs_not_scroll_sideways(pages: Pages) -> None:
-    page = pages.page(width=390)
-    wide = {}
-    for path in (*PATHS, _call(pages)):
-        pages.go(page, path)
-        over = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        if over > 0:
-            wide[path] = over
-    assert wide == {}
+def test_the_menu_of_a_phone(pages: Pages) -> None:
+    page = pages.page("/", width=390)
     assert not page.is_visible("nav.side")
     page.click("details.menu > summary")
     assert page.is_visible("nav.side a[href='/tenants']")

@@ -14,7 +14,7 @@ from tollbook.budgeting.shelf import top_ups_of
 from tollbook.budgeting.shown import as_written, step_words
 from tollbook.budgeting.written import Written, amount_text, owner_text, rule_of
 from tollbook.budgets.window import BUCKETS
-from tollbook.money import usd_text
+from tollbook.money import PICO_PER_USD, usd_text
 from tollbook.reports.params import parse_range
 
 if TYPE_CHECKING:
@@ -179,8 +179,17 @@ def sentence(rule: Rule, blocked: int, owners: int, pico: int, calls: int) -> st
     whose = f" of {_number(owners, what)}" if each else ""
     return (
         f"Would have blocked {_number(blocked, 'call')} of {calls:,}{whose},"
-        f" which cost {usd_text(pico)} {CURRENCY}."
+        f" which cost {_rounded(pico)} {CURRENCY}."
     )
+
+
+def _rounded(pico: int) -> str:
+    """Return dollars for a sentence: cents, below a dollar all digits; rows have all of them."""
+    if pico < PICO_PER_USD:
+        return usd_text(pico)
+    cent = PICO_PER_USD // 100
+    whole, part = divmod((pico + cent // 2) // cent, 100)
+    return f"{whole:,}.{part:02}"
 
 
 def _number(number: int, what: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from tollbook.console.pages.budgets.tables import moment
 from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import Column, Figure, Table
 from tollbook.reports.dimensions import UNKNOWN
@@ -74,9 +75,10 @@ def budgets_table(context: PageContext, rows: list[dict[str, Any]], title: str) 
     shown = [
         {column.name: row.get(column.name) for column in columns}
         | {
+            "resets_at": moment(row.get("resets_at")),
             "_links": {"budget": f"/budget?{urlencode({'name': row['budget']})}"}
             if is_linked
-            else {}
+            else {},
         }
         for row in rows[:_SHOWN]
     ]

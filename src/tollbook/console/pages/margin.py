@@ -21,6 +21,7 @@ from tollbook.console.pages.finance_parts import (
     sliced,
 )
 from tollbook.console.pages.page import Page
+from tollbook.console.pages.shown import usd
 from tollbook.console.pages.view import (
     Chart,
     Choice,
@@ -84,8 +85,9 @@ def _told(
     sections: list[Section] = []
     if silent:
         sections.append(Notice(
-            text=f"{silent} of {len(rows)} rows cost something and have no revenue in this range: "
-            "their margin is not known. Import revenue, or say which customer is which tenant.",
+            text=f"{silent:,} of {len(rows):,} rows cost something and have no revenue in this "
+            "range: their margin is not known. Import revenue, or say which customer is which "
+            "tenant.",
         ))  # fmt: skip
     if total["unpriced_calls"]:
         sections.append(Notice(
@@ -107,7 +109,7 @@ def _told(
         Figure(label="Margin", value=total["margin_percent"], kind="percent",
                note="of the sums, never an average of rows"),
         Figure(label="Below target", value=below, kind="count", tone="bad" if below else "plain",
-               note=f"of {len(rows)} rows"),
+               note=f"of {len(rows):,} rows"),
     ))  # fmt: skip
     if by != "month":
         dots = [
@@ -125,7 +127,7 @@ def _told(
 
 
 def _before(amount: str | None) -> str | None:
-    return None if amount is None else f"before: ${amount.partition('.')[0]}"
+    return None if amount is None else f"before: {usd(amount)}"
 
 
 def _table(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tollbook.console.pages.budgets import forms
 from tollbook.console.pages.budgets.chart import against_limit
 from tollbook.console.pages.budgets.listed import CHANGE
-from tollbook.console.pages.budgets.tables import MANY, NOTE, amount, standings_table
+from tollbook.console.pages.budgets.tables import MANY, NOTE, amount, moment, standings_table
 from tollbook.console.pages.view import (
     Chart,
     Choice,
@@ -93,7 +93,7 @@ def _figures(rule: Mapping[str, Any], found: Mapping[str, Any]) -> Figures:
         Figure(label="Blocked", value=states["blocked"], kind="count",
                tone="bad" if states["blocked"] else "good"),
         Figure(label="Owners", value=sum(states.values()), kind="count"),
-        Figure(label="Resets", value=resets or "rolls", note=f"{rule['window_words']},"
+        Figure(label="Resets", value=moment(resets) or "rolls", note=f"{rule['window_words']},"
                f" {rule['timezone']}"),
     ))  # fmt: skip
 

@@ -97,8 +97,8 @@ def standings_table(
         } | ({"_tone": TONES[row["state"]]} if row["state"] in TONES else {}))  # fmt: skip
     columns = [
         Column("state", "State", "state"),
-        *([Column("budget", "Budget")] if unit is None else []),
-        Column("owner", "Owner"),
+        *([Column("budget", "Budget", "name")] if unit is None else []),
+        Column("owner", "Owner", "name"),
         Column("share", "Used", "share", help="Spent of the limit with its top-ups."),
         Column("spent", "Spent", kind),
         Column("held", "Held", kind, help="Reserved by calls under way."),

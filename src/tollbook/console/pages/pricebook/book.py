@@ -70,7 +70,8 @@ def _coverage(context: PageContext) -> list[Section]:
     )]  # fmt: skip
     if missing:
         sections.append(Notice(
-            text=f"{len(missing)} models have no price: totals are too low by what they cost.",
+            text=f"{len(missing)} {'model has' if len(missing) == 1 else 'models have'} no "
+            "price: totals are too low by what that cost.",
             url=context.url("/prices/unpriced"), action="See what is at stake",
         ))  # fmt: skip
     if check.rows:
