@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.insights.effects_reference import Cell, Side, effects
 from tests.insights.insights_kit import NOW
 
-from tollbook.insights.effects import Cell, Effects, Side, effects
-from tollbook.money import pico_from_usd
+from tollbook.insights.effects import Effects
+from tollbook.insights.effects_sql import effects_sql, sums_sql
+from tollbook.money import pico_from_usd, usd_text
 from tollbook.usage import Kinds
 
 if TYPE_CHECKING:
@@ -175,3 +177,48 @@ def test_a_month_is_compared_with_the_month_before_and_any_with_a_named_one(worl
     assert answer["before"] == {"since": "2026-01-31T23:00:00Z", "until": "2026-02-28T23:00:00Z"}
     answer = world.ask("change", against="2026-01")
     assert answer["before"]["until"] == "2026-02-01T00:00:00Z"
+
+
+SOME_KINDS = KIND_NAMES[:4]
+KEYS = ("d0", "d1", "d2", "d3")
+
+
+def _values(cells: dict[Cell, Side]) -> str:
+    """Return a range's cells as a statement."""
+    columns = ["cost_usd", *SOME_KINDS, *(f"{kind}_cost_usd" for kind in SOME_KINDS)]
+    typed = [f"NULL::VARCHAR AS {key}" for key in KEYS]
+    typed += [
+        f"NULL::{'DECIMAL(38,12)' if name.endswith('usd') else 'BIGINT'} AS {name}"
+        for name in columns
+    ]
+    rows = [f"SELECT {', '.join(typed)} WHERE false"]
+    for cell, side in cells.items():
+        texts = ["NULL" if one is None else f"'{one}'" for one in (*cell.pair, cell.model)]
+        amounts = [side.amounts.get(kind) for kind in SOME_KINDS]
+        numbers = [side.quantities.get(kind) for kind in SOME_KINDS]
+        values = [
+            *texts, "NULL", usd_text(side.total),
+            *("NULL" if one is None else str(one) for one in numbers),
+            *("NULL" if one is None else usd_text(one) for one in amounts),
+        ]  # fmt: skip
+        rows.append(f"SELECT {', '.join(values)}")
+    return " UNION ALL ".join(rows)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CELLS, CELLS)
+def test_the_statement_says_what_the_analysis_of_each_cell_says(
+    shared_world: World, before: dict[Cell, Side], now: dict[Cell, Side]
+) -> None:
+    one, two = (
+        {Cell(cell.pair, cell.model): Side(_some(side.quantities), _some(side.amounts), side.total)
+         for cell, side in cells.items()}
+        for cells in (before, now)
+    )  # fmt: skip
+    sql = effects_sql(_values(one), _values(two), KEYS, SOME_KINDS)
+    found = shared_world.reader.fetch(f"{sql} {sums_sql(KEYS[:3], of=0, width=3)}")
+    assert {Cell(row[1:3], row[3]): Effects(*row[6:]) for row in found} == effects(one, two)
+
+
+def _some(by_kind: dict[str, int]) -> dict[str, int]:
+    return {kind: value for kind, value in by_kind.items() if kind in SOME_KINDS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import heapq
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,19 +18,25 @@ from tollbook.insights.asked import (
     query_of,
     shown,
 )
-from tollbook.insights.effects import EMPTY, Cell, Effects, Side, effects
+from tollbook.insights.effects import Effects
+from tollbook.insights.effects_sql import effects_sql, sums_sql
 from tollbook.money import usd_text
 from tollbook.reports.dimensions import UNKNOWN
 from tollbook.reports.exact_ratio import percent
 from tollbook.reports.times import parse_period
-from tollbook.reports.wide import wide_rows
+from tollbook.reports.wide import wide_rows, wide_statement
 from tollbook.reports.zone import EPOCH, zone_of
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tollbook.desk import Desk
     from tollbook.reports.query import SpendQuery
     from tollbook.reports.reader import Reader
+
+    _Side = tuple[int, int, Effects]
+    _Sums = dict[tuple[str | None, ...], _Side]
 
 _CELL: Final = ("tenant", "feature", "model")
 _DRIVERS: Final = 12
@@ -62,18 +68,12 @@ def change(desk: Desk, asked: ChangeRequest) -> dict[str, Any]:
     query = query_of(asked, by=dims)
     before_query = _before(query, asked)
     kinds = _kinds_used(desk.reader, query, before_query)
-    sides = [_sides(desk.reader, one, kinds) for one in (before_query, query)]
-    found = effects(*sides)
-    before, now = sides
-    groups: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, Effects()])
-    for cell, effect in found.items():
-        group = groups[_name(cell, by)]
-        group[0] += before.get(cell, EMPTY).total
-        group[1] += now.get(cell, EMPTY).total
-        group[2] = group[2].plus(effect)
-    ranked = sorted(groups.items(), key=lambda one: (-abs(one[1][1] - one[1][0]), str(one[0])))
+    statement = _statement(desk.reader, before_query, query, kinds)
+    of_cells, of_groups = dims[: len(_CELL)], dims[dims.index(by) :][:1]
+    groups, cells = _effects(desk.reader, statement, dims, (of_groups, of_cells))
+    ranked = sorted(groups.items(), key=_by_change)
     limit = checked_limit(asked.limit)
-    rows = [_row(by, name, *sums) for name, sums in ranked[:limit]]
+    rows = [_row(by, _shown_as(by, name), *sums) for (name,), sums in ranked[:limit]]
     if ranked[limit:]:
         rest = [sums for _, sums in ranked[limit:]]
         rows.append(
@@ -86,7 +86,7 @@ def change(desk: Desk, asked: ChangeRequest) -> dict[str, Any]:
         headline=_words(*total), at_stake=abs(total[1] - total[0]),
         more={
             "before": {"since": before_query.since, "until": before_query.until},
-            "drivers": _drivers(before, now, found),
+            "drivers": _drivers(cells),
         },
     ))  # fmt: skip
 
@@ -132,31 +132,42 @@ def _kinds_used(reader: Reader, *queries: SpendQuery) -> list[str]:
     return [kind for kind in KINDS if kind in used]
 
 
-def _sides(reader: Reader, query: SpendQuery, kinds: list[str]) -> dict[Cell, Side]:
+def _statement(
+    reader: Reader, before: SpendQuery, now: SpendQuery, kinds: Sequence[str]
+) -> str:  # fmt: skip
+    kinds = kinds or KINDS[:1]
     measures = ("cost_usd", *kinds, *(f"{kind}_cost_usd" for kind in kinds))
-    names = [(kind, f"{kind}_cost_usd") for kind in kinds]
-    further = query.by[len(_CELL) :]
-    return {
-        Cell((row["tenant"], row["feature"]), row["model"], tuple(row[one] for one in further)):
-        Side(
-            {kind: row[kind] for kind, _ in names if row[kind]},
-            {kind: row[cost] or 0 for kind, cost in names if row[kind] or row[cost]},
-            row["cost_usd"] or 0,
-        )
-        for row in wide_rows(reader, replace(query, measures=measures))
-    }  # fmt: skip
+    sides = [wide_statement(reader, replace(one, measures=measures)) for one in (before, now)]
+    return effects_sql(sides[0], sides[1], [f"d{at}" for at in range(len(now.by))], kinds)
 
 
-def _name(cell: Cell, by: str) -> str | None:
-    tenant, feature = cell.pair
-    named = {"tenant": tenant or UNKNOWN, "feature": feature, "model": cell.model}
-    if by in named:
-        return named[by]
-    (value,) = cell.group
-    return value
+def _effects(
+    reader: Reader, statement: str, dims: Sequence[str], wanted: Sequence[Sequence[str]]
+) -> list[_Sums]:
+    """Return effects by each wanted tuple of dimensions: what it cost before and now, and why."""
+    ends = []
+    for at, names in enumerate(wanted):
+        keys = [f"d{dims.index(name)}" for name in names]
+        ends.append(sums_sql(keys, of=at, width=max(map(len, wanted))))
+    found: list[_Sums] = [{} for _ in wanted]
+    for at, *row in reader.fetch(f"{statement} {' UNION ALL '.join(ends)}"):
+        width = max(map(len, wanted))
+        was, is_now, *effects = row[width:]
+        found[at][tuple(row[: len(wanted[at])])] = (was, is_now, Effects(*effects))
+    return found
 
 
-def _add(sums: list[list[Any]]) -> tuple[int, int, Effects]:
+def _shown_as(dimension: str, value: Any) -> str | None:
+    return UNKNOWN if dimension == "tenant" and value is None else value
+
+
+def _by_change(one: tuple[Any, _Side]) -> tuple[int, str]:
+    """Return what puts the largest change first."""
+    key, (was, is_now, _) = one
+    return -abs(is_now - was), str(key)
+
+
+def _add(sums: Sequence[_Side]) -> tuple[int, int, Effects]:
     total = Effects()
     for _, _, effect in sums:
         total = total.plus(effect)
@@ -175,20 +186,14 @@ def _row(by: str, name: Any, before: int, now: int, effect: Effects) -> dict[str
     return {by: name} | _measures(before, now, effect)
 
 
-def _drivers(
-    before: dict[Cell, Side], now: dict[Cell, Side], found: dict[Cell, Effects]
-) -> list[dict[str, Any]]:
+def _drivers(cells: _Sums) -> list[dict[str, Any]]:
     """Return the cells that changed most; those that differ in a further dimension are one."""
-    sums: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: [0, 0, Effects()])
-    for cell, effect in found.items():
-        one = sums[(*cell.pair, cell.model)]
-        one[0] += before.get(cell, EMPTY).total
-        one[1] += now.get(cell, EMPTY).total
-        one[2] = one[2].plus(effect)
-    ranked = sorted(sums.items(), key=lambda one: (-abs(one[1][1] - one[1][0]), str(one[0])))
     return [
-        {"tenant": tenant or UNKNOWN, "feature": feature, "model": model} | _measures(*one)
-        for (tenant, feature, model), one in ranked[:_DRIVERS]
+        {"tenant": _shown_as("tenant", tenant), "feature": feature, "model": model}
+        | _measures(*sums)
+        for (tenant, feature, model), sums in heapq.nsmallest(
+            _DRIVERS, cells.items(), key=_by_change
+        )
     ]
 
 

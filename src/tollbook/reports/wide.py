@@ -32,14 +32,30 @@ def wide_rows(reader: Reader, query: SpendQuery) -> Iterator[dict[str, Any]]:
         QueryTimeoutError: it took too long.
     """
     names = _names(query)
-    build = groups_expression if query.by else _sums
-    bare = replace(query, order=(), limit=1)  # groups are neither ranked nor cut off
     money = [name not in query.by and measures.is_money(name) for name in names]
-    for row in reader.fetch(compiled(build, bare, cover_of(reader, query))):
+    for row in reader.fetch(_statement(reader, query)):
         yield {
             name: pico_from_usd(value) if is_money and value is not None else value
             for name, value, is_money in zip(names, row, money, strict=True)
         }
+
+
+def wide_statement(reader: Reader, query: SpendQuery) -> str:
+    """Return the statement behind :func:`wide_rows`, for what is computed in the database.
+
+    Its columns are ``d0``, ``d1``, ... (the dimensions), then the sums by name; money in dollars.
+
+    Raises:
+        QueryTimeoutError: it took too long to see how it is best answered.
+    """
+    names = ", ".join((*(f"d{at}" for at in range(len(query.by))), *measure_columns(query)))
+    return f"SELECT {names} FROM ({_statement(reader, query)})"  # noqa: S608 -- our own statement
+
+
+def _statement(reader: Reader, query: SpendQuery) -> str:
+    build = groups_expression if query.by else _sums
+    bare = replace(query, order=(), limit=1)  # groups are neither ranked nor cut off
+    return compiled(build, bare, cover_of(reader, query))
 
 
 def _sums(query: SpendQuery, scan: Scan) -> Any:
