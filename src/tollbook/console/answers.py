@@ -9,7 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from tollbook import clock
+from tollbook.reports import measures
 from tollbook.reports.batches import BatchesReport, batches_query, run_batches
 from tollbook.reports.calls import (
     CallsReport,
@@ -25,12 +28,13 @@ from tollbook.reports.params import from_pairs
 from tollbook.reports.rollup import RollupReport, rollup_query, run_rollup
 from tollbook.reports.runs import RunReport, report_run, run_query
 from tollbook.reports.runs_list import RunsReport, list_runs, runs_query
-from tollbook.reports.spend import SpendReport, run_spend
+from tollbook.reports.spend import SpendReport, label, run_spend
 from tollbook.reports.stitching import StitchingReport, run_stitching, stitching_query
 from tollbook.reports.units import UnitsReport, run_units, units_query
+from tollbook.reports.wide import wide_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from tollbook.ledger.cards import CardShelf
     from tollbook.prices.card import RateCard
@@ -74,6 +78,22 @@ class Answers:
             QueryTimeoutError: it took too long.
         """
         return run_spend(self.reader, self._as_billed(from_pairs(pairs, clock.utc_now())))
+
+    def costs(self, pairs: Pairs) -> Iterator[tuple[tuple[str | None, ...], int | None]]:
+        """Yield what each group of a spend query costs in pico, by its names as reports have them.
+
+        None is unknown. Less work than :meth:`spend`, for costs that others are compared with:
+        nothing is said of how complete they are, and they are in no order. Raises as it does.
+        """
+        query = self._as_billed(from_pairs(pairs, clock.utc_now()))
+        for row in wide_rows(self.reader, replace(query, measures=(measures.COST,))):
+            cost, calls = row[measures.COST], row[measures.CALLS]
+            if cost or calls:
+                is_known = cost or row[measures.KNOWN_CALLS]
+                yield (
+                    tuple(label(query, one, row[one]) for one in query.by),
+                    ((cost or 0) if is_known else None),
+                )
 
     def rollup(self, pairs: Pairs) -> RollupReport:
         """Answer the monthly billing rollup; raises as :meth:`spend`."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from tollbook.reports.cover import ROWS, Cover, Scan, cover_sql
-from tollbook.reports.query import Filter, SpendQuery
+from tollbook.reports.query import VALUES_MAX, Filter, SpendQuery
 from tollbook.reports.table import timestamp_sql, to_sql
 from tollbook.reports.zone import Piece, pieces, zone_of
 
@@ -89,7 +89,7 @@ def shape_of_filters(where: Sequence[Filter]) -> tuple[Filter, ...]:
     found, number = [], 0
     for one in where:
         marks: list[str | None] = []
-        for value in one.values:
+        for value in _padded(one.values):
             marks.append(None if value is None else f"{_NONCE}-{number:06}")
             number += value is not None
         found.append(Filter(one.dimension, tuple(marks), one.negate))
@@ -97,12 +97,18 @@ def shape_of_filters(where: Sequence[Filter]) -> tuple[Filter, ...]:
 
 
 def _filled(template: str, query: SpendQuery, cover: Cover | None) -> str:
-    values = [value for one in query.where for value in one.values if value is not None]
+    values = [value for one in query.where for value in _padded(one.values) if value is not None]
     text = _VALUE.sub(lambda mark: quoted(values[int(mark[1])]), template)
     for mark, at in zip(_MOMENTS, (query.since, query.until, query.booked_before), strict=True):
         if at is not None:
             text = text.replace(_moment_sql(mark), timestamp_sql(at))
     return text if cover is None else text.replace(f'"{ROWS}"', f"({cover_sql(query, cover)})")
+
+
+def _padded(values: Sequence[str | None]) -> Sequence[str | None]:
+    """Return values with the last repeated up to a power of two: most numbers have one shape."""
+    wanted = min(1 << (len(values) - 1).bit_length(), VALUES_MAX)
+    return (*values, *[values[-1]] * (wanted - len(values)))
 
 
 def quoted(text: str) -> str:

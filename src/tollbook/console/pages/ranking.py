@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.console.pages.range import auto_grain, buckets, previous, seen
-from tollbook.console.pages.series import exact
 from tollbook.money import pico_from_usd, usd_text
 from tollbook.reports.errors import QueryError
 from tollbook.reports.exact_ratio import percent, usd_each
@@ -115,11 +114,11 @@ def _before(
         return None
     names = tuple(row[dimension] for row in rows)
     only = [] if by_change or not names else [format_filter(Filter(dimension, names))]
-    found = context.spend(
-        by=(dimension,), measures=("cost_usd",), where=(*where, *only), range_pairs=pairs,
-        limit=ROWS_MAX,
-    )  # fmt: skip
-    return {row[dimension]: row["cost_usd"] for row in found.rows if not row.get("is_other")}
+    asked = context.query_pairs(by=(dimension,), where=(*where, *only), range_pairs=pairs)
+    return {
+        name: None if cost is None else usd_text(cost)
+        for (name,), cost in context.house.answers.costs(asked)
+    }
 
 
 def _compared(
@@ -163,16 +162,11 @@ def _trends(
     period = seen(context)
     grain = auto_grain((period.end - period.start) / _DAY)
     names = tuple(row[dimension] for row in rows)
-    found = context.spend(
-        by=(dimension, grain), measures=("cost_usd",), limit=ROWS_MAX,
-        where=(*where, format_filter(Filter(dimension, names))),
-    )  # fmt: skip
+    only = format_filter(Filter(dimension, names))
+    asked = context.query_pairs(by=(dimension, grain), where=(*where, only))
     known: dict[Any, dict[str, int]] = {}
-    for row in found.rows:
-        if not row.get("is_other"):
-            known.setdefault(row[dimension], {})[row[grain]] = (
-                exact("cost_usd", row["cost_usd"]) or 0
-            )
+    for (name, step), cost in context.house.answers.costs(asked):
+        known.setdefault(name, {})[str(step)] = cost or 0
     used = {step for steps in known.values() for step in steps}
     steps = buckets(period, grain, context.tz)
     while steps and steps[0] not in used:
