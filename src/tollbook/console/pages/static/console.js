@@ -87,6 +87,16 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const select of document.querySelectorAll("select[data-submit]")) {
     select.addEventListener("change", () => select.form.requestSubmit());
   }
+  const fold = document.querySelector("button.fold");
+  if (fold && window.matchMedia("(max-width: 820px)").matches) {
+    const turn = () => {
+      const isFolded = fold.parentElement.classList.toggle("is-folded");
+      fold.setAttribute("aria-expanded", String(!isFolded));
+    };
+    fold.hidden = false;
+    fold.addEventListener("click", turn);
+    turn();
+  }
   const menu = document.querySelector("details.menu");
   menu?.addEventListener("toggle", () => document.body.classList.toggle("menu-open", menu.open));
 });
