@@ -49,6 +49,7 @@ class Pages:
 
     def __init__(self, browser: Browser, running: Running) -> None:
         self._browser, self.running = browser, running
+        self.headers = {"Authorization": f"Bearer {running.token}"}
         self.base = f"http://127.0.0.1:{running.port}"
         self.complaints: list[str] = []
         self._opened: list[BrowserContext] = []
@@ -58,7 +59,7 @@ class Pages:
         token: str | None = None, **more: Any,
     ) -> BrowserContext:  # fmt: skip
         """Return a new browser context that is signed in."""
-        headers = {"Authorization": f"Bearer {token or self.running.token}"}
+        headers = self.headers if token is None else {"Authorization": f"Bearer {token}"}
         found = self._browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=self.base,
             java_script_enabled=scripts, extra_http_headers=headers, **more,
