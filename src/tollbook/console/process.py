@@ -13,12 +13,9 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import duckdb
 
 from tollbook.alerts.runner import AlertRunner
 from tollbook.chargeback.periods.cutoffs import as_billed, with_periods
@@ -34,8 +31,11 @@ from tollbook.console.finance import READ_TIMEOUT_S, desk_of, finance_router
 from tollbook.console.finance import Settings as FinanceSettings
 from tollbook.console.ledgerfile import LedgerFiles, open_ledger
 from tollbook.console.operations import LedgerOperations, Settings
+from tollbook.console.pages.context import House
+from tollbook.console.pages.warm import warm_up
 from tollbook.console.pump import Pump
 from tollbook.console.server import ApiServer, listen
+from tollbook.desk.registry import operations as all_operations
 from tollbook.errors import TollbookError
 from tollbook.ledger.billing_rules import rule_of
 from tollbook.ledger.rollups import Roller
@@ -147,7 +147,8 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         pump.start()
         keeper.publisher.start()
         alerts.start()
-        threading.Thread(target=_warm_up, args=(answers,), name="warm-up", daemon=True).start()
+        warm = partial(warm_up, House(answers, desk, all_operations(), operations.status), stop)
+        threading.Thread(target=warm, name="warm-up", daemon=True).start()
         print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
         stop.wait()
     finally:
@@ -163,12 +164,6 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         finally:
             connection.close()
     return _FAILED if pump.failure is not None else 0
-
-
-def _warm_up(answers: Answers) -> None:
-    """Have the first question answered already: what compiles statements takes a second to load."""
-    with suppress(TollbookError, duckdb.Error):  # the ledger may be closed meanwhile
-        answers.spend([("since", "1h"), ("by", "tenant")])
 
 
 def _check_spool(reader: DuckdbReader, pump: Pump) -> None:

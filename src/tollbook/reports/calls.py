@@ -5,6 +5,7 @@ Or the dearest first, on one page: by the cost of the call itself, its further p
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -36,6 +37,10 @@ NEWEST: Final = "newest"
 COST: Final = "cost"
 ORDERS: Final = (NEWEST, COST)
 _ENTRY_ID_MAX: Final = 2**63 - 1
+_RECENT_ENTRIES: Final = 200_000
+"""Looked at first for the newest calls: a page of them is there unless filters leave few."""
+_AFTER, _BEFORE = (str(2**61 + secrets.randbelow(2**60)) for _ in range(2))
+"""Stand for entry ids until they are filled in; no caller knows them."""
 _TEXT: Final = (
     "call_id", "user_id", "feature", "agent_run_id", "environment", "api_key_id", "provider",
     "operation", "model_requested", "model_actual", "status", "http_status", "error_type",
@@ -158,41 +163,59 @@ def fetch_calls(reader: Reader, query: CallsQuery) -> list[dict[str, Any]]:
     Raises:
         QueryTimeoutError: it took too long.
     """
-    asked = SpendQuery(since=query.since, until=query.until, where=query.where, limit=query.limit)
-    if query.order == COST:
-        page = compiled(_dearest_page, asked)
-    elif query.before is None and query.after is None:
-        page = compiled(_first_page, asked)
-    else:
-        page = to_sql(_page(asked, query.before, query.after))
-    found = [dict(zip(_FETCHED, row, strict=True)) for row in reader.fetch(page)]
+    ids = _ids(reader, query)
+    if not ids:
+        return []
+    listed = ", ".join(map(str, ids))
+    rows = reader.fetch(
+        f"SELECT {', '.join(_FETCHED)} FROM entries WHERE entry_id IN ({listed})"  # noqa: S608 -- names of ours, numbers
+    )
+    place = {entry_id: at for at, entry_id in enumerate(ids)}
+    found = [dict(zip(_FETCHED, row, strict=True)) for row in rows]
+    found.sort(key=lambda row: place[row["entry_id"]])
     parts = _parts(reader, [row["call_id"] for row in found])
     return [_row(row, parts.get(row["call_id"])) for row in found]
 
 
-def _first_page(query: SpendQuery, _: Scan) -> Any:
-    return _page(query, None, None)
+def _ids(reader: Reader, query: CallsQuery) -> list[int]:
+    """Return the entries of a page in its order: alone they are found in few of the columns."""
+    asked = SpendQuery(since=query.since, until=query.until, where=query.where, limit=query.limit)
+    if query.order == COST:
+        return [entry_id for (entry_id,) in reader.fetch(compiled(_dearest_page, asked))]
+    if query.after is not None:
+        page = compiled(_oldest_page, asked).replace(_AFTER, str(query.after))
+        return [entry_id for (entry_id,) in reader.fetch(page)]
+    before = latest_entry_id(reader) + 1
+    if query.before is not None:
+        before = min(before, query.before)
+    page = compiled(_newest_page, asked).replace(_BEFORE, str(before))
+    for after in (max(before - _RECENT_ENTRIES, -1), -1):
+        rows = reader.fetch(page.replace(_AFTER, str(after)))
+        if len(rows) == query.limit or after < 0:
+            break
+    return [entry_id for (entry_id,) in rows]
 
 
 def _dearest_page(query: SpendQuery, _: Scan) -> Any:
-    rows = _calls(query, None, None)
+    rows = _calls(query)
     order = [rows.cost_usd.desc(nulls_first=False), rows.entry_id.desc()]
-    return rows.order_by(order).limit(query.limit).select(*_FETCHED)
+    return rows.order_by(order).limit(query.limit).select("entry_id")
 
 
-def _page(query: SpendQuery, before: int | None, after: int | None) -> Any:
-    rows = _calls(query, before, after)
-    oldest_first = after is not None
-    rows = rows.order_by(rows.entry_id.asc() if oldest_first else rows.entry_id.desc())
-    return rows.limit(query.limit).select(*_FETCHED)
+def _newest_page(query: SpendQuery, _: Scan) -> Any:
+    rows = _calls(query)
+    rows = rows.filter(rows.entry_id > int(_AFTER), rows.entry_id < int(_BEFORE))
+    return rows.order_by(rows.entry_id.desc()).limit(query.limit).select("entry_id")
 
 
-def _calls(query: SpendQuery, before: int | None, after: int | None) -> Any:
+def _oldest_page(query: SpendQuery, _: Scan) -> Any:
+    rows = _calls(query)
+    rows = rows.filter(rows.entry_id > int(_AFTER))
+    return rows.order_by(rows.entry_id.asc()).limit(query.limit).select("entry_id")
+
+
+def _calls(query: SpendQuery) -> Any:
     rows = matching(in_range(entries(), query.since, query.until, None), query.where)
-    if before is not None:
-        rows = rows.filter(rows.entry_id < before)
-    if after is not None:
-        rows = rows.filter(rows.entry_id > after)
     everything = entries()
     reversed_ids = everything.filter(everything.kind == "reversal").select(
         reversed_id=everything.replaces

@@ -48,11 +48,8 @@ _IN_RANGE: Final = "called_at >= $1::TIMESTAMP AND called_at < $2::TIMESTAMP"
 # A call that bears a charge: its first part; costs of further parts are added to it.
 _SQL: Final = f"""
     WITH gone AS (SELECT replaces FROM entries WHERE kind = 'reversal' AND {_IN_RANGE}),
-    cost AS (SELECT call_id, sum(cost_usd) AS cost_usd FROM entries WHERE {_IN_RANGE}
-             GROUP BY call_id),
-    charged AS (
-        SELECT call_id, called_at, tenant_id, observed_by, identity_source, reason,
-               coalesce(observed_by, '["' || coalesce(observer, 'gateway') || '"]') AS observers
+    charged AS NOT MATERIALIZED (  -- all calls: what is asked of them is asked where they lie
+        SELECT call_id, called_at, tenant_id, observed_by, observer, identity_source, reason
         FROM entries WHERE {_IN_RANGE} AND kind = 'charge' AND part = 0
           AND entry_id NOT IN (SELECT replaces FROM gone)),
     seen AS (SELECT * FROM observations WHERE {_IN_RANGE}),
@@ -64,7 +61,7 @@ _SQL: Final = f"""
           AND (trace_id, parent_span_id) NOT IN (
               SELECT (trace_id, span_id) FROM observations
               WHERE trace_id IS NOT NULL AND span_id IS NOT NULL)),
-    told AS (
+    told AS MATERIALIZED (
         SELECT 'stitched' AS state, call_id, observed_by AS detail FROM charged
         WHERE contains(observed_by, ',')
            -- two instrumentations are one observer
@@ -79,12 +76,18 @@ _SQL: Final = f"""
         WHERE identity_source = 'trace'
         UNION ALL SELECT 'late', call_id, reason FROM charged
         WHERE starts_with(reason, '{LATE_IDENTITY}')),
+    calls AS MATERIALIZED (
+        SELECT *, coalesce(observed_by, '["' || coalesce(observer, 'gateway') || '"]') AS observers
+        FROM charged WHERE call_id IN (SELECT call_id FROM told)),
+    cost AS (
+        SELECT call_id, sum(cost_usd) AS cost_usd FROM entries
+        WHERE {_IN_RANGE} AND call_id IN (SELECT call_id FROM told) GROUP BY call_id),
     whole AS (
-        SELECT told.state, told.call_id, coalesce(charged.called_at, seen.called_at) AS called_at,
-               charged.tenant_id AS tenant,
-               coalesce(charged.observers, '["' || seen.observer || '"]') AS observers,
+        SELECT told.state, told.call_id, coalesce(calls.called_at, seen.called_at) AS called_at,
+               calls.tenant_id AS tenant,
+               coalesce(calls.observers, '["' || seen.observer || '"]') AS observers,
                cost.cost_usd, told.detail
-        FROM told LEFT JOIN charged USING (call_id) LEFT JOIN seen USING (call_id)
+        FROM told LEFT JOIN calls USING (call_id) LEFT JOIN seen USING (call_id)
         LEFT JOIN cost USING (call_id))"""  # noqa: S608 -- constants
 _COUNTS: Final = f"{_SQL} SELECT state, count(*), sum(cost_usd) FROM whole GROUP BY state"  # noqa: S608 -- constants
 _LIST: Final = (
