@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -46,11 +47,13 @@ _CALLS: Final = f"""
             sum({_total(OUTPUT_KINDS)}) AS output_tokens,
             sum({_SIGN}) AS charges
         FROM entries
-        WHERE {{field}} = ? OR trace_id IN (SELECT unnest(?::VARCHAR[]))
+        WHERE called_at BETWEEN ? AND ?
+          AND ({{field}} = ? OR trace_id IN (SELECT unnest(?::VARCHAR[])))
         GROUP BY entries.call_id)
     SELECT {", ".join(f"said.{name}" for name in _SAID)}, said.model, said.detail, cost_usd,
         without_cost, input_tokens, output_tokens
     FROM told WHERE charges > 0 AND said IS NOT NULL"""  # noqa: S608 -- constants
+_SPAN_OF_TIME: Final = "SELECT min(called_at), max(called_at) FROM entries WHERE {which}"
 _BEYOND: Final = f"""
     SELECT count(*), sum(cost_usd), count(*) FILTER (without_cost > 0), sum(input_tokens),
         sum(output_tokens), count(*) FILTER (status <> 'ok'),
@@ -113,11 +116,12 @@ def _find(reader: Reader, field: str, wanted: str) -> Found | None:
     traces = _traces(reader, field, wanted)
     is_cut = len(traces) > TRACES_MAX
     traces = traces[:TRACES_MAX]
+    which = [*_span_of_time(reader, field, wanted, traces), wanted, traces]
     calls_sql = _CALLS.format(field=field)
     rows = reader.fetch(
         f"SELECT * FROM ({calls_sql}) ORDER BY {field} IS DISTINCT FROM ?, called_at, call_id"  # noqa: S608 -- constants
         " LIMIT ?",
-        [wanted, traces, wanted, CALLS_MAX + 1],
+        [*which, wanted, CALLS_MAX + 1],
     )
     calls = [_call(row) for row in rows[:CALLS_MAX]]
     spans = [_span(row) for row in reader.fetch(_SPANS, [traces, SPANS_MAX + 1])] if traces else []
@@ -131,14 +135,32 @@ def _find(reader: Reader, field: str, wanted: str) -> Found | None:
         named = sum(getattr(one, field) == wanted for one in calls)
         is_cut |= named < CALLS_MAX
         if named == CALLS_MAX:
-            asked = [wanted, traces, wanted, CALLS_MAX]
-            (row,) = reader.fetch(_BEYOND.format(field=field), asked)
+            (row,) = reader.fetch(_BEYOND.format(field=field), [*which, wanted, CALLS_MAX])
             beyond = _sums(row)
     charged = reader.fetch(_CHARGED_AS, [traces]) if traces else []
     return Found(
         field, calls, spans[:SPANS_MAX],
         {str(one): None if other is None else str(other) for one, other in charged}, beyond, is_cut,
     )  # fmt: skip
+
+
+def _span_of_time(
+    reader: Reader, field: str, wanted: str, traces: Sequence[str]
+) -> tuple[datetime, datetime]:
+    """Return the first and last moment of a run's calls, found in one or two columns.
+
+    Of a year of calls only the hours in between are then read in all the columns.
+    """
+    found = reader.fetch(_SPAN_OF_TIME.format(which=f"{field} = ?"), [wanted])
+    if traces:
+        which = "trace_id IN (SELECT unnest(?::VARCHAR[]))"
+        found += reader.fetch(_SPAN_OF_TIME.format(which=which), [traces])
+    known = [(first, last) for first, last in found if first is not None]
+    nothing = datetime(1970, 1, 1)  # noqa: DTZ001 -- as the ledger has times
+    return (
+        min((first for first, _ in known), default=nothing),
+        max((last for _, last in known), default=nothing),
+    )
 
 
 def _traces(reader: Reader, field: str, wanted: str) -> list[str]:
