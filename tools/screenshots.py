@@ -177,16 +177,18 @@ def _finance(desk: Desk) -> None:
                  tax="0")  # fmt: skip
         desk.ask("reconcile.run", period=MONTH, provider=provider)
     lines = ["line_id,tenant,amount,issued,start,end,plan,currency"]
-    rows = desk.page(f"/tenants?period={MONTH}")["tables"]["tenants"]["rows"]
-    for at, row in enumerate(one for one in rows if one["tenant"] != "unknown"):
-        share = (260, 180, 130, 95, 240, 310)[at % 6]
+    rows = desk.ask("margin.show", period=MONTH)["rows"]
+    known = [one for one in rows if one["tenant"] and one["cost_usd"]]
+    known.sort(key=lambda one: -int(one["cost_usd"].partition(".")[0]))
+    for at, row in enumerate(known):
+        share = 85 if at % 400 == 3 else (260, 320, 190, 410, 240, 290)[at % 6]  # noqa: PLR2004 -- some lose
         amount = int(row["cost_usd"].partition(".")[0]) * share // 100 + 5
         plan = ("enterprise", "team", "starter")[min(at // 8, 2)]
         for month, days in ((MONTH, 31), (NEXT, 30)):
             lines.append(f"{month}-{at},{row['tenant']},{amount}.00,{month}-01,{month}-01,"
                          f"{month}-{days},{plan},USD")  # fmt: skip
     desk.ask("revenue.import", name="crm", file="revenue.csv", text="\n".join(lines) + "\n")
-    desk.ask("margin.target", min_margin_percent="50", reason="board")
+    desk.ask("margin.target", min_margin_percent="30", reason="board")
     desk.ask("prices.card", provider="openai", model="gpt-4o-mini", effective_from="2026-12-01",
              input="0.12", output="0.48", cache_read="0.06", reason="contract of 2027")  # fmt: skip
     policy = {"rules": [{"name": "rest", "source": {"unattributed": True},
@@ -226,7 +228,7 @@ def shots(desk: Desk) -> list[Shot]:
     found.append(Shot("run", f"/run?{urlencode({'id': run})}"))
     call = desk.page("/calls?order=cost")["tables"]["calls"]["rows"][0]["call_id"]
     found.append(Shot("call", f"/call?id={call}"))
-    incidents = desk.ask("incidents.list")["rows"]
+    incidents = desk.ask("incidents.list", tenant=TENANT)["rows"]
     found += [Shot("incident", f"/incident?id={one['id']}") for one in incidents[:1]]
     token = desk.ask("portal.token", tenant=TENANT)["token"]
     found.append(Shot("portal", f"/portal/?{urlencode({'token': token})}", is_public=True))
