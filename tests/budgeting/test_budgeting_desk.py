@@ -206,9 +206,34 @@ def test_a_stop_ends_by_itself_and_a_shorter_one_takes_the_place_of_a_longer(hou
     ],
 )
 def test_what_is_not_there_is_refused_in_a_line(house: House, deed: Callable[[House], Any]) -> None:
-    with pytest.raises(BudgetError) as refused:
+    with pytest.raises((BudgetError, QueryError)) as refused:
         deed(house)
     assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"limit_usd": 5, "each": "tennant"}, "each[0]: expected one of agent_run, api_key,"),
+        ({"limit_usd": 5, "window": "fortnight"}, "window: expected one of day, hour, minute,"),
+        ({"limit_usd": 5, "steps": "80 jump 3"}, "steps[0].action: expected one of model, rate,"),
+        ({"limit_usd": 5, "steps": "80 rate 60, 70 rate 6"}, "steps[1].at_percent: expected more"),
+        ({"limit_usd": 5, "name": "Bad Name"}, "name: expected a name of at most 63 lower-case"),
+        ({"limit_usd": 5, "effective_from": "soonish"}, "--from: 'soonish' is not a time;"),
+        ({"limit_usd": "much"}, "limit_usd: expected a decimal number"),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_is_expected(
+    house: House, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((BudgetError, QueryError)) as refused:
+        house.ask("set", **{"name": "cap", "reason": "test", **given})
+    assert said in refused.value.message
+
+
+def test_only_who_is_stopped_can_be_resumed(house: House) -> None:
+    with pytest.raises(BudgetError, match="tenant 'globex' is not stopped"):
+        house.ask("resume", field="tenant", value="globex", reason="test")
 
 
 def test_the_mark_changes_with_every_change(house: House) -> None:

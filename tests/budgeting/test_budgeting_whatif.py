@@ -255,7 +255,7 @@ def test_a_stored_budget_is_tried_with_changes(house: House) -> None:
     house.ask("set", name="cap", limit_requests=2, each="tenant", window="day", reason="test")
     found = house.ask("what_if", name="cap", **RANGE)
     assert found["said"] == (
-        "Would have blocked 4 calls of 8 of 2 tenants, which cost 0.000000000400 USD."
+        "Would have blocked 4 calls of 8 of 2 tenants, which cost 0.0000000004 USD."
     )
     assert house.ask("what_if", name="cap", limit_usd="1", **RANGE)["blocked_calls"] == 0
     only = house.ask("what_if", name="cap", match="tenant=acm*", **RANGE)

@@ -283,7 +283,7 @@ def test_a_running_answer_is_cut_where_the_rule_says_so(tmp_path: Path, *, has_b
             else:
                 response = await stopped.response()
                 assert response.status == 429
-                assert b"budget 'cap' is used up" in response.body
+                assert b"calls of tenant 'runaway' are stopped (budget 'cap'" in response.body
             (closed,) = await gateway.closed_calls()
             assert (closed.status, closed.error_type) == ("error", "budget_exceeded")
             assert gateway.service.metrics.in_flight == 1  # the other's

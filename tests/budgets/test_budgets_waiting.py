@@ -117,7 +117,7 @@ def test_who_has_no_room_in_what_is_spent_waits_for_nothing(world: World) -> Non
     assert world.let_in == ["a", "b"]
     assert set(world.refused) == {"c", "d"}
     assert world.refused["c"].retry_after_s > 60
-    assert "is used up for this month: 0.000000000000 of" in world.refused["c"].reason
+    assert "is used up for this month: 0.00 of" in world.refused["c"].reason
     world.ask("e")
     assert "e" in world.refused
     assert world.guards[0].refusals == {"cap": 3}

@@ -89,9 +89,9 @@ def set_budget(desk: Desk, asked: SetBudget) -> dict[str, Any]:
     draft = Draft(
         subject=Subject.BUDGET, name=asked.name, body=shelf.body_of(rule.budget),
         effective_from_ns=now_ns if asked.effective_from is None
-        else later_ns(asked.effective_from, rule.budget.timezone, "effective_from"),
+        else later_ns(asked.effective_from, rule.budget.timezone, "from"),
         effective_until_ns=None if asked.effective_until is None
-        else later_ns(asked.effective_until, rule.budget.timezone, "effective_until"),
+        else later_ns(asked.effective_until, rule.budget.timezone, "until"),
         reason=asked.reason,
     )  # fmt: skip
     found = shelf.in_force(desk.books, (), now_ns)
@@ -143,7 +143,7 @@ def top_up(desk: Desk, asked: TopUpBudget) -> dict[str, Any]:
 def stop(desk: Desk, asked: StopOwner) -> dict[str, Any]:
     """Refuse all calls of one owner from now on, until a moment or until it is resumed."""
     if not asked.value:
-        raise BudgetError(asked.field, "value: expected whom to stop")
+        raise BudgetError("stop", f"value: expected which {asked.field} to stop")
     now_ns = clock.unix_ns()
     name = stop_name(asked.field, asked.value)
     until_ns = None if asked.until is None else later_ns(asked.until, "UTC", "until")
@@ -174,6 +174,9 @@ def resume(desk: Desk, asked: ResumeOwner) -> dict[str, Any]:
         raise BudgetError("stop", "expected the name of the stop, or field and value")
     if not name.startswith(shelf.STOP_PREFIX):
         raise BudgetError(name, "is no stop; use remove")
+    if name not in shelf.in_force(desk.books, (), clock.unix_ns()).documents:
+        owner = f"{asked.field} {asked.value!r}" if asked.name is None else "the owner"
+        raise BudgetError(name, f"{owner} is not stopped; see tollbook budget list")
     return {"rows": [document_row(_withdraw(desk, name, asked.reason))]}
 
 

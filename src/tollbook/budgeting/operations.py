@@ -18,6 +18,7 @@ from tollbook.budgeting.written import BudgetError
 from tollbook.budgets.rules import read_rules
 from tollbook.desk import Operation
 from tollbook.desk.permits import Scope
+from tollbook.reports.errors import QueryError
 
 if TYPE_CHECKING:
     from tollbook.desk import Desk
@@ -88,7 +89,7 @@ def show_budget(desk: Desk, asked: AskOne) -> dict[str, Any]:
 def standing(desk: Desk, asked: AskStanding) -> dict[str, Any]:
     """Return where each owner of the budgets in force stands, the blocked first."""
     if asked.state is not None and asked.state not in STATES:
-        raise BudgetError(asked.name or "all", f"state: expected one of {', '.join(STATES)}")
+        raise QueryError("state", f"expected one of {', '.join(STATES)}")
     now_ns = clock.unix_ns()
     now_s = now_ns // clock.NS_PER_S
     found = shelf.in_force(desk.books, desk.config.budgets, now_ns)

@@ -13,6 +13,7 @@ from tollbook.budgeting.replay import REFUSED, Fate, Replay, Verdict
 from tollbook.budgeting.shelf import top_ups_of
 from tollbook.budgeting.shown import as_written, step_words
 from tollbook.budgeting.written import Written, amount_text, owner_text, rule_of
+from tollbook.budgets.refusal import said
 from tollbook.budgets.window import BUCKETS
 from tollbook.money import PICO_PER_USD, usd_text
 from tollbook.reports.params import parse_range
@@ -186,7 +187,7 @@ def sentence(rule: Rule, blocked: int, owners: int, pico: int, calls: int) -> st
 def _rounded(pico: int) -> str:
     """Return dollars for a sentence: cents, below a dollar all digits; rows have all of them."""
     if pico < PICO_PER_USD:
-        return usd_text(pico)
+        return said("usd", pico)
     cent = PICO_PER_USD // 100
     whole, part = divmod((pico + cent // 2) // cent, 100)
     return f"{whole:,}.{part:02}"

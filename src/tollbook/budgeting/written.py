@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from tollbook.budgeting.shelf import STOP_PREFIX
 from tollbook.budgets.rules import Rule, read_rules
+from tollbook.config import Config
 from tollbook.config.budgets import Budget
-from tollbook.config.problems import ConfigError
+from tollbook.config.problems import ConfigError, explained
 from tollbook.errors import TollbookError
 from tollbook.money import NotMoneyError, pico_from_usd, usd_text
 
@@ -87,10 +88,10 @@ def rule_of(name: str, written: Written, base: Budget | None = None) -> Rule:
         budget = msgspec.convert(given | {"name": name}, Budget, strict=False)
         (rule,) = read_rules([budget], "books")
     except msgspec.ValidationError as error:
-        raise BudgetError(name, _words(error)) from error
+        raise BudgetError(name, _words(error, given | {"name": name})) from error
     except ConfigError as error:
-        raise BudgetError(name, f"{error.key.rpartition('.')[2]}: {error.problem}"
-                          if error.key.count(".") else error.problem) from error  # fmt: skip
+        raise BudgetError(name, f"{error.key.partition(').')[2]}: {error.problem}"
+                          if ")." in error.key else error.problem) from error  # fmt: skip
     return rule
 
 
@@ -141,9 +142,15 @@ def _step(name: str, text: str) -> dict[str, Any]:
     return step
 
 
-def _words(error: msgspec.ValidationError) -> str:
-    text, _, where = str(error).partition(" - at `$")
-    return f"{where.rstrip('`').lstrip('.')}: {text}" if where else text
+def _words(error: msgspec.ValidationError, given: dict[str, Any]) -> str:
+    """Return what is wrong as the settings' own checks say it, which list what is expected."""
+    raw = {"budgets": [given]}
+    try:
+        msgspec.convert(raw, Config, strict=False)
+    except msgspec.ValidationError as in_settings:
+        told = explained(in_settings, raw, "books", {})
+        return f"{told.key.removeprefix('budgets[0].')}: {told.problem}"
+    return str(error)
 
 
 def amount_of(name: str, unit: str, text: str) -> int:

@@ -52,20 +52,35 @@ def unpriced(rule: Rule, model: str) -> Refused:
 def used_up(hold: Hold, limit: int, spent: int, now_s: int, reset_at_s: int) -> Refused:
     """Return that what is spent leaves no room for a call."""
     rule, budget = hold.rule, hold.rule.budget
+    if not limit:
+        return _stopped(hold, now_s)
+    if rule.ends_at_s:
+        reset_at_s = min(reset_at_s, rule.ends_at_s)
     left = shown(rule.unit, max(0, limit - spent))
     when = f"the last {budget.window}" if rule.bucket_s else f"this {budget.window}"
-    if rule.unit == "concurrent":
-        return Refused(
-            rule, f"budget {whose(hold)} lets no call through", 0, left="0", limit="0", key=hold.key
-        )
     reason = (
-        f"budget {whose(hold)} is used up for {when}: {left} of {shown(rule.unit, limit)}"
-        f" {_UNITS[rule.unit]} left, and this call may need {shown(rule.unit, hold.amount)};"
+        f"budget {whose(hold)} is used up for {when}: {said(rule.unit, max(0, limit - spent))}"
+        f" of {said(rule.unit, limit)} {_UNITS[rule.unit]} left, and this call may need"
+        f" {said(rule.unit, hold.amount)};"
         f" it resets at {shown_at(reset_at_s, budget.timezone)}"
     )
     return Refused(
         rule, reason, max(1, reset_at_s - now_s), left=left, limit=shown(rule.unit, limit),
         reset_at_s=reset_at_s, key=hold.key,
+    )  # fmt: skip
+
+
+def _stopped(hold: Hold, now_s: int) -> Refused:
+    """Return that a limit of 0 lets nothing through: no window's end changes that."""
+    rule, budget = hold.rule, hold.rule.budget
+    owner = dict(budget.match) | dict(zip(budget.each, hold.owner, strict=True))
+    of = ", ".join(f"{field} {value!r}" for field, value in owner.items())
+    end_s = rule.ends_at_s
+    until = f" until {shown_at(end_s, budget.timezone)}" if end_s else ""
+    reason = f"calls{of and f' of {of}'} are stopped{until} (budget {budget.name!r}, limit 0)"
+    return Refused(
+        rule, reason, max(1, end_s - now_s) if end_s else 0, left=shown(rule.unit, 0),
+        limit=shown(rule.unit, 0), reset_at_s=end_s or None, key=hold.key,
     )  # fmt: skip
 
 
@@ -89,10 +104,10 @@ def waits(hold: Hold, limit: int, spent: int) -> Refused:
     if rule.unit == "concurrent":
         why = f"{limit} calls are under way already"
     else:
-        left = shown(rule.unit, max(0, limit - spent))
+        left = said(rule.unit, max(0, limit - spent))
         why = (
-            f"{left} of {shown(rule.unit, limit)} {_UNITS[rule.unit]} are left, but calls under way"
-            f" have reserved what this call may need ({shown(rule.unit, hold.amount)})"
+            f"{left} of {said(rule.unit, limit)} {_UNITS[rule.unit]} are left, but calls under way"
+            f" have reserved what this call may need ({said(rule.unit, hold.amount)})"
         )
     reason = (
         f"budget {whose(hold)}: {why}, and they did not end within {budget.wait_s:g} s; try again"
@@ -110,6 +125,12 @@ def whose(hold: Hold) -> str:
         f"{field} {value!r}" for field, value in zip(budget.each, hold.owner, strict=True)
     )
     return f"{budget.name!r}{f' of {owner}' if owner else ''}"
+
+
+def said(unit: str, amount: int) -> str:
+    """Return an amount for a sentence: dollars without the zeros that follow the cents."""
+    whole, point, part = shown(unit, amount).partition(".")
+    return f"{whole}{point}{part.rstrip('0').ljust(2, '0') if point else ''}"
 
 
 def shown(unit: str, amount: int) -> str:

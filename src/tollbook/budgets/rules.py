@@ -60,6 +60,8 @@ class Rule(NamedTuple):
     """Workers count what ends from here on (microseconds since the epoch)."""
     top_ups: tuple[TopUp, ...] = ()
     """That are, or were, in force."""
+    ends_at_s: int = 0
+    """From when on it is in force no more, seconds since the epoch; 0: until further notice."""
 
     def owner(self, fields: Mapping[str, str]) -> tuple[str, ...] | None:
         """Return as whom a call counts, None where it does not count."""
@@ -179,7 +181,12 @@ def read_rules(budgets: Sequence[Budget], source: str) -> tuple[Rule, ...]:
 
 
 def rules_in_force(
-    budgets: Sequence[Budget], top_ups: Sequence[TopUp], from_s: Mapping[str, int], source: str
+    budgets: Sequence[Budget],
+    top_ups: Sequence[TopUp],
+    from_s: Mapping[str, int],
+    source: str,
+    *,
+    ends_s: Mapping[str, int] | None = None,
 ) -> tuple[Rule, ...]:
     """Return the rules of a rules file.
 
@@ -193,6 +200,7 @@ def rules_in_force(
         rule._replace(
             from_us=from_s.get(rule.budget.name, 0) * 1_000_000,
             top_ups=tuple(by_name.get(rule.budget.name, ())),
+            ends_at_s=(ends_s or {}).get(rule.budget.name, 0),
         )
         for rule in read_rules(budgets, source)
     )
@@ -204,7 +212,9 @@ def published_rules(directory: Path) -> tuple[Rule, ...] | None:
     if not isinstance(found, RulesFile):
         return None
     try:
-        return rules_in_force(found.budgets, found.top_ups, found.from_s, RULES_FILE)
+        return rules_in_force(
+            found.budgets, found.top_ups, found.from_s, RULES_FILE, ends_s=found.ends_s
+        )
     except ConfigError:
         return None
 

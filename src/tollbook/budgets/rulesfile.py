@@ -46,6 +46,8 @@ class RulesFile(Struct, frozen=True, kw_only=True):
     from_s: dict[str, int] = {}
     """By budget: workers count calls that end from here on (seconds since the epoch); what ended
     before is counted from the ledger. Absent: workers count all that they see."""
+    ends_s: dict[str, int] = {}
+    """By budget: from when on it is in force no more (seconds since the epoch). Absent: unknown."""
     is_shared: bool = False
     """Several hosts share the limits: a host may use only what has been granted to it."""
 

@@ -39,7 +39,7 @@ _FIELDS: Final = (
     "tenant", "user", "team", "feature", "workflow", "agent_run", "environment", "api_key", "model",
     "provider",
 )  # fmt: skip
-_AMOUNTS: Final = ("limit", "top_ups", "spent", "held", "left")
+_AMOUNTS: Final = ("limit", "top_ups", "spent", "held", "left", "amount")
 _REASON: Final = click.option("--reason", required=True, metavar="TEXT", help="Why.")
 _FROM_NOW: Final = "A time, or so long from now: 30m, 2h, 7d."
 
@@ -127,11 +127,13 @@ def show(output_format: str | None, **asked: Any) -> None:
         show_rows(answer, chosen)
         return
     if answer["in_force"] is not None:
-        show_rows({"rows": [answer["in_force"]]}, "table", _LISTED, title="In force")
+        show_rows({"rows": [_plain(answer["in_force"])]}, "table", _LISTED, title="In force")
     else:
         click.echo("Not in force.")
     show_rows(answer, "table", _VERSIONS, title="Versions")
-    show_rows({"rows": answer["top_ups"]}, "table", _TOP_UPS, title="Top-ups")
+    show_rows(
+        {"rows": [_plain(row) for row in answer["top_ups"]]}, "table", _TOP_UPS, title="Top-ups"
+    )
 
 
 @budget.command()
@@ -152,7 +154,10 @@ def remove(output_format: str | None, **asked: Any) -> None:
 @common
 def top_up(output_format: str | None, **asked: Any) -> None:
     """Give one owner of a budget more until a moment."""
-    show_rows(_answer("budgets.top_up", asked), chosen_format(output_format), _TOP_UPS)
+    answer, chosen = _answer("budgets.top_up", asked), chosen_format(output_format)
+    if chosen == "table":
+        answer["rows"] = [_plain(row) for row in answer["rows"]]
+    show_rows(answer, chosen, _TOP_UPS)
 
 
 @budget.command()

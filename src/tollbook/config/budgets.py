@@ -34,7 +34,13 @@ class Budget(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     given.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+            description="a name of at most 63 lower-case letters, digits, - and _",
+        ),
+    ]
     """Named in refusals and metrics."""
     limit_usd: Decimal | None = None
     """Most US dollars in a window."""

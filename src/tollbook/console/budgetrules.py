@@ -113,6 +113,7 @@ class RulesPublisher:
 
     def _publish(self) -> None:
         budgets, top_ups = list(self._config.budgets), []
+        ends_s: dict[str, int] = {}
         if self._books is not None:
             found = in_force(self._books, self._config.budgets, clock.unix_ns())
             budgets = list(found.budgets)
@@ -123,6 +124,11 @@ class RulesPublisher:
                 )
                 for one in found.top_ups
             ]  # fmt: skip
+            ends_s = {
+                name: -(-document.effective_until_ns // clock.NS_PER_S)
+                for name, document in found.documents.items()
+                if document.effective_until_ns is not None
+            }
             self._tell(found.problems)
         rules = rules_in_force(budgets, top_ups, {}, self._source)
         is_first = self._published is None
@@ -132,6 +138,7 @@ class RulesPublisher:
         fresh = RulesFile(
             settings=fingerprint(self._config.budgets), budgets=budgets, top_ups=top_ups,
             from_s={name: at_s for name, at_s in from_s.items() if at_s},
+            ends_s=ends_s,
             is_shared=self._is_shared,
         )  # fmt: skip
         if is_first:

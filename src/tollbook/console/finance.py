@@ -94,6 +94,7 @@ def _plain(error: msgspec.ValidationError) -> str:
     """Return msgspec's words with the field first and without its path syntax."""
     text, _, where = str(error).partition(" - at `$")
     field = where.rstrip("`").lstrip(".")
+    text = text.replace("Invalid decimal string", "expected a decimal number")
     return f"{field}: {text}" if field else text
 
 

@@ -88,7 +88,9 @@ class BudgetWatch:
 
     def _read(self, found: RulesFile) -> None:
         try:
-            rules = rules_in_force(found.budgets, found.top_ups, found.from_s, RULES_FILE)
+            rules = rules_in_force(
+                found.budgets, found.top_ups, found.from_s, RULES_FILE, ends_s=found.ends_s
+            )
         except ConfigError as error:
             logger.warning("%s; the budgets stay as they are", error.message)
             return

@@ -107,7 +107,9 @@ def _rules(context: PageContext, rules: list[dict[str, Any]]) -> Table:
             "limit": amount(row["unit"], row["limit"]),
             "each": row["each"] or "one for all",
             "match": row["match"] or "all calls",
-            "window_zone": f"{row['window_words']}, {row['timezone']}",
+            "window_zone": "while it is stopped"
+            if row["is_stop"]
+            else f"{row['window_words']}, {row['timezone']}",
             "kind": "stop" if row["is_stop"] else row["mode"],
             "_links": {"name": context.url("/budget", name=row["name"])},
         }
@@ -117,7 +119,7 @@ def _rules(context: PageContext, rules: list[dict[str, Any]]) -> Table:
         Column("name", "Budget"), Column("limit", "Limit"), Column("each", "For each"),
         Column("match", "Only calls with"), Column("window_zone", "Window"),
         Column("kind", "Kind", "state"), Column("steps", "Steps"), Column("source", "From"),
-        Column("effective_until", "Ends"), Column("reason", "Reason"),
+        Column("effective_until", "Ends", "time"), Column("reason", "Reason"),
     )  # fmt: skip
     return Table(
         name="rules", title="Rules in force", columns=columns, rows=rows,
