@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 OUT: Final = Path(__file__).parent.parent / "docs" / "screenshots"
+WIDTHS: Final = (1440, 390)
 CHROMIUM: Final = "/usr/bin/chromium"
 NEXT: Final = f"{clock.utc_now():%Y-%m}"
 MONTH: Final = f"{clock.utc_now().replace(day=1) - timedelta(days=1):%Y-%m}"
@@ -239,10 +240,12 @@ def shots(desk: Desk) -> list[Shot]:
     return found
 
 
-def take(browser: Browser, desk: Desk, wanted: list[Shot], out: Path) -> list[str]:
-    """Take each page at two widths in two themes; return what the browser complained of."""
+def take(
+    browser: Browser, desk: Desk, wanted: list[Shot], out: Path, widths: tuple[int, ...] = WIDTHS
+) -> list[str]:
+    """Take each page at some widths in two themes; return what the browser complained of."""
     complaints: list[str] = []
-    for width in (1440, 390):
+    for width in widths:
         context = browser.new_context(
             viewport={"width": width, "height": 1000 if width > 400 else 844}  # noqa: PLR2004 -- phone
         )

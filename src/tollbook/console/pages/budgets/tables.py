@@ -104,8 +104,10 @@ def standings_table(
         Column("held", "Held", kind, help="Reserved by calls under way."),
         Column("left", "Left", kind),
         Column("whole", "Limit", kind, help="With top-ups."),
-        Column("resets", "Resets", help="On the clock of the budget's zone."),
-        Column("used_up", "Used up at", help="If spending goes on as since the window began."),
+        Column("resets", "Resets", "name", help="On the clock of the budget's zone."),
+        Column(
+            "used_up", "Used up at", "name", help="If spending goes on as since the window began."
+        ),
     ]
     if unit is not None and any(row["next_step"] for row in rows):
         columns.append(Column("step", "Next step"))
