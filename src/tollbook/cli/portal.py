@@ -95,25 +95,34 @@ def tokens(
 @click.argument("kind", type=click.Choice(["token", "tenant", "key"]))
 @click.argument("name")
 @click.option("--reason", required=True, metavar="TEXT", help="For the audit trail.")
+@format_option
 @place_options
 def revoke(
-    kind: str, name: str, reason: str, config_path: Path | None, data_dir: Path | None
+    kind: str,
+    name: str,
+    reason: str,
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
 ) -> None:
     """Revoke a token (by its jti), all of a tenant's so far, or all that a key has signed."""
     where = place(config_path, data_dir)
     given = {"kind": kind, "name": name, "reason": reason}
     answer = ask(_operation("portal.revoke"), where, given, config_path=config_path)
-    click.echo(f"revoked {kind} {name} at {answer['revoked_at']}")
+    _say(answer, output_format, f"revoked {kind} {name} at {answer['revoked_at']}")
 
 
 @portal.command("rotate")
 @click.option("--reason", required=True, metavar="TEXT", help="For the audit trail.")
+@format_option
 @place_options
-def rotate(reason: str, config_path: Path | None, data_dir: Path | None) -> None:
+def rotate(
+    reason: str, output_format: str | None, config_path: Path | None, data_dir: Path | None
+) -> None:
     """Make a new key that signs; the one before it opens what it signed for a day more."""
     where = place(config_path, data_dir)
     answer = ask(_operation("portal.rotate"), where, {"reason": reason}, config_path=config_path)
-    click.echo(f"key {answer['kid']} signs from now on")
+    _say(answer, output_format, f"key {answer['kid']} signs from now on")
 
 
 @portal.command("keys")
@@ -128,28 +137,47 @@ def keys(output_format: str | None, config_path: Path | None, data_dir: Path | N
 
 @portal.command("show")
 @click.option("--tenant", metavar="ID", help="The portal of this tenant.  [default: of all]")
+@format_option
 @place_options
-def show(tenant: str | None, config_path: Path | None, data_dir: Path | None) -> None:
-    """Show what a portal shows and how it looks, as JSON."""
+def show(
+    tenant: str | None, output_format: str | None, config_path: Path | None, data_dir: Path | None
+) -> None:
+    """Show what a portal shows and how it looks; as JSON where nothing else is asked for."""
     where = place(config_path, data_dir)
-    write_json(
-        ask(_operation("portal.settings"), where, {"tenant": tenant}, config_path=config_path)
-    )
+    answer = ask(_operation("portal.settings"), where, {"tenant": tenant}, config_path=config_path)
+    _say(answer, output_format or "json", "")
 
 
 @portal.command("set")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--tenant", metavar="ID", help="The portal of this tenant.  [default: of all]")
 @click.option("--reason", required=True, metavar="TEXT", help="For the audit trail.")
+@format_option
 @place_options
 def set_(
-    file: Path, tenant: str | None, reason: str, config_path: Path | None, data_dir: Path | None
+    file: Path,
+    tenant: str | None,
+    reason: str,
+    output_format: str | None,
+    config_path: Path | None,
+    data_dir: Path | None,
 ) -> None:
     """Set what a portal shows and how it looks from FILE (JSON; ``-`` is standard input)."""
     where = place(config_path, data_dir)
     given = _read(file) | {"tenant": tenant, "reason": reason}
     answer = ask(_operation("portal.set"), where, given, config_path=config_path)
-    click.echo(answer["document_id"] if answer["is_new"] else f"{answer['document_id']}: unchanged")
+    end = "" if answer["is_new"] else ": unchanged"
+    _say(answer, output_format, f"{answer['document_id']}{end}")
+
+
+def _say(answer: dict[str, Any], output_format: str | None, words: str) -> None:
+    """Write an answer that is one thing: in words, unless another format was asked for."""
+    if output_format == "json":
+        write_json(answer)
+    elif output_format is None or output_format == "table":
+        click.echo(words or msgspec.json.format(msgspec.json.encode(answer)).decode())
+    else:
+        show_rows({"rows": [answer]}, output_format)
 
 
 def _read(file: Path) -> dict[str, Any]:
