@@ -230,6 +230,7 @@ def shots(desk: Desk) -> list[Shot]:
     call = desk.page("/calls?order=cost")["tables"]["calls"]["rows"][0]["call_id"]
     found.append(Shot("call", f"/call?id={call}"))
     incidents = desk.ask("incidents.list", tenant=TENANT)["rows"]
+    incidents.sort(key=lambda one: "deviation" not in one["rules"])
     found += [Shot("incident", f"/incident?id={one['id']}") for one in incidents[:1]]
     token = desk.ask("portal.token", tenant=TENANT)["token"]
     found.append(Shot("portal", f"/portal/?{urlencode({'token': token})}", is_public=True))
