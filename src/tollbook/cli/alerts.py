@@ -300,7 +300,7 @@ def test_channel(
 @alerts.command(short_help="The delivery log.")
 @click.option("--channel", help="Only of this channel.")
 @click.option("--incident", type=int, help="Only of this incident.")
-@click.option("--limit", type=int, default=100, show_default=True)
+@click.option("--limit", type=int, default=100, show_default=True, help="Most rows.")
 @format_option
 @place_options
 def deliveries(
