@@ -39,7 +39,8 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _BARS_MAX: Final = 80
 _SHORT: Final = (Column("calls", "Calls", "count"), Column("cost_usd", "Cost", "usd"))
-_LIMIT: Final = "500"
+_LIMIT: Final = "200"
+"""Lines of the tree; what is left out is added up in lines of their own."""
 
 
 def run(context: PageContext) -> View:
