@@ -39,8 +39,8 @@ USERS_PER_TENANT: Final = 40
 _KINDS: Final = ("uncached_input_tokens", "cache_read_tokens", "visible_output_tokens")
 _RUNAWAY: Final = 30
 """Hours before the end in which one tenant's agent began to run in circles, for six hours."""
-_ROWS_OF_RUN: Final = 9
-"""Calls of one run of an agent, about."""
+_HOURS_OF_RUN: Final = 3
+"""A tenant's calls of an agent within so many hours are one run."""
 _RUNAWAY_SHARE: Final = 0.35
 _ERRORS: Final = 0.012
 _RETRIES: Final = 0.015
@@ -95,7 +95,6 @@ class _Maker:
         start_us = int((year.start - EPOCH).total_seconds()) * 10**6
         self._runaway_us = start_us + (HOURS - _RUNAWAY) * HOUR_US
         self._users = [f"user-{at:02}" for at in range(USERS_PER_TENANT)]
-        self._run = 0
 
     def columns(self, at_us: Ints) -> dict[str, Any]:
         """Return the columns of calls at these moments (microseconds since the epoch)."""
@@ -151,11 +150,10 @@ class _Maker:
     ) -> dict[str, Any]:  # fmt: skip
         rows, draw = len(at_us), self._draw
         is_agent = np.array([one.is_agent for one in FEATURES])[feature]
-        run = self._run + np.cumsum(is_agent) // _ROWS_OF_RUN
-        self._run = int(run[-1]) + 1
-        batch = int(at_us[0])
-        names = ["run-in-circles" if odd else f"run-{batch}-{int(one)}"
-                 for one, odd in zip(run, is_runaway, strict=True)]  # fmt: skip
+        # A tenant's agents have one run in a while; one of them does not end.
+        stretch = at_us // (_HOURS_OF_RUN * HOUR_US)
+        names = ["run-in-circles" if odd else f"run-{self._tenants[who]}-{int(when)}"
+                 for who, when, odd in zip(tenant, stretch, is_runaway, strict=True)]  # fmt: skip
         return {
             "tenant_id": _words(self._tenants, tenant, ~is_unknown),
             "identity_source": _word("virtual_key", rows),
