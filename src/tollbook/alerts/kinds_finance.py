@@ -89,8 +89,8 @@ def margin_below(rule: Rule, ask: Ask, now: datetime) -> list[Signal]:
         return []  # on the first moment of a month there is nothing between its start and now
     found = []
     for row in [] if answer is None else answer.get("rows", ()):
-        if not row.get("alerts"):
-            continue
+        if not row.get("alerts") or row["margin_percent"] is None:
+            continue  # whose revenue is not known has no margin; the margin page says whose
         since = start_of_day(now.astimezone(zone_of(rule.tz)).date().replace(day=1),
                              zone_of(rule.tz))  # fmt: skip
         name = None if row[by] == "unknown" else row[by]
@@ -98,7 +98,7 @@ def margin_below(rule: Rule, ask: Ask, now: datetime) -> list[Signal]:
         short = -pico_from_usd(row["gross_margin_usd"])
         found.append(made(
             rule, () if is_whole else (name,), (since, now), Sums(calls=int(row["calls"])),
-            observed=row["margin_percent"] or "0", expected=None, unit="percent",
+            observed=row["margin_percent"], expected=None, unit="percent",
             excess=max(0, short), words="; ".join(row["alerts"]),
         ))  # fmt: skip
     return found
