@@ -222,6 +222,8 @@ class View(Struct, frozen=True, kw_only=True):
     """Of the report that the page is about; shown on top where something is missing."""
     tz: str = "UTC"
     """Zone that times are shown in."""
+    refresh_s: int | None = None
+    """After so many seconds the page loads itself again, where scripts run; None: it does not."""
 
     def flat(self) -> list[Figures | Chart | Table | Text | Form | Notice]:
         """Return the sections, those of grids in their place."""

@@ -12,5 +12,6 @@ from tollbook.console.pages.page import Page
 
 PAGES: Final = (
     Page("/insights", "Insights", index, group="Spend"),
-    *(Page(one.path, one.title, page_of(one)) for one in (*SPEND, *SAVINGS)),
+    # Slow answers are kept by the insights themselves; a page that says "not yet" is not.
+    *(Page(one.path, one.title, page_of(one), is_kept=False) for one in (*SPEND, *SAVINGS)),
 )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WAIT_S: Final = 0.7
 """How long a page with many insights waits for them; what is late is computed on, and is there when
 the page is loaded again."""
+LARGE_ENTRIES: Final = 1_000_000
+"""Of a smaller ledger every insight is there in a moment."""
 _RANGE: Final = ("since", "until", "period", "tz")
 _PAIRS_SHOWN: Final = 1_000
 
@@ -61,6 +63,26 @@ def ask_all(
         except TollbookError as error:
             found[name] = error.message
     return found
+
+
+def ask_soon(
+    context: PageContext, name: str, request: Mapping[str, Any], wait_s: float = WAIT_S
+) -> dict[str, Any] | None:
+    """Return the answer of an insight; None where a page would have to wait for it too long.
+
+    Over a ledger that is not large, and for JSON and CSV, it is waited for.
+
+    Raises:
+        TollbookError: of the insight.
+    """
+    writer = context.house.desk.writer
+    is_large = writer is not None and writer.last_entry_id >= LARGE_ENTRIES
+    if not is_large or context.wanted != "html":
+        return context.ask(name, **request)
+    try:
+        return _started(context, name, request).result(timeout=wait_s)
+    except NotYetError:
+        return None
 
 
 def _started(context: PageContext, name: str, request: Mapping[str, Any]) -> Future[dict[str, Any]]:

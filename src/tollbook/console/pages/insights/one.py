@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from tollbook.console.pages.insights.asking import given
+from tollbook.console.pages.insights.asking import ask_soon, given
 from tollbook.console.pages.links import tenant_url
 from tollbook.console.pages.parts import choice_of
 from tollbook.console.pages.view import (
@@ -14,6 +14,7 @@ from tollbook.console.pages.view import (
     Controls,
     Field,
     Figures,
+    Notice,
     Section,
     Table,
     Text,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ROWS: Final = 25
 """Of a table; the command and the API give more with ``limit``."""
+_AGAIN_S: Final = 2
 _NO_AMOUNT: Final = "0.000000000000"
 
 
@@ -41,9 +43,10 @@ def page_of(shape: Shape) -> Callable[[PageContext], View]:
         by = context.get("by") or shape.by
         extra = {name: context.get(name) for name, _, _ in shape.fields}
         asked = given(context, extra | ({} if by is None else {"by": by}))
-        answer = context.ask(
-            shape.operation, **asked, **({"limit": ROWS} if shape.has_limit else {})
-        )
+        limit = {"limit": ROWS} if shape.has_limit else {}
+        answer = ask_soon(context, shape.operation, asked | limit)
+        if answer is None:
+            return _not_yet(context, shape)
         chart = shape.chart(answer, by or "")
         sections: list[Section] = [
             Text(text=answer["headline"]),
@@ -71,6 +74,16 @@ def page_of(shape: Shape) -> Callable[[PageContext], View]:
         )  # fmt: skip
 
     return build
+
+
+def _not_yet(context: PageContext, shape: Shape) -> View:
+    """Return the page while its answer is computed; it loads itself again."""
+    words = "This looks at every call of the range one by one and is being computed."
+    return View(
+        title=shape.title, controls=Controls(), tz=context.tz, refresh_s=_AGAIN_S,
+        sections=(Notice(text=words, tone="plain", url=context.url(), action="Load again"),),
+        trail=(Choice("Insights", context.url("/insights")),),
+    )  # fmt: skip
 
 
 def _since(shape: Shape) -> dict[str, Any]:

@@ -76,6 +76,8 @@ function themeSwitch(button) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  const again_s = Number(document.body.dataset.refreshS);
+  if (again_s) setTimeout(() => location.reload(), again_s * 1000);
   const button = document.querySelector("button.theme");
   if (button) themeSwitch(button);
   drawAll();
