@@ -68,7 +68,7 @@ def trial(scenario: str) -> Trial:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("scenario", "hours_max", "minutes_max"), [
-    (RUNAWAY_LOOP, 1, 30), (RETRY_STORM, 2, 60), (PRICE_CHANGE, 7, None), (CACHE_LOSS, 7, None),
+    (RUNAWAY_LOOP, 1, 30), (RETRY_STORM, 2, 60), (PRICE_CHANGE, 12, None), (CACHE_LOSS, 7, None),
 ])  # fmt: skip
 def test_troubles_are_found_in_time(scenario: str, hours_max: int, minutes_max: int | None) -> None:
     one = trial(scenario)
