@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -159,3 +161,23 @@ def test_the_file_and_the_api_answer_alike(tmp_path: Path) -> None:
         assert from_file["rows"] == over_http["rows"]
         assert from_file["totals"] == over_http["totals"]
         assert source.explain(call_id) == explained
+
+
+def test_a_stop_cuts_off_questions_and_ends_well(tmp_path: Path) -> None:
+    write_calls(tmp_path, ["acme"])
+    port = _free_port()
+    with _process(tmp_path, port) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"ledger: API on http://127.0.0.1:")
+        announced = read_announcement(tmp_path)
+        assert announced is not None
+        body = b'{"sql": "SELECT count(*) FROM range(100000000) a, range(100000000) b"}'
+        headers = {"authorization": f"Bearer {announced[1]}", "content-type": "application/json"}
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as asking:
+            asking.request("POST", "/api/v1/sql", body, headers)
+            pause = threading.Event()
+            pause.wait(0.5)  # it is running, or about to; either way it must not keep the stop
+            process.send_signal(signal.SIGTERM)
+            exit_code, errors = process.wait(30), process.stderr.read().decode()
+    assert (exit_code, errors) == (0, "")

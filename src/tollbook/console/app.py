@@ -36,6 +36,7 @@ from tollbook.desk.registry import operations as all_operations
 from tollbook.reports.batches import BatchesReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.calls import CallsReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.explain import Explanation  # noqa: TC001 -- in handlers, read at run time
+from tollbook.reports.reader import DuckdbReader
 from tollbook.reports.rollup import RollupReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.spend import SpendReport  # noqa: TC001 -- in handlers, read at run time
 from tollbook.reports.stitching import StitchingReport  # noqa: TC001 -- as above
@@ -98,7 +99,9 @@ def create_app(services: Services) -> Litestar:
     pages: list[Router | HTTPRouteHandler] = []
     views = None
     if services.desk is not None:
-        sql = SqlDesk(services.desk.store.reader, services.desk.books)
+        reader = services.answers.reader
+        assert isinstance(reader, DuckdbReader), "the process that has pages has the ledger"
+        sql = SqlDesk(reader, services.desk.books)
         house = House(
             services.answers, services.desk, all_operations(), services.operations.status, sql
         )  # fmt: skip

@@ -21,6 +21,7 @@ from tollbook.reports.errors import (
     CallNotFoundError,
     QueryError,
     QueryTimeoutError,
+    ReaderStoppedError,
     RunNotFoundError,
 )
 
@@ -45,6 +46,7 @@ _STATUS: Final = (
     (CallNotFoundError, HTTPStatus.NOT_FOUND),
     (RunNotFoundError, HTTPStatus.NOT_FOUND),
     (QueryTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
+    (ReaderStoppedError, HTTPStatus.SERVICE_UNAVAILABLE),
     # Cards and rules that are given in a request are read as those of a file are.
     (ConfigError, HTTPStatus.BAD_REQUEST),
     (DocumentError, HTTPStatus.BAD_REQUEST),

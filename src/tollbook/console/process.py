@@ -94,10 +94,11 @@ def run_ledger(
 
 def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int:
     config, directory = settings.config, settings.data_dir
-    connection = files.store.reader()
-    reader = DuckdbReader(connection)
+    # Questions of people may be cut off when the process stops; those of the pump may not.
+    reader, own = DuckdbReader(files.store.reader()), DuckdbReader(files.store.reader())
+    of_desk = DuckdbReader(files.store.reader(), READ_TIMEOUT_S)
     keeper = BudgetKeeper(
-        config, str(settings.config_path or DEFAULT_FILE), directory, reader.fetch, files.books,
+        config, str(settings.config_path or DEFAULT_FILE), directory, own.fetch, files.books,
         is_shared=config.budgets_shared.address(settings.environ) is not None,
     )  # fmt: skip
     roller = Roller(files.store)
@@ -116,7 +117,7 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
     withdraw(directory)  # what a killed life left behind
     # Damage shows where reading stops, so read some before serving; a long backlog comes later.
     pump.catch_up(_FIRST_INGEST_TIMEOUT_S)
-    _check_spool(reader, pump)
+    _check_spool(own, pump)
     token = new_token()
     operations = LedgerOperations(files, reader, pump, settings)
     answers = Answers(
@@ -126,7 +127,7 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         late_identity_h=config.ledger.late_identity_window_h,
     )  # fmt: skip
     desk = desk_of(
-        files, DuckdbReader(connection, READ_TIMEOUT_S),
+        files, of_desk,
         FinanceSettings(config, directory, settings.environ, settings.config_path),
     )  # fmt: skip
     doors = Doors(files.books, config, settings.environ)
@@ -153,16 +154,15 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         stop.wait()
     finally:
         withdraw(directory)
-        alerts.stop()
-        keeper.publisher.stop()
-        server.stop()
+        for part in (alerts, keeper.publisher, reader, of_desk, server):
+            part.stop()
         if mounted is not None:
             mounted.close()
         doors.close()
         try:
             pump.stop(_FINAL_INGEST_TIMEOUT_S)
         finally:
-            connection.close()
+            own.stop()
     return _FAILED if pump.failure is not None else 0
 
 

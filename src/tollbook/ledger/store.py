@@ -143,7 +143,8 @@ class Store:
 
     def reader(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own for reading, usable in another thread; close it after."""
-        return self._connection.cursor()
+        with self._lock:  # the writer's connection gives out none while it writes
+            return self._connection.cursor()
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file."""

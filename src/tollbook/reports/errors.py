@@ -39,6 +39,13 @@ class QueryTimeoutError(TollbookError):
         )
 
 
+class ReaderStoppedError(TollbookError):
+    """The ledger process is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("the ledger is stopping; ask again in a moment")
+
+
 class CallNotFoundError(TollbookError):
     """No entry bears the id."""
 

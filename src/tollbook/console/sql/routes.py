@@ -15,12 +15,9 @@ from tollbook.console.sql.run import ROWS_DEFAULT, SqlAnswer, run_sql
 from tollbook.desk.permits import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import duckdb
-
     from tollbook.books.store import Books
     from tollbook.desk.permits import Principal
+    from tollbook.reports.reader import DuckdbReader
 
 _Asked = Request[Any, Any, Any]
 _BODY_MAX_BYTES: Final = 65_536
@@ -42,12 +39,12 @@ class SqlDesk:
     """Answers queries of people, and notes who asked what.
 
     Args:
-        connect: returns a connection of its own for reading.
+        reader: of the ledger.
         books: where it is noted.
     """
 
-    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection], books: Books) -> None:
-        self._connect, self._books = connect, books
+    def __init__(self, reader: DuckdbReader, books: Books) -> None:
+        self._reader, self._books = reader, books
 
     def answer(self, principal: Principal, request: SqlRequest) -> SqlAnswer:
         """Answer a query; a principal of one tenant sees that one's entries only.
@@ -61,7 +58,8 @@ class SqlDesk:
             self._books, actor=principal.name, action="sql.query",
             detail={"sql": request.sql[:_SAID_CHARS_MAX], "tenant": tenant},
         )  # fmt: skip
-        return run_sql(self._connect, request.sql, tenant=tenant, limit=request.limit)
+        with self._reader.lent() as cursor:
+            return run_sql(lambda: cursor, request.sql, tenant=tenant, limit=request.limit)
 
 
 def sql_router(desk: SqlDesk) -> Router:
