@@ -33,9 +33,13 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert thread.end() == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Yield a headless browser."""
+    """Yield a headless browser.
+
+    For no longer than a module: while it lives, an event loop runs in this thread, and nobody else
+    can run one.
+    """
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 -- slow to load
 
     with sync_playwright() as playwright:
