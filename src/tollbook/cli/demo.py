@@ -279,6 +279,9 @@ def _next_steps(run: _Run) -> list[str]:
         f"  {command} calls {where} --where status=error",
         f"  {command} explain CALL_ID {where}",
         f"  {command} verify {where}",
+        "",
+        "The same in a browser (prints an address and a password, runs until Ctrl-C):",
+        f"  {command} demo --keep",
         *[
             f"Your {name.removesuffix('-live')} key is set: {base_url(run.config, name)} (--keep)"
             for name in run.config.providers
