@@ -1,0 +1,1 @@
+"""The smallest fix of a finding, in the framework that was recognised."""

@@ -1,0 +1,209 @@
+"""The audit: inputs in, report out, in memory that does not grow with the input."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from tollbook import __version__, clock
+from tollbook.audit.extract import Extractor
+from tollbook.audit.facts import SpanFact, decode_fact, encode_fact
+from tollbook.audit.grouping import Grouping
+from tollbook.audit.read import Trouble
+from tollbook.audit.report import Audit
+from tollbook.audit.rules.base import JoinRule, WholeRule
+from tollbook.audit.rules.registry import rules_of
+from tollbook.audit.scoring import Scoring
+from tollbook.audit.settings import DEFAULT
+from tollbook.audit.tally import Tally
+from tollbook.audit.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tollbook.audit.findings import Hit
+    from tollbook.audit.read import Input, InputRead
+    from tollbook.audit.rules.base import TraceRule
+    from tollbook.audit.settings import AuditSettings
+
+    AnyRule = TraceRule | JoinRule | WholeRule
+
+_TROUBLES_MAX: Final = 100
+_SPANS_MAX: Final = 20_000
+"""Of one trace that are looked at together; a trace with more is looked at in parts."""
+
+
+class Pricer(Protocol):
+    """Knows what a call cost."""
+
+    words: str
+    """Which prices, for the report."""
+
+    def price(self, fact: SpanFact) -> SpanFact:
+        """Return it with the cost of its call, or with why there is none."""
+
+
+class Progress(Protocol):
+    """Is told how far it is, now and then."""
+
+    def reading(self, read: InputRead) -> None:
+        """Tell that so much of an input was read."""
+
+    def judging(self, done_traces: int) -> None:
+        """Tell that so many traces were looked at."""
+
+
+class _Silent:
+    """Nobody looks."""
+
+    def reading(self, read: InputRead) -> None:
+        """Say nothing."""
+
+    def judging(self, done_traces: int) -> None:
+        """Say nothing."""
+
+
+def audit(
+    inputs: Iterable[Input],
+    pricer: Pricer,
+    settings: AuditSettings = DEFAULT,
+    progress: Progress | None = None,
+    *,
+    finish: Callable[[Audit], Audit] | None = None,
+) -> Audit:
+    """Return the report on some inputs.
+
+    Args:
+        inputs: what is read, each once; they are looked at together.
+        pricer: knows what calls cost.
+        settings: see there.
+        progress: is told how far it is.
+        finish: adds what is said about the findings, such as advice.
+    """
+    run = _Run(pricer, settings, progress or _Silent())
+    with ExitStack() as stack:
+        run.open(stack)
+        for source, one in enumerate(inputs):
+            run.take(source, one)
+        run.judge()
+        made = run.report()
+    return made if finish is None else finish(made)
+
+
+class _Run:
+    def __init__(self, pricer: Pricer, settings: AuditSettings, progress: Progress) -> None:
+        self._settings, self._progress, self._pricer = settings, progress, pricer
+        self._extractor = Extractor(settings)
+        self._rules: Sequence[AnyRule] = rules_of(settings)
+        self._tally = Tally(settings.evidence_max, settings.findings_max)
+        self._scoring = Scoring()
+        self._inputs: list[InputRead] = []
+        self._troubles: list[Trouble] = []
+        self._spans = self._traces = self._calls = self._wrappers = 0
+        self._first_ns = self._last_ns = 0
+        self._instrumentations: Counter[str] = Counter()
+        self._services: Counter[str] = Counter()
+
+    def open(self, stack: ExitStack) -> None:
+        held = self._settings.held_max_bytes
+        self._by_trace = stack.enter_context(Grouping(held))
+        self._joins = [
+            (one, stack.enter_context(Grouping(held // 4)))
+            for one in self._rules
+            if isinstance(one, JoinRule)
+        ]
+        self._whole = [one for one in self._rules if isinstance(one, WholeRule)]
+        self._each = [one for one in self._rules if not isinstance(one, (JoinRule, WholeRule))]
+
+    def take(self, source: int, one: Input) -> None:
+        self._inputs.append(one.read)
+        put, fact_of = self._by_trace.put, self._extractor.fact
+        for part in one:
+            if isinstance(part, Trouble):
+                if len(self._troubles) < _TROUBLES_MAX:
+                    self._troubles.append(part)
+                continue
+            for span in part.spans:
+                fact = fact_of(span, source, part)
+                put(fact.trace_id.encode(errors="surrogatepass"), encode_fact(fact))
+            self._spans += len(part.spans)
+            self._progress.reading(one.read)
+        one.read.content_dropped = self._extractor.take_dropped()
+        self._progress.reading(one.read)
+
+    def judge(self) -> None:
+        for _, records in self._by_trace.groups():
+            for at in range(0, len(records), _SPANS_MAX):
+                facts = [decode_fact(one) for one in records[at : at + _SPANS_MAX]]
+                self._judge(Trace([self._priced(fact) for fact in facts]))
+        for rule, grouping in self._joins:
+            for key, records in grouping.groups():
+                spans = [decode_fact(one) for one in records]
+                spans.sort(key=lambda one: (one.started_at_ns, one.ref))
+                self._add(rule.check_group(key.decode(errors="replace"), spans))
+        for whole in self._whole:
+            self._add(whole.finish())
+
+    def _priced(self, fact: SpanFact) -> SpanFact:
+        return fact if fact.call is None else self._pricer.price(fact)
+
+    def _judge(self, trace: Trace) -> None:
+        self._traces += 1
+        self._count(trace)
+        causes: dict[str, str] = {}
+        for rule in self._each:
+            self._add(rule.check(trace), causes)
+        for whole in self._whole:
+            whole.observe(trace)
+        for join, grouping in self._joins:
+            for key, span in join.keys(trace):
+                grouping.put(key.encode(errors="replace")[:1024], encode_fact(span))
+        self._scoring.observe(trace, causes)
+        self._progress.judging(self._traces)
+
+    def _add(self, hits: Iterable[Hit], causes: dict[str, str] | None = None) -> None:
+        for hit in hits:
+            if hit.rule in self._settings.ignore:
+                continue
+            if hit.is_cause and causes is not None:
+                causes[hit.span] = hit.mode.value
+            self._tally.add(hit)
+
+    def _count(self, trace: Trace) -> None:
+        self._wrappers += len(trace.wrappers)
+        for span in trace.calls:
+            self._calls += 1
+            self._instrumentations[f"{span.scope} {span.scope_version}".strip() or "unknown"] += 1
+            self._services[span.service or "unknown"] += 1
+            if span.started_at_ns:
+                self._first_ns = min(self._first_ns or span.started_at_ns, span.started_at_ns)
+                self._last_ns = max(self._last_ns, span.started_at_ns)
+
+    def report(self) -> Audit:
+        return Audit(
+            version=__version__,
+            made_at=clock.utc_now().isoformat(timespec="seconds"),
+            inputs=tuple(self._inputs),
+            troubles=tuple(self._troubles),
+            spans=self._spans,
+            traces=self._traces,
+            calls=self._calls,
+            wrappers=self._wrappers,
+            first_at_ns=self._first_ns,
+            last_at_ns=self._last_ns,
+            instrumentations=dict(self._instrumentations.most_common(50)),
+            services=dict(self._services.most_common(50)),
+            findings=tuple(self._tally.findings()),
+            defensibility=self._scoring.result(),
+            ignored=self._settings.ignore,
+            privacy=self._extractor.words(),
+            prices=self._pricer.words,
+        )
+
+
+encode_audit: Final = msgspec.json.Encoder().encode
+"""The whole of it, for comparison later; :func:`decode_audit` reads it again."""
+decode_audit: Final = msgspec.json.Decoder(Audit).decode

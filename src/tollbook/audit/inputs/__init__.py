@@ -1,0 +1,1 @@
+"""Files, folders, streams and a live endpoint to spans, whatever tool wrote them."""

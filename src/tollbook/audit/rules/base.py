@@ -1,0 +1,46 @@
+"""What a rule is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tollbook.audit.facts import SpanFact
+    from tollbook.audit.findings import Hit
+    from tollbook.audit.trace import Trace
+
+
+class TraceRule(Protocol):
+    """Looks at one trace at a time, and keeps nothing."""
+
+    def check(self, trace: Trace) -> Iterable[Hit]:
+        """Yield what is found."""
+
+
+@runtime_checkable
+class JoinRule(Protocol):
+    """Looks at what many traces say of one thing: an answer's id, a conversation, a link.
+
+    The engine brings together what has one key, however large the input is, and then asks.
+    """
+
+    name: str
+
+    def keys(self, trace: Trace) -> Iterable[tuple[str, SpanFact]]:
+        """Yield spans of a trace with the key that each is compared under."""
+
+    def check_group(self, key: str, spans: Sequence[SpanFact]) -> Iterable[Hit]:
+        """Yield what is found among spans of one key, in the order of their time."""
+
+
+@runtime_checkable
+class WholeRule(Protocol):
+    """Counts over everything, in memory that does not grow with the input."""
+
+    def observe(self, trace: Trace) -> None:
+        """Count a trace."""
+
+    def finish(self) -> Iterable[Hit]:
+        """Yield what the counts say, once at the end."""
