@@ -206,10 +206,13 @@ def test_the_runner_evaluates_and_stops(house: House, monkeypatch: pytest.Monkey
     monkeypatch.setattr(AlertService, "turn", turn)
     config = msgspec.structs.replace(Config(), alerts=Alerts(interval_s=1.0))
     runner = AlertRunner(house.desk._replace(config=config))
+    before = set(threading.enumerate())
     runner.start()
     assert turned.wait(20)
+    threads = set(threading.enumerate()) - before
+    assert {one.name for one in threads} >= {"alerts", "alerts-send"}
     runner.stop()
-    assert not any(one.name.startswith("alerts") for one in threading.enumerate())
+    assert not any(one.name.startswith("alerts") and one.is_alive() for one in threads)
 
 
 def test_links_lead_where_the_settings_say() -> None:

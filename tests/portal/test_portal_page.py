@@ -201,6 +201,7 @@ def test_amounts_are_written_as_a_country_does(text: str, name: str, shown: str)
 
 
 def test_making_tokens_is_noted_and_the_console_offers_it(ledger: Ledger) -> None:
+    ledger.token()
     page = ledger.get("/portals", OWNER, headers={"accept": "text/html"})
     assert page.status_code == 200
     assert "/do/portal.token" in page.text

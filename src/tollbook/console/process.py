@@ -42,7 +42,7 @@ from tollbook.ledger.rollups import Roller
 from tollbook.reports.reader import DuckdbReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ def run_ledger(
     data_dir: Path | None = None,
     config_path: Path | None = None,
     stop: threading.Event | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Run until stopped and return the exit code.
 
@@ -81,6 +82,7 @@ def run_ledger(
         data_dir: where everything durable lives; None for the configured one.
         config_path: file of the settings, for errors about price cards.
         stop: set to end the run.
+        say: told one line when it is ready.
 
     Raises:
         TollbookError: it cannot start; one line says why.
@@ -89,10 +91,12 @@ def run_ledger(
     directory = data_dir or Path(config.store.dir)
     _make_private(directory)
     with open_ledger(config, directory, config_path) as files:
-        return _serve(Settings(config, config_path, environ, directory), files, stop)
+        return _serve(Settings(config, config_path, environ, directory), files, stop, say)
 
 
-def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int:
+def _serve(
+    settings: Settings, files: LedgerFiles, stop: threading.Event, say: Callable[[str], None]
+) -> int:
     config, directory = settings.config, settings.data_dir
     # Questions of people may be cut off when the process stops; those of the pump may not.
     reader, own = DuckdbReader(files.store.reader()), DuckdbReader(files.store.reader())
@@ -150,7 +154,7 @@ def _serve(settings: Settings, files: LedgerFiles, stop: threading.Event) -> int
         alerts.start()
         warm = partial(warm_up, House(answers, desk, all_operations(), operations.status), stop)
         threading.Thread(target=warm, name="warm-up", daemon=True).start()
-        print(f"ledger: API on http://{config.console.host}:{server.port}/api/v1", flush=True)  # noqa: T201 -- its supervisor waits for this line
+        say(f"ledger: API on http://{config.console.host}:{server.port}/api/v1")
         stop.wait()
     finally:
         withdraw(directory)
@@ -211,8 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(options.config, os.environ)
         return run_ledger(
-            config, os.environ, data_dir=options.data, config_path=options.config, stop=stop
-        )
+            config, os.environ, data_dir=options.data, config_path=options.config, stop=stop,
+            say=partial(print, flush=True),  # its supervisor waits for this line
+        )  # fmt: skip
     except TollbookError as error:
         print(f"tollbook: {error.message}", file=sys.stderr)  # noqa: T201 -- the one line
         return error.exit_code
