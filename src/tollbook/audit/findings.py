@@ -129,8 +129,12 @@ class Advice(Struct, frozen=True):
     language: str
     """Of the snippet: python, yaml, toml, ini, bash, text."""
     snippet: str
+    """With OpenTelemetry, or with what the framework has of its own."""
     page: str = ""
     """Of the documentation."""
+    with_tollbook: str = ""
+    """The same with Tollbook's SDK, gateway or settings, where that is another way."""
+    with_tollbook_language: str = "python"
 
 
 class Finding(Struct, frozen=True):
