@@ -22,6 +22,7 @@ What was said to a model or by it is never copied to a span.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -30,7 +31,6 @@ from tollbook.audit.read import InputRead, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from tollbook.audit.read import Batch, Trouble
 
@@ -80,4 +80,4 @@ class Format(Protocol):
 
 def formats() -> tuple[Format, ...]:
     """Return the formats, in the order in which they are asked."""
-    return tuple([import_module(name) for name in MODULES])  # type: ignore[misc]
+    return tuple([import_module(name) for name in MODULES])
