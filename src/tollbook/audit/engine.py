@@ -106,6 +106,7 @@ class _Run:
         self._first_ns = self._last_ns = 0
         self._instrumentations: Counter[str] = Counter()
         self._services: Counter[str] = Counter()
+        self._unowned: Counter[str] = Counter()
 
     def open(self, stack: ExitStack) -> None:
         held = self._settings.held_max_bytes
@@ -177,7 +178,10 @@ class _Run:
         for span in trace.calls:
             self._calls += 1
             self._instrumentations[f"{span.scope} {span.scope_version}".strip() or "unknown"] += 1
-            self._services[span.service or "unknown"] += 1
+            service = span.service or "unknown"
+            self._services[service] += 1
+            if not _is_owned(trace, span):
+                self._unowned[service] += 1
             if span.started_at_ns:
                 self._first_ns = min(self._first_ns or span.started_at_ns, span.started_at_ns)
                 self._last_ns = max(self._last_ns, span.started_at_ns)
@@ -196,12 +200,24 @@ class _Run:
             last_at_ns=self._last_ns,
             instrumentations=dict(self._instrumentations.most_common(50)),
             services=dict(self._services.most_common(50)),
+            unowned_services={
+                name: self._unowned[name]
+                for name, _ in self._services.most_common(50)
+                if self._unowned[name]
+            },
             findings=tuple(self._tally.findings()),
             defensibility=self._scoring.result(),
             ignored=self._settings.ignore,
             privacy=self._extractor.words(),
             prices=self._pricer.words,
         )
+
+
+def _is_owned(trace: Trace, span: SpanFact) -> bool:
+    return any(
+        field in span.process_owner or trace.owner_of(span, field) is not None
+        for field in ("tenant_id", "team_id")
+    )
 
 
 encode_audit: Final = msgspec.json.Encoder().encode

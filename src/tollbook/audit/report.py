@@ -78,3 +78,5 @@ class Audit(Struct, frozen=True, kw_only=True):
     """What happened to names and content, in words."""
     prices: str = ""
     """Which price book."""
+    unowned_services: dict[str, int] = {}
+    """Of the calls of each service, how many name nobody who pays: neither tenant nor team."""
