@@ -115,7 +115,7 @@ def defensibility(**changes: Any) -> Defensibility:
     return replace(made, **changes)
 
 
-def audit(findings: int = 3, **changes: Any) -> Audit:
+def audit(number: int = 3, **changes: Any) -> Audit:
     """Return a report with so many findings."""
     inputs = (
         InputRead(source=f"{FOLDER}/traces.jsonl", format="otlp-jsonl", size_bytes=48_123_456,
@@ -135,7 +135,7 @@ def audit(findings: int = 3, **changes: Any) -> Audit:
         instrumentations={"opentelemetry.instrumentation.openai_v2 2.4b0": 900, "litellm": 304},
         services={"worker": 640, "web": 300, "gateway": 264},
         unowned_services={"worker": 311, "gateway": 120},
-        findings=tuple(finding(one) for one in range(findings)), defensibility=defensibility(),
+        findings=tuple(finding(one) for one in range(number)), defensibility=defensibility(),
         ignored=("A14",), privacy="Attributes with content were dropped on reading.",
         prices="genai-prices 0.2.3 of 2026-11-14",
     )  # fmt: skip

@@ -93,15 +93,17 @@ def _calls(audit: Audit, names: Names) -> Html:
     drawn = Drawn(names, Palette(), audit.defensibility.score_millis)
     return join(
         top(audit), el("h2", "At risk, by cause"), at_risk(audit.defensibility, names),
+        el("div", by_mode(audit) if audit.findings else None, by_service(audit, names),
+           class_="pair"),
         el("h2", "Findings"), _findings(audit, drawn),
-        el("h2", "Where calls come from"), by_service(audit, names),
     )  # fmt: skip
 
 
 def _findings(audit: Audit, drawn: Drawn) -> Html:
     found = audit.findings
     if not found:
-        return el("p", "Nothing was found: every rule was asked.", class_="notice good")
+        asked = f"every rule but {', '.join(audit.ignored)}" if audit.ignored else "every rule"
+        return el("p", f"Nothing was found; {asked} was asked.", class_="notice good")
     more = None
     if len(found) > _SHOWN_MAX:
         left = words.count(len(found) - _SHOWN_MAX, "finding")
@@ -110,4 +112,4 @@ def _findings(audit: Audit, drawn: Drawn) -> Html:
         finding(one, drawn, is_open=number < OPEN_MAX)
         for number, one in enumerate(found[:_SHOWN_MAX])
     ]
-    return join(by_mode(audit), overview(found, drawn), parts, more)
+    return join(overview(found, drawn, _SHOWN_MAX), parts, more)

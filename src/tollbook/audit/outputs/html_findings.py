@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.audit.outputs import words
 from tollbook.audit.outputs.html_charts import arrow
+from tollbook.audit.outputs.html_summary import cost_cell
 from tollbook.audit.outputs.html_waterfall import waterfall
 from tollbook.audit.outputs.markup import Html, el, join
 
@@ -29,31 +30,31 @@ class Drawn(NamedTuple):
     """Before anything is mended."""
 
 
-def overview(findings: Sequence[Finding], drawn: Drawn) -> Html:
-    """Return all findings as a table, each leading to its own part."""
+def overview(findings: Sequence[Finding], drawn: Drawn, linked_max: int) -> Html:
+    """Return all findings as a table; the first ``linked_max`` lead to a part of their own."""
     head = el(
-        "tr", el("th", "Severity", scope="col"), el("th", "Finding", scope="col"),
+        "tr", el("th", "Finding", scope="col"),
         el("th", "Calls", scope="col", class_="number-cell"),
         el("th", "Cost of them", scope="col", class_="number-cell"),
-        el("th", "Score after", scope="col", class_="number-cell"),
+        el("th", "Score after", scope="col", class_="number-cell roomy"),
     )  # fmt: skip
     rows = (
         el(
-            "tr", el("td", severity(one.severity)),
-            el("td", el("a", drawn.names.text(one.title), href=f"#{anchor(one)}"), el("br"),
+            "tr",
+            el("td", el("a", drawn.names.text(one.title),
+                     href=f"#{anchor(one)}" if number < linked_max else None), el("br"),
+               severity(one.severity), " ",
                el("span", f"{words.MODES[one.mode]} \N{MIDDLE DOT} {one.rule}",
                   class_="small muted")),
             el("td", words.count(one.calls), class_="number-cell"),
-            el("td", words.cost(one.cost_pico, one.unpriced_calls, one.calls),
-               class_="number-cell"),
+            cost_cell(one.cost_pico, one.unpriced_calls, one.calls),
             el("td", words.NOTHING if one.score_after is None else words.score(one.score_after),
-               class_="number-cell"),
+               class_="number-cell roomy"),
         )
-        for one in findings
+        for number, one in enumerate(findings)
     )  # fmt: skip
-    table = el("table", el("thead", head), el("tbody", rows))
-    return el("div", table, class_="card scroll", tabindex=0, role="region",
-              aria_label="All findings")  # fmt: skip
+    table = el("table", el("thead", head), el("tbody", rows), class_="fits")
+    return el("div", table, class_="card")
 
 
 def finding(one: Finding, drawn: Drawn, *, is_open: bool) -> Html:

@@ -40,6 +40,7 @@ h3 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 h4 { font-size: .87rem; margin: 1.2rem 0 .4rem; color: var(--muted); }
 p { margin: .4rem 0; max-width: 80ch; }
 code, pre { font-family: var(--mono); font-size: .87em; overflow-wrap: anywhere; }
+pre code { font-size: inherit; overflow-wrap: normal; }
 pre { overflow-x: auto; margin: .4rem 0; padding: .8rem; background: var(--page);
   border: 1px solid var(--line); border-radius: 6px; overflow-wrap: normal; }
 .muted { color: var(--muted); } .small { font-size: .87rem; } .nowrap { white-space: nowrap; }
@@ -47,12 +48,12 @@ pre { overflow-x: auto; margin: .4rem 0; padding: .8rem; background: var(--page)
   padding: 1rem 1.1rem; margin: .8rem 0; }
 .top { display: grid; grid-template-columns: 250px minmax(0, 1fr); gap: 0 1rem;
   margin-top: 1.2rem; }
-.score { text-align: center; }
-.gauge { width: 100%; max-width: 210px; display: block; margin: 0 auto -3.4rem; }
+.score { text-align: center; display: flex; flex-direction: column; justify-content: center; }
+.gauge { width: 100%; max-width: 210px; display: block; margin: 0 auto -3.2rem; }
 .gauge path { fill: none; stroke-width: 12; stroke-linecap: round; }
 .gauge .track { stroke: var(--track); } .gauge .good { stroke: var(--good); }
-.gauge .warn { stroke: var(--warn); } .gauge .bad { stroke: var(--bad); }
-.score .number { font-size: 2.3rem; font-weight: 700; line-height: 1.1; }
+.gauge .warn { stroke: var(--c2); } .gauge .bad { stroke: var(--bad); }
+.score .number { font-size: 2.3rem; font-weight: 700; line-height: 1.1; margin-bottom: .8rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr));
   gap: .8rem; margin: .8rem 0; }
 .figures > div { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
@@ -72,12 +73,18 @@ th, td { padding: .4rem .6rem; text-align: left; vertical-align: top;
 thead th { font-size: .8rem; color: var(--muted); font-weight: 600; vertical-align: bottom;
   overflow-wrap: normal; }
 tbody th { font-weight: 500; }
+table.causes th { overflow-wrap: break-word; }
 tr:last-child > td, tr:last-child > th { border-bottom: 0; }
 .number-cell { text-align: right; white-space: nowrap; }
 svg.bar { display: block; width: 100%; height: 12px; }
 svg.bar .track { fill: var(--track); } svg.stack { height: 26px; border-radius: 6px; }
 .fill { fill: var(--c1); } .fill-bad { fill: var(--bad); } .fill-good { fill: var(--good); }
-.bar-cell { width: 30%; min-width: 90px; padding-top: .75rem; }
+.barred { display: grid; grid-template-columns: minmax(0, 1fr) 45%; gap: .1rem 1rem;
+  align-items: center; }
+.timed { display: grid; grid-template-columns: minmax(0, 1fr) 5rem; gap: 0 .6rem;
+  align-items: center; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
+  gap: 0 1rem; align-items: start; }
 .k1 { fill: var(--c1); } .k2 { fill: var(--c2); } .k3 { fill: var(--c3); } .k4 { fill: var(--c4); }
 .k5 { fill: var(--c5); } .k6 { fill: var(--c6); } .k7 { fill: var(--c7); } .k8 { fill: var(--c8); }
 .k9 { fill: var(--c9); } .k0 { fill: var(--bad); }
@@ -115,7 +122,7 @@ table.trace td, table.trace th { padding: .22rem .5rem; font-size: .87rem; }
 table.trace col.of-name { width: 46%; } table.trace col.of-time { width: 54%; }
 table.trace { table-layout: fixed; }
 table.trace .service { color: var(--muted); }
-table.trace svg.bar { height: 14px; margin-top: .2rem; }
+table.trace svg.bar { height: 14px; }
 tr.last-seen th { box-shadow: inset 4px 0 var(--good); }
 tr.first-missing th, tr.affected th { box-shadow: inset 4px 0 var(--bad); }
 tr.break td { background: var(--bad-soft); color: var(--bad); font-weight: 650;
@@ -129,7 +136,8 @@ footer { margin-top: 2.4rem; color: var(--muted); font-size: .87rem; }
   main { padding: 1rem .9rem 3rem; }
   .top { grid-template-columns: minmax(0, 1fr); }
   .hop { grid-template-columns: minmax(0, 1fr); }
-  .crossing { max-width: none; } .crossing svg { transform: rotate(90deg); margin: .5rem auto; }
+  .crossing { max-width: none; }
+  .crossing svg { transform: rotate(90deg); margin: 1.1rem auto 1.3rem; }
   .card { padding: .8rem; } details.finding > .inside { padding: .2rem .8rem .9rem; }
   details.finding > summary { padding: .7rem .8rem; grid-template-columns: minmax(0, 1fr); }
   details.finding > summary .tag { justify-self: start; }
@@ -141,7 +149,8 @@ footer { margin-top: 2.4rem; color: var(--muted); font-size: .87rem; }
   .d7 { padding-left: 3.2rem !important; } .d8 { padding-left: 3.6rem !important; }
   .scroll > table:not(.fits) { width: max-content; min-width: 100%; }
   .scroll > table:not(.fits) td { max-width: 15rem; }
-  .bar-cell { min-width: 70px; }
+  .roomy { display: none; } th, td { padding: .4rem .35rem; }
+  .barred, .timed { grid-template-columns: minmax(0, 1fr); }
 }
 @media print {
   :root { color-scheme: light; }

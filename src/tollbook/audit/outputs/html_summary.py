@@ -63,19 +63,31 @@ def _by_severity(audit: Audit) -> str:
 def criteria(told: Defensibility) -> Html:
     """Return what a charge needs to be defended, and how many calls have it."""
     rows = (
-        el("tr", el("th", one.title, scope="row"),
-           el("td", bar(one.calls, told.calls), class_="bar-cell"),
+        el("tr", _barred(one.title, bar(one.calls, told.calls)),
            el("td", words.share(one.calls, told.calls), class_="number-cell"),
            el("td", words.score(one.weight_millis), class_="number-cell"))
         for one in told.criteria
     )  # fmt: skip
     head = el(
-        "tr", el("th", "A call has", scope="col"), el("td"),
+        "tr", el("th", "A call has", scope="col"),
         el("th", "Calls", scope="col", class_="number-cell"),
         el("th", "Weight", scope="col", class_="number-cell"),
     )  # fmt: skip
     table = el("table", el("thead", head), el("tbody", rows), class_="fits")
     return el("div", table, _formula(told), class_="card")
+
+
+def _barred(name: str, drawn: Html) -> Html:
+    return el("th", el("div", el("span", name), drawn, class_="barred"), scope="row")
+
+
+def cost_cell(cost_pico: int, unpriced_calls: int, calls: int) -> Html:
+    """Return what calls cost, and below it how many have no price."""
+    if not unpriced_calls or unpriced_calls >= calls:
+        told = words.cost(cost_pico, unpriced_calls, calls)
+        return el("td", told, class_="number-cell")
+    more = el("div", f"+ {words.count(unpriced_calls)} unpriced", class_="small muted")
+    return el("td", words.usd(cost_pico), more, class_="number-cell")
 
 
 def _formula(told: Defensibility) -> Html | None:
@@ -94,8 +106,7 @@ def at_risk(told: Defensibility, names: Names) -> Html:
     rows = (
         el("tr", el("th", dot(number), names.text(one.title), scope="row"),
            el("td", words.count(one.calls), class_="number-cell"),
-           el("td", words.cost(one.cost_pico, one.unpriced_calls, one.calls),
-              class_="number-cell"),
+           cost_cell(one.cost_pico, one.unpriced_calls, one.calls),
            el("td", words.share(one.cost_pico, told.at_risk_pico), class_="number-cell"))
         for number, one in enumerate(parts)
     )  # fmt: skip
@@ -104,7 +115,7 @@ def at_risk(told: Defensibility, names: Names) -> Html:
         [el("th", one, scope="col", class_="number-cell") for one in ("Calls", "Cost", "Share")],
     )  # fmt: skip
     drawn = stack([one.cost_pico for one in parts], f"At risk by cause: {names.text(label)}")
-    table = el("table", el("thead", head), el("tbody", rows), class_="fits")
+    table = el("table", el("thead", head), el("tbody", rows), class_="causes fits")
     return el("div", drawn if told.at_risk_pico else None, table, class_="card")
 
 
@@ -141,11 +152,11 @@ def _bars(
     title: str, labels: tuple[str, str, str], rows: Iterable[tuple[str, Html, str, str]]
 ) -> Html:
     head = el(
-        "tr", el("th", labels[0], scope="col"), el("td"),
+        "tr", el("th", labels[0], scope="col"),
         [el("th", one, scope="col", class_="number-cell") for one in labels[1:]],
     )  # fmt: skip
     told = (
-        el("tr", el("th", name, scope="row"), el("td", drawn, class_="bar-cell"),
+        el("tr", _barred(name, drawn),
            el("td", first, class_="number-cell"), el("td", second, class_="number-cell"))
         for name, drawn, first, second in rows
     )  # fmt: skip

@@ -103,7 +103,6 @@ def _time_cell(bar: Bar, palette: Palette, whole_us: int) -> Html:
         fill = palette.colour(bar.owner)
     else:
         fill = _NO_OWNER if bar.is_call else _NOBODYS
-    return el(
-        "td", span_bar(bar.start_us, bar.duration_us, whole_us, f"k{fill}"),
-        el("span", words.duration(max(bar.duration_us, 0)), class_="small muted"),
-    )  # fmt: skip
+    drawn = span_bar(bar.start_us, bar.duration_us, whole_us, f"k{fill}")
+    told = el("span", words.duration(max(bar.duration_us, 0)), class_="muted nowrap")
+    return el("td", el("div", drawn, told, class_="timed"))
