@@ -61,6 +61,16 @@ class CallFact(Struct, frozen=True, array_like=True, gc=False):
     """Why there is no price, or what is uncertain about it."""
     is_call: bool = True
     """False for a wrapper (agent, workflow) that only sums up."""
+    told_operation: str | None = None
+    """``gen_ai.operation.name`` as it was told, where it is a word."""
+    passes: int = 0
+    """How many passes the provider's own usage lists (``usage.iterations``); 0 where none."""
+    outside_tokens: int = 0
+    """Of these passes the tokens that the span's own counts leave out."""
+    is_compacted: bool = False
+    """The provider made its context shorter, by a pass of its own that is billed."""
+    is_aggregate: bool = False
+    """Its usage is told under names that are for sums only (``gen_ai.aggregated_usage.*``)."""
 
 
 class SpanFact(Struct, frozen=True, array_like=True, gc=False):
@@ -108,6 +118,8 @@ class SpanFact(Struct, frozen=True, array_like=True, gc=False):
     line: int | None = None
     has_trace: bool = True
     """False for a line of a log of calls."""
+    environment: str = ""
+    """Of the deployment, as the span or its resource names it."""
 
     @property
     def ref(self) -> str:

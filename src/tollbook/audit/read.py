@@ -57,6 +57,8 @@ class InputRead(Struct, kw_only=True):
     content_dropped: int = 0
     """Attributes with what was said to a model or by it: dropped on reading."""
     troubles: int = 0
+    usage_points: int = 0
+    """Points of metrics that tell how much was used; there are no spans in them."""
 
 
 class Input(Protocol):
