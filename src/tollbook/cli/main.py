@@ -97,6 +97,9 @@ commands: Final = [
         "forecast", "tollbook.cli.insights", "forecast", "Spend of days to come, with an interval."
     ),
     Registered("doctor", "tollbook.cli.doctor", "doctor", "Check configuration, files and ports."),
+    Registered(
+        "audit", "tollbook.cli.audit", "audit", "Where traces lose the tenant, and the fix."
+    ),
     Registered("lint", "tollbook.cli.lint", "lint", "Find calls that bypass the harness."),
     Registered("simulate", "tollbook.cli.simulate", "simulate", "Run simulated providers."),
 ]

@@ -48,6 +48,16 @@ def terminal_text(audit: Audit, style: Style, *, full: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def headline(audit: Audit) -> str:
+    """Return the result in a sentence, without its full stop."""
+    told = audit.defensibility
+    return (
+        f"Score {words.score(told.score_millis)} of 100,"
+        f" {words.usd(told.at_risk_pico)} of {words.usd(told.cost_pico)} at risk,"
+        f" {words.count(len(audit.findings), 'finding')} in {words.count(audit.calls, 'call')}"
+    )
+
+
 def _head(audit: Audit, style: Style) -> Iterator[str]:
     told = f"{words.count(audit.calls, 'call')} in {words.count(audit.traces, 'trace')}"
     found = words.count(len(audit.findings), "finding")
