@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from tollbook.audit.facts import CallFact, SpanFact
-from tollbook.call import Call, Evidence
-from tollbook.capture.otlp.mapping import frames_of
-from tollbook.capture.otlp.operations import what_is
-from tollbook.capture.otlp.owners import owner_of
-from tollbook.dialects.otel import Otel
-from tollbook.dialects.otel_counts import counts_of
+from tollbook.audit.kept import names as of
+from tollbook.audit.kept.calls import call_of, session_of
+from tollbook.audit.kept.carried import carried
+from tollbook.audit.kept.hops import job_library, label_of, reach_of
+from tollbook.audit.kept.names import group_of
+from tollbook.audit.kept.owner_names import rank_of
+from tollbook.audit.kept.owners import NOBODY, owner_in, process_owner_in
+from tollbook.audit.kept.redact import Redactor
+from tollbook.audit.kept.sampling import kept_share_ppm
+from tollbook.capture.otlp.operations import OTHER, what_is
+from tollbook.capture.otlp.providers import KNOWN_HOSTS
+from tollbook.dialects.otel_names import is_count
 
 if TYPE_CHECKING:
     from tollbook.audit.read import Batch
     from tollbook.audit.settings import AuditSettings
-    from tollbook.call import CallClosed, CallOpened, Identity
+    from tollbook.capture.otlp.operations import What
     from tollbook.capture.otlp.spans import Span
 
-_NOWHERE: Final = Evidence("", 0, 0, "")
+_NAME_MAX_CHARS: Final = 128
+_ID_MAX_CHARS: Final = 64
+_LINKS_MAX: Final = 32
+_NS_MAX: Final = 2**63 - 1
+_ROOT_KINDS: Final = frozenset({2, 5})
+_OUTGOING: Final = frozenset({3, 4})
+"""Client and producer: what they carry leaves the process."""
+
+
+class _Process(NamedTuple):
+    """What is the same for all spans of a resource."""
+
+    resource: dict[str, Any]
+    service: str
+    owner: dict[str, str]
 
 
 class Extractor:
@@ -29,36 +51,67 @@ class Extractor:
     """
 
     def __init__(self, settings: AuditSettings) -> None:
-        self._settings = settings
-        self._measure = Otel().measure
+        self._chosen = frozenset(settings.tenant_attributes)
+        self._redactor = Redactor() if settings.hash_names or settings.redact_names else None
+        self._hides_names = settings.redact_names
         self._dropped = 0
+        self._process = _Process({}, "", {})
 
     def fact(self, span: Span, source: int, batch: Batch) -> SpanFact:
         """Return what is kept; never raises on what a span holds."""
-        frames = frames_of(span, span.started_at_ns)
-        call = self._call(span, frames[1], frames[2]) if len(frames) == 3 else None  # type: ignore[arg-type]  # noqa: PLR2004
-        owner = owner_of(span)
-        service = span.resource.get("service.name")
-        return SpanFact(
-            trace_id=span.trace_id,
-            span_id=span.span_id,
-            parent_span_id=span.parent_span_id,
-            name=span.name[:128],
-            what=what_is(span).kind,
+        attributes = span.attributes
+        groups = 0
+        owners: list[str] = []
+        counts: list[str] = []
+        for name in attributes:
+            group = group_of(name)
+            if group & _COUNTED:
+                if group & of.CONTENT:
+                    self._dropped += 1
+                if group & of.OWNER:
+                    owners.append(name)
+                if group & of.CALL and is_count(name):
+                    counts.append(name)
+            groups |= group
+        if self._chosen:
+            owners += [name for name in self._chosen if name in attributes and name not in owners]
+        for event in span.events:
+            self._dropped += sum(1 for name in event.attributes if group_of(name) & of.CONTENT)
+        process = self._process
+        if process.resource is not span.resource:
+            process = self._process = self._of_process(span.resource)
+        owner = owner_in(attributes, owners, self._chosen) if owners else NOBODY
+        what = self._what(span, groups)
+        call = None
+        if counts or (what.is_inference and (not _is_told_later(span))):
+            call = call_of(span, what, counts)
+        fact = SpanFact(
+            trace_id=span.trace_id[:_ID_MAX_CHARS],
+            span_id=span.span_id[:_ID_MAX_CHARS],
+            parent_span_id=_parent(span),
+            name=_clean(span.name),
+            what=what.kind,
             kind=span.kind,
-            service=service if isinstance(service, str) else "",
-            scope=span.scope_name,
-            scope_version=span.scope_version,
-            started_at_ns=span.started_at_ns,
-            ended_at_ns=span.ended_at_ns,
+            service=process.service,
+            scope=span.scope_name[:_NAME_MAX_CHARS],
+            scope_version=span.scope_version[:_ID_MAX_CHARS],
+            started_at_ns=_time(span.started_at_ns),
+            ended_at_ns=_time(span.ended_at_ns),
             is_error=span.is_error,
-            owner=_fields(owner),
-            links=tuple(f"{one.trace_id}:{one.span_id}" for one in span.links),
+            owner=owner.fields,
+            carriers=owner.carriers,
+            process_owner=process.owner,
+            kept_share_ppm=kept_share_ppm(
+                span.tracestate, attributes, has_attributes=bool(groups & of.SAMPLING)
+            ),
+            problems=owner.problems,
             call=call,
             source=source,
             line=batch.where.line,
             has_trace=batch.has_traces,
+            **self._rest(span, groups, owner.fields),
         )
+        return fact if self._redactor is None else self._redacted(fact, self._redactor)
 
     def take_dropped(self) -> int:
         """Return how many attributes with content were dropped since the last time."""
@@ -67,33 +120,125 @@ class Extractor:
 
     def words(self) -> str:
         """Say what happened to names and content."""
-        return "Attributes with content were dropped on reading."
+        said = (
+            "Attributes with content (prompts, completions, tool arguments, statements, messages"
+            " of exceptions) were dropped on reading; keys were replaced by hashes."
+        )
+        if self._redactor is None:
+            return f"{said} Names are shown as they came."
+        which = "Names of tenants, users and other identity"
+        if self._hides_names:
+            which += ", services, spans and hosts"
+        return f"{said} {which} were replaced by a hash with a random key that was not kept."
 
-    def _call(self, span: Span, opened: CallOpened, closed: CallClosed) -> CallFact:
-        measured = self._measure(Call(opened, closed, _NOWHERE))
-        counts = counts_of(span.attributes, [])
-        del counts
-        return CallFact(
-            operation=opened.operation,
-            provider=opened.provider,
-            model_requested=opened.model_requested,
-            model_actual=closed.model_actual,
-            kinds=measured.kinds,
-            is_stream=opened.is_stream,
-            is_error=closed.status == "error",
-            is_billable=closed.is_billable,
-            response_id=closed.provider_response_id,
-            request_id=closed.provider_request_id,
-            service_tier=closed.service_tier,
-            is_call=what_is(span).is_inference,
+    def _of_process(self, resource: dict[str, Any]) -> _Process:
+        service = resource.get("service.name")
+        owners = [
+            name for name in resource if name in self._chosen or rank_of(name[:256]) is not None
+        ]
+        return _Process(
+            resource,
+            _clean(service) if isinstance(service, str) else "",
+            process_owner_in(resource, owners, self._chosen),
         )
 
+    def _what(self, span: Span, groups: int) -> What:
+        if groups & of.CALL:
+            return what_is(span)
+        if span.kind in _ROOT_KINDS and span.parent_span_id is None:
+            return what_is(span)
+        return OTHER
 
-def _fields(owner: Identity | None) -> dict[str, Any]:
-    if owner is None:
-        return {}
-    return {
-        name: value
-        for name in ("tenant_id", "user_id", "team_id", "feature", "workflow_id", "agent_run_id")
-        if (value := getattr(owner, name)) is not None
-    }
+    def _rest(self, span: Span, groups: int, owner: dict[str, str]) -> dict[str, Any]:
+        """Return what only some spans have."""
+        rest: dict[str, Any] = {}
+        if span.links:
+            rest["links"] = tuple(
+                [
+                    f"{one.trace_id[:_ID_MAX_CHARS]}:{one.span_id[:_ID_MAX_CHARS]}"
+                    for one in span.links[:_LINKS_MAX]
+                ]
+            )
+        if groups & _REACHING or job_library(span.scope_name) is not None:
+            reach = reach_of(span.attributes, groups, span.kind, span.scope_name)
+            rest["peer"] = reach.peer
+            rest["protocol"] = reach.protocol
+            rest["messaging"] = reach.messaging
+            rest["path_hash"] = reach.path_hash
+        if groups & of.CARRIED:
+            names = [name for name in span.attributes if group_of(name) & of.CARRIED]
+            found = carried(span.attributes, names)
+            rest["baggage"] = {
+                field: value for field, value in found.values() if field not in owner
+            }
+            if span.kind in _OUTGOING:
+                rest["sent"] = {name: value for name, (_, value) in found.items()}
+        if groups & of.SESSION:
+            rest["session_id"] = session_of(span.attributes)
+        return rest
+
+    def _redacted(self, fact: SpanFact, redactor: Redactor) -> SpanFact:
+        call = fact.call
+        name = redactor.name
+        if call is not None:
+            call = replace(
+                call,
+                conversation_id=name(call.conversation_id) if call.conversation_id else None,
+                api_key_id=name(call.api_key_id) if call.api_key_id else None,
+            )
+        fact = replace(
+            fact,
+            owner=redactor.values(fact.owner),
+            process_owner=redactor.values(fact.process_owner),
+            baggage=redactor.values(fact.baggage),
+            sent=redactor.values(fact.sent),
+            session_id=name(fact.session_id) if fact.session_id else None,
+            call=call,
+        )
+        return _nameless(fact, redactor) if self._hides_names else fact
+
+
+_COUNTED: Final = of.CONTENT | of.OWNER | of.CALL
+_REACHING: Final = of.HTTP | of.RPC | of.DATABASE | of.MESSAGING | of.PEER
+
+
+def _nameless(fact: SpanFact, redactor: Redactor) -> SpanFact:
+    """Return a fact without the names of services, spans and hosts of the product itself."""
+    call: CallFact | None = fact.call
+    is_known = call is not None and call.host in KNOWN_HOSTS
+    if call is not None and call.host and not is_known:
+        call = replace(call, host=redactor.name(label_of(call.host)))
+    peer = fact.peer
+    if peer and peer not in KNOWN_HOSTS:
+        peer = redactor.name(label_of(peer))
+    return replace(
+        fact,
+        name=redactor.name(fact.name),
+        service=redactor.name(label_of(fact.service)) if fact.service else "",
+        peer=peer,
+        call=call,
+    )
+
+
+def _parent(span: Span) -> str | None:
+    parent = span.parent_span_id
+    if not parent or parent == "0000000000000000":
+        return None
+    return parent[:_ID_MAX_CHARS]
+
+
+def _time(at_ns: int) -> int:
+    return at_ns if 0 <= at_ns <= _NS_MAX else 0
+
+
+def _clean(text: str) -> str:
+    text = text[:_NAME_MAX_CHARS]
+    return text if text.isprintable() else "".join([c if c.isprintable() else " " for c in text])
+
+
+def _is_told_later(span: Span) -> bool:
+    """Whether another span tells of the call: Logfire ends that of a stream when it begins.
+
+    It writes a second one beside it, with the usage, when the stream has ended.
+    """
+    return span.scope_name.startswith("logfire.") and not span.is_error

@@ -71,6 +71,8 @@ class CallFact(Struct, frozen=True, array_like=True, gc=False):
     """The provider made its context shorter, by a pass of its own that is billed."""
     is_aggregate: bool = False
     """Its usage is told under names that are for sums only (``gen_ai.aggregated_usage.*``)."""
+    usage_source: str = ""
+    """``reported``, ``estimated`` (a count was missing) or ``none``."""
 
 
 class SpanFact(Struct, frozen=True, array_like=True, gc=False):
@@ -118,6 +120,10 @@ class SpanFact(Struct, frozen=True, array_like=True, gc=False):
     line: int | None = None
     has_trace: bool = True
     """False for a line of a log of calls."""
+    protocol: str = ""
+    """Over what it went to another process: ``http``, ``rpc``, ``db``, ``messaging`` or nothing."""
+    path_hash: str = ""
+    """A checksum of the path of an HTTP request: both sides of one request have the same."""
     environment: str = ""
     """Of the deployment, as the span or its resource names it."""
 

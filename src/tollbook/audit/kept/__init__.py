@@ -1,0 +1,1 @@
+"""What is kept of a span's attributes: each module knows one kind of them."""

@@ -1,0 +1,106 @@
+"""Whose call a span says that it is, and which attribute said so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tollbook.audit.kept.owner_names import CHOSEN, DOCUMENT, free_field, rank_of
+from tollbook.dialects.otel_raw import json_object
+from tollbook.identity.values import MAX_ID_CHARS, as_id, why_not_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_DOCUMENT_MAX_CHARS: Final = 65_536
+_PROBLEMS_MAX: Final = 8
+_TEXT_MAX_CHARS: Final = 4 * MAX_ID_CHARS
+_ENVIRONMENTS: Final = ("deployment.environment.name", "deployment.environment")
+
+
+class Owner(NamedTuple):
+    """Fields of Identity to values, and to the attributes that carried them."""
+
+    fields: dict[str, str]
+    carriers: dict[str, str]
+    problems: tuple[str, ...] = ()
+    """What could not be used, without the value."""
+
+
+NOBODY: Final = Owner({}, {})
+
+
+def owner_in(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]) -> Owner:
+    """Return whom attributes name; of several that name one field the first believed is taken.
+
+    Args:
+        attributes: of a span or of a resource.
+        names: those among them that may name an owner.
+        chosen: attributes that name the tenant here, by the settings.
+    """
+    best: dict[str, tuple[int, str, str]] = {}
+    problems: list[str] = []
+    for name in names:
+        for rank, field, value in _claims(name, attributes[name], chosen):
+            text = _text(value)
+            if text is None:
+                continue
+            known = as_id(text) if len(text) <= _TEXT_MAX_CHARS else None
+            if known is None:
+                problems.append(f"{name[:128]} {why_not_id(text)}; not used as {field}")
+                continue
+            had = best.get(field)
+            if had is None or (rank, name) < had[:2]:
+                best[field] = (rank, name, known)
+            if had is not None and had[2] != known:
+                problems.append(f"{had[1][:128]} and {name[:128]} name different {field}")
+    if not best and not problems:
+        return NOBODY
+    return Owner(
+        {field: value for field, (_, _, value) in best.items()},
+        {field: name[:128] for field, (_, name, _) in best.items()},
+        tuple(problems[:_PROBLEMS_MAX]),
+    )
+
+
+def process_owner_in(
+    resource: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]
+) -> dict[str, str]:
+    """Return whom the resource of a process names, and the environment it says it is in."""
+    fields = dict(owner_in(resource, names, chosen).fields)
+    for name in _ENVIRONMENTS:
+        value = resource.get(name)
+        if "environment" not in fields and isinstance(value, str):
+            known = as_id(value[: MAX_ID_CHARS + 1])
+            if known is not None:
+                fields["environment"] = known
+    return fields
+
+
+def _claims(name: str, value: object, chosen: frozenset[str]) -> Iterator[tuple[int, str, Any]]:
+    if name in chosen:
+        yield CHOSEN, "tenant_id", value
+        return
+    ranked = rank_of(name)
+    if ranked is None:
+        return
+    rank, field = ranked
+    if rank != DOCUMENT:
+        yield rank, field, value
+        return
+    if isinstance(value, str) and len(value) > _DOCUMENT_MAX_CHARS:
+        return
+    for member, inner in (json_object(value) or {}).items():
+        known = free_field(member)
+        if known is not None:
+            yield rank, known, inner
+
+
+def _text(value: object) -> str | None:
+    """Return an id as text; None for what names nobody."""
+    if isinstance(value, str):
+        if len(value) > 1 and value[0] == value[-1] == '"':  # Langfuse sets metadata in quotes
+            value = value[1:-1]
+        return value or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 10**40 else None
+    return None
