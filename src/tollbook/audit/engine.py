@@ -144,9 +144,9 @@ class _Run:
             for key, records in grouping.groups():
                 spans = [decode_fact(one) for one in records]
                 spans.sort(key=lambda one: (one.started_at_ns, one.ref))
-                self._add(rule.check_group(key.decode(errors="replace"), spans))
+                self._add_late(rule.check_group(key.decode(errors="replace"), spans))
         for whole in self._whole:
-            self._add(whole.finish())
+            self._add_late(whole.finish())
 
     def _priced(self, fact: SpanFact) -> SpanFact:
         return fact if fact.call is None else self._pricer.price(fact)
@@ -172,6 +172,13 @@ class _Run:
             if hit.is_cause and causes is not None:
                 causes[hit.span] = hit.mode.value
             self._tally.add(hit)
+
+    def _add_late(self, hits: Iterable[Hit]) -> None:
+        """Take hits that needed more than one trace; some say why calls had no owner."""
+        for hit in hits:
+            self._add((hit,))
+            if hit.is_cause and hit.rule not in self._settings.ignore:
+                self._scoring.book(hit)
 
     def _count(self, trace: Trace) -> None:
         self._wrappers += len(trace.wrappers)

@@ -9,6 +9,7 @@ from tollbook.audit.report import Defensibility
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tollbook.audit.findings import Hit
     from tollbook.audit.trace import Trace
 
 
@@ -27,6 +28,14 @@ class Scoring:
         """
         del causes
         self._calls += len(trace.calls)
+
+    def book(self, hit: Hit) -> None:
+        """Book calls whose cause is known only when everything was seen.
+
+        ``hit.calls`` calls without an owner, of ``hit.cost_pico`` and ``hit.unpriced_calls``, were
+        observed with no cause; it is ``hit.mode``.
+        """
+        del hit
 
     def result(self) -> Defensibility:
         """Return the score."""
