@@ -16,6 +16,7 @@ from tollbook.audit.kept.owner_names import rank_of
 from tollbook.audit.kept.owners import NOBODY, owner_in, process_owner_in
 from tollbook.audit.kept.redact import Redactor
 from tollbook.audit.kept.sampling import kept_share_ppm
+from tollbook.audit.told import with_told
 from tollbook.capture.otlp.operations import OTHER, what_is
 from tollbook.capture.otlp.providers import KNOWN_HOSTS
 from tollbook.dialects.otel_names import is_count
@@ -30,7 +31,8 @@ _NAME_MAX_CHARS: Final = 128
 _ID_MAX_CHARS: Final = 64
 _LINKS_MAX: Final = 32
 _NS_MAX: Final = 2**63 - 1
-_ROOT_KINDS: Final = frozenset({2, 5})
+_SERVER: Final = 2
+_ROOT_KINDS: Final = frozenset({_SERVER, 5})
 _OUTGOING: Final = frozenset({3, 4})
 """Client and producer: what they carry leaves the process."""
 
@@ -84,7 +86,7 @@ class Extractor:
         what = self._what(span, groups)
         call = None
         if counts or (what.is_inference and (not _is_told_later(span))):
-            call = call_of(span, what, counts)
+            call = with_told(call_of(span, what, counts), span)
         fact = SpanFact(
             trace_id=span.trace_id[:_ID_MAX_CHARS],
             span_id=span.span_id[:_ID_MAX_CHARS],
@@ -173,6 +175,8 @@ class Extractor:
             }
             if span.kind in _OUTGOING:
                 rest["sent"] = {name: value for name, (_, value) in found.items()}
+            elif span.kind == _SERVER:
+                rest["received"] = tuple(sorted({field for field, _ in found.values()}))
         if groups & of.SESSION:
             rest["session_id"] = session_of(span.attributes)
         return rest

@@ -62,7 +62,7 @@ class CallFact(Struct, frozen=True, array_like=True, gc=False):
     is_call: bool = True
     """False for a wrapper (agent, workflow) that only sums up."""
     told_operation: str | None = None
-    """``gen_ai.operation.name`` as it was told, where it is a word."""
+    """``gen_ai.operation.name`` as it was told, where ``operation`` is another word."""
     passes: int = 0
     """How many passes the provider's own usage lists (``usage.iterations``); 0 where none."""
     outside_tokens: int = 0
@@ -124,8 +124,8 @@ class SpanFact(Struct, frozen=True, array_like=True, gc=False):
     """Over what it went to another process: ``http``, ``rpc``, ``db``, ``messaging`` or nothing."""
     path_hash: str = ""
     """A checksum of the path of an HTTP request: both sides of one request have the same."""
-    environment: str = ""
-    """Of the deployment, as the span or its resource names it."""
+    received: tuple[str, ...] = ()
+    """Fields of an owner that a server span got by baggage or a header of the request."""
 
     @property
     def ref(self) -> str:

@@ -41,18 +41,28 @@ def with_told(call: CallFact, span: Span) -> CallFact:
     Source of the passes: Anthropic, Compaction and Advisor tool (``usage.iterations``).
     """
     attributes = span.attributes
-    operation = attributes.get("gen_ai.operation.name")
-    is_word = isinstance(operation, str) and operation.replace("_", "").isalnum()
+    told = attributes.get("gen_ai.operation.name")
+    operation = None if told == call.operation else _word(told)
     passes, tokens = _passes(attributes)
-    outside = max(0, tokens - _told_tokens(call)) if passes else 0
+    is_compacted = attributes.get("gen_ai.conversation.compacted") is True
+    is_aggregate = not call.is_call and _is_aggregate(attributes)
+    if operation is None and not passes and not is_compacted and not is_aggregate:
+        return call  # nearly all: a copy of each would cost
     return replace(
         call,
-        told_operation=operation[:_OPERATION_MAX_CHARS] if is_word else None,
+        told_operation=operation,
         passes=passes,
-        outside_tokens=outside,
-        is_compacted=attributes.get("gen_ai.conversation.compacted") is True,
-        is_aggregate=_is_aggregate(attributes),
+        outside_tokens=max(0, tokens - _told_tokens(call)) if passes else 0,
+        is_compacted=is_compacted,
+        is_aggregate=is_aggregate,
     )
+
+
+def _word(value: object) -> str | None:
+    """Return a name of an operation; nothing that somebody said."""
+    if not isinstance(value, str) or not value.replace("_", "").isalnum():
+        return None
+    return value[:_OPERATION_MAX_CHARS]
 
 
 def _is_aggregate(attributes: Mapping[str, Any]) -> bool:
