@@ -1,7 +1,8 @@
-"""List prices: the snapshot inside the ``genai-prices`` package, compiled to rate cards.
+"""List prices, compiled to rate cards.
 
-Only the data that came with the installed package is read; nothing is fetched or updated. Models
-are matched within one provider only: the same name costs differently elsewhere.
+The list is that of the installed ``genai-prices``, else the snapshot that comes with Tollbook
+(:mod:`tollbook.prices.pricelist`). Models are matched within one provider only: the same name costs
+differently elsewhere.
 """
 
 from __future__ import annotations
@@ -9,16 +10,6 @@ from __future__ import annotations
 import difflib
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
-
-from genai_prices import __version__ as genai_prices_version
-from genai_prices.data import providers as _snapshot
-from genai_prices.types import (
-    ClauseEquals,
-    ModelInfo,
-    ModelPrice,
-    StartDateConstraint,
-    TimeOfDateConstraint,
-)
 
 from tollbook.prices.card import (
     ADD_ON_KINDS,
@@ -34,15 +25,11 @@ from tollbook.prices.discounts import (
     discounted_kinds,
     is_off_peak_day,
 )
-from tollbook.prices.listrates import (
-    COUNTED,
-    KIND_PRICES,
-    given,
-    rate_in,
-    scaled_step,
-    steps_of,
-)
+from tollbook.prices.listed import Dated, From, ListedModel
+from tollbook.prices.listrates import COUNTED, KIND_PRICES, rate_in, scaled_step, steps_of
+from tollbook.prices.matching import NEVER
 from tollbook.prices.names import spellings
+from tollbook.prices.pricelist import LIST
 from tollbook.prices.rating import no_tier_price
 from tollbook.prices.supplement import REVISION, ROWS, rows_for, words_priced
 from tollbook.prices.tiers import BATCH, words_of
@@ -50,12 +37,11 @@ from tollbook.prices.tiers import BATCH, words_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from genai_prices.types import PriceVariant, Provider
-
     from tollbook.money import Rate
+    from tollbook.prices.listed import ListedProvider, Variant
     from tollbook.prices.supplement_rows import Row
 
-LIST_SOURCE = f"genai-prices {genai_prices_version}"
+LIST_SOURCE = f"genai-prices {LIST.version}"
 BEGINNING_NS = -(2**63)
 END_NS = 2**63
 
@@ -64,10 +50,9 @@ _DAY_NS = 86_400 * _NS_PER_S
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ANY_WORD = frozenset(word for row in ROWS for word in row.words)
-_NEVER = ClauseEquals("")
 _LIKENESS = 0.6
 """Of two names, from 0 to 1; what is less is another model."""
-_PROVIDERS: dict[str, Provider] = {provider.id: provider for provider in _snapshot}
+_PROVIDERS: dict[str, ListedProvider] = {provider.id: provider for provider in LIST.providers}
 
 
 _T = TypeVar("_T")
@@ -116,7 +101,7 @@ class ListPrices:
     def lenders(self, list_id: str) -> tuple[str, ...]:
         """Return the providers whose models a provider serves too, at their prices."""
         provider = _PROVIDERS.get(list_id)
-        return tuple(provider.fallback_model_providers or ()) if provider is not None else ()
+        return provider.lenders if provider is not None else ()
 
     def resolve(self, list_id: str, model: str, at_ns: int, tier: str | None) -> Resolved:
         """Return the card of a model at a time, None where the list has none.
@@ -125,12 +110,11 @@ class ListPrices:
         not price at that time, or not together, get the standard price, and the card says so.
         """
         provider = _PROVIDERS.get(list_id)
-        # Without all_providers, so that no other provider's price is taken.
         found = None if provider is None else _find(provider, model)
-        if found is None or not found.prices:
+        if found is None or not found.dated:
             if not self._is_supplied(list_id, model):
                 return Resolved(None, BEGINNING_NS, END_NS)
-            found = ModelInfo(id=model.lower(), match=_NEVER, prices=ModelPrice())
+            found = ListedModel(model.lower(), NEVER, (Dated(None, {}),))
         key = (list_id, found.id, tier)
         timeline = self._timelines.get(key)
         if timeline is None:
@@ -160,7 +144,7 @@ def similar_models(list_ids: Sequence[str], model: str, most: int = 3) -> list[t
         for list_id in list_ids
         if (provider := _PROVIDERS.get(list_id)) is not None
         for found in provider.models
-        if found.prices
+        if found.dated
     }
     known = sorted({name for name, _ in names})
     # What a name begins with is its family: gpt-4o-mini-acme is nearer to gpt-4o-mini than to
@@ -175,9 +159,9 @@ def similar_models(list_ids: Sequence[str], model: str, most: int = 3) -> list[t
     return [(pair[1], names[pair]) for one in near for pair in sorted(names) if pair[0] == one]
 
 
-def _find(provider: Provider, model: str) -> ModelInfo | None:
+def _find(provider: ListedProvider, model: str) -> ListedModel | None:
     for spelling in spellings(provider.id, model):
-        found = provider.find_model(spelling)
+        found = provider.find(spelling)
         if found is not None:
             return found
     return None
@@ -259,7 +243,7 @@ class _Asked(NamedTuple):
     """Which model's prices, for which words of the tier."""
 
     list_id: str
-    model: ModelInfo
+    model: ListedModel
     tier: str | None
     rows: Sequence[Row]
 
@@ -268,20 +252,20 @@ class _Asked(NamedTuple):
         """The words of the tier."""
         return words_of(self.tier)
 
-    def fits(self, variant: PriceVariant) -> bool:
+    def fits(self, variant: Variant) -> bool:
         """Whether a variant is for words that are all there."""
-        return all(value.lower() in self.words for value in variant.when.values())
+        return variant.words.issubset(self.words)
 
-    def active(self, at: datetime) -> list[PriceVariant]:
+    def active(self, at: datetime) -> list[Variant]:
         """Return the variants in force that fit and have a price, the one for most words first."""
         fitting = [
             variant
-            for variant in self.model.price_variants or ()
+            for variant in self.model.variants
             if self.fits(variant)
-            and (variant.constraint is None or variant.constraint.active(at))
-            and given(variant.prices)
+            and (variant.when is None or variant.when.holds(at))
+            and variant.prices
         ]
-        return sorted(fitting, key=lambda variant: -len(variant.when))
+        return sorted(fitting, key=lambda variant: -len(variant.words))
 
 
 def _day(
@@ -306,29 +290,26 @@ def _first_of_equals(parts: Sequence[tuple[int, _T]]) -> list[tuple[int, _T]]:
 def _edges(asked: _Asked) -> tuple[list[datetime], list[int]]:
     """Return the days (UTC midnights) and the times of day (nanoseconds) of possible changes."""
     model = asked.model
-    conditional = model.prices if isinstance(model.prices, list) else []
-    constraints = [price.constraint for price in conditional]
-    constraints += [
-        variant.constraint for variant in model.price_variants or () if asked.fits(variant)
-    ]
+    conditions = [one.when for one in model.dated]
+    conditions += [one.when for one in model.variants if asked.fits(one)]
     dates, times = set(), {0}
-    for constraint in constraints:
-        if isinstance(constraint, StartDateConstraint):
-            dates.add(datetime.combine(constraint.start_date, time(0), tzinfo=UTC))
-        elif isinstance(constraint, TimeOfDateConstraint):
-            times |= {_time_of_day_ns(constraint.start_time), _time_of_day_ns(constraint.end_time)}
+    for when in conditions:
+        if isinstance(when, From):
+            dates.add(datetime.combine(when.day, time(0), tzinfo=UTC))
+        elif when is not None:
+            times |= {_time_of_day_ns(when.start), _time_of_day_ns(when.end)}
     return sorted(dates), sorted(times)
 
 
 def _prices(asked: _Asked, at: datetime) -> _Prices:
-    standard = given(asked.model.get_prices(at))
+    standard = asked.model.prices_at(at)
     prices, cautions = dict(standard), []
     taken: dict[str, set[str]] = {}
     has_price: set[str] = set()
     for variant in asked.active(at):
-        words = {value.lower() for value in variant.when.values()}
+        words = set(variant.words)
         has_price |= words
-        for key, price in given(variant.prices).items():
+        for key, price in variant.prices.items():
             if key not in taken:
                 taken[key], prices[key] = words, price
             elif words - taken[key]:
@@ -376,5 +357,4 @@ def _ns(moment: datetime) -> int:
 
 
 def _time_of_day_ns(value: time) -> int:
-    aware = datetime.combine(_EPOCH, value, tzinfo=value.tzinfo or UTC)
-    return _ns(aware) % _DAY_NS
+    return _ns(datetime.combine(_EPOCH, value, tzinfo=UTC)) % _DAY_NS

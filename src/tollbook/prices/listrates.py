@@ -5,19 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from genai_prices.data_units import unit_data
-from genai_prices.types import ModelPrice, TieredPrices
 from msgspec import structs
 
 from tollbook.money import Rate
 from tollbook.prices.card import Step, rates_of
+from tollbook.prices.listed import Tiered
+from tollbook.prices.pricelist import LIST
 from tollbook.usage import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from decimal import Decimal
 
-    Price = Decimal | TieredPrices
+    from tollbook.prices.listed import Price
 
 KIND_PRICES = {
     "uncached_input_tokens": ("input_mtok",),
@@ -43,22 +42,14 @@ KIND_PRICES = {
     "requests": ("requests_kcount",),
 }
 COUNTED = frozenset(key for keys in KIND_PRICES.values() for key in keys)
-_SECONDS = frozenset({"audio_seconds", "input_audio_seconds", "output_audio_seconds"})
-_UNITS_PER = {
-    # The list counts audio in seconds, the ledger in milliseconds.
-    raw.get("price_key", usage_key): int(raw["per"]) * (1000 if usage_key in _SECONDS else 1)
-    for usage_key, raw in unit_data.items()
-}
+_SECONDS = frozenset({"audio_hours", "input_audio_hours", "output_audio_hours"})
+"""The list counts these in seconds, the ledger in milliseconds."""
+_UNITS_PER = {key: per * (1000 if key in _SECONDS else 1) for key, per in LIST.units.items()}
 
 
-def given(prices: ModelPrice) -> dict[str, Price]:
-    """Return what a model has a price for, by the list's names."""
-    return {key: price for key, price in vars(prices).items() if price is not None}
-
-
-def rate_in(key: str, price: Decimal | TieredPrices, input_tokens: int) -> Rate:
+def rate_in(key: str, price: Price, input_tokens: int) -> Rate:
     """Return the rate for so much input; a tier applies above its start (strictly)."""
-    if isinstance(price, TieredPrices):
+    if isinstance(price, Tiered):
         reached = [tier.price for tier in price.tiers if input_tokens > tier.start]
         return Rate.usd_per(reached[-1] if reached else price.base, _UNITS_PER[key])
     return Rate.usd_per(price, _UNITS_PER[key])
@@ -77,7 +68,7 @@ def steps_of(
         tier.start
         for key in own.values()
         for price in (prices[key], standard.get(key))
-        if isinstance(price, TieredPrices)
+        if isinstance(price, Tiered)
         for tier in price.tiers
     })  # fmt: skip
     steps = []
@@ -88,7 +79,7 @@ def steps_of(
                 continue
             price, usual = prices[key], standard.get(key)
             rates[kind] = rate_in(key, price, start + 1)
-            if isinstance(usual, TieredPrices) and not isinstance(price, TieredPrices):
+            if isinstance(usual, Tiered) and not isinstance(price, Tiered):
                 below, above = rate_in(key, usual, 0), rate_in(key, usual, start + 1)
                 if below.numerator:
                     rates[kind] = rates[kind].times(Fraction(*above) / Fraction(*below))
