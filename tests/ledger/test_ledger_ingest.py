@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from tollbook.call import CallClosed, Conflict, FramesLost, Identity, Metering, Status
+from tollbook.call import CallClosed, Conflict, FramesLost, Identity, Metering, Observer, Status
 
 W = Any
 
@@ -132,6 +133,25 @@ def test_a_call_open_across_two_lives_is_booked_once(world: W) -> None:
     world.reopen()
     assert world.drain() == 0
     assert world.rows("SELECT (SELECT count(*) FROM open_calls), count(*) FROM entries") == [(0, 1)]
+
+
+@pytest.mark.parametrize("pauses", [(), (1,), (2,), (1, 2)])
+def test_an_observer_may_say_more_of_an_open_call(world: W, pauses: tuple[int, ...]) -> None:
+    writer = world.writer()
+    opened = world.opened(observer=Observer.SDK, input_chars=900)
+    early = replace(opened, model_requested="m-guessed", layers=None)
+    late = replace(opened, model_requested="m-1", layers=(0, 5, 4, 7))
+    for at, frame in enumerate((early, late, world.closed(opened)), 1):
+        writer.append(frame)
+        writer.flush()
+        if at in pauses:
+            world.drain()
+            world.reopen()
+    writer.close()
+    world.drain()
+    assert world.rows("SELECT count(*), min(model_requested) FROM entries") == [(1, "m-1")]
+    assert world.rows("SELECT count(*) FROM open_calls") == [(0,)]
+    assert world.rows("SELECT count(*) FROM incidents") == [(0,)]
 
 
 def test_a_dead_writer_s_open_call_becomes_interrupted_and_estimated(world: W) -> None:

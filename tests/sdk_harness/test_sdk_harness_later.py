@@ -296,9 +296,64 @@ def test_only_sinks_that_tell_of_whole_calls_wait(tmp_path: Path) -> None:
     late, spool = TollbookSink("http://127.0.0.1:9"), SpoolSink(tmp_path)
     assert late.takes_ended
     assert OtelSink().takes_ended
-    assert not hasattr(spool, "takes_ended"), "a call is on file before its request leaves"
-    assert TeeSink(late, OtelSink()).takes_ended
-    assert not TeeSink(late, spool).takes_ended
+    assert spool.takes_ended
+    assert TeeSink(late, spool).begins is not None
+    assert TeeSink(late, OtelSink()).begins is None
+    at_once = SpoolSink(tmp_path, reads_at_once=True)
+    assert not at_once.takes_ended
+    assert at_once.begins is None
+    assert not TeeSink(late, at_once).takes_ended
+    assert TeeSink(late, at_once).begins is None
+
+
+class Evidence(Later):
+    """A late sink that wants to know of a call when it begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[CallOpened] = []
+
+    def begins(self, frame: CallOpened) -> None:
+        assert not self.calls, "before it has ended"
+        self.begun.append(frame)
+
+
+@pytest.mark.parametrize("tees", [False, True])
+@pytest.mark.parametrize("model", [MODEL, 'a "quoted" one', ""])
+def test_evidence_is_told_before_the_request_is_read(seen: Seen, model: str, *, tees: bool) -> None:
+    del seen
+    sink = Evidence()
+    with tollbook.tenant("acme", user="ada"):
+        client = client_of(TeeSink(Later(), sink) if tees else sink, [answer()])  # type: ignore[arg-type]
+        tool: Any = {"type": "function", "function": {"name": "f", "description": '"model":"no"'}}
+        client.chat.completions.create(model=model, messages=MESSAGES, tools=[tool])
+    (early,) = sink.begun
+    sink.flush(5)
+    ((opened, _),) = sink.calls
+    assert early.call_id == opened.call_id
+    assert early.started_at_ns == opened.started_at_ns
+    assert (early.identity, early.span_id) == (opened.identity, opened.span_id)
+    assert (early.provider, early.operation, early.path) == (
+        opened.provider, opened.operation, opened.path
+    )  # fmt: skip
+    assert early.request_bytes == early.input_chars == opened.request_bytes > opened.input_chars
+    assert early.layers is None
+    assert opened.layers is not None
+    if model == MODEL:
+        assert early.model_requested == opened.model_requested == model
+    assert reading._thread is not None
+
+
+def test_what_has_to_be_read_before_it_leaves_is_told_whole(seen: Seen) -> None:
+    del seen
+    sink = Evidence()
+    with tollbook.tenant("acme"):
+        stream = client_of(
+            sink, [b"data: [DONE]\n\n"], 200, **{"content-type": "text/event-stream"}
+        )
+        list(stream.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))
+    sink.flush(5)
+    assert [sink.begun[0]] == [opened for opened, _ in sink.calls]
 
 
 def test_frames_are_those_of_the_ledger(later: Later) -> None:

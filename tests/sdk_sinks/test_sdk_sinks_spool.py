@@ -172,6 +172,43 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert kinds == [CallOpened, CallClosed, CallOpened]
 
 
+_CALLS_AND_IS_KILLED = """
+import os, signal, sys
+import httpx2, openai
+import tollbook
+from tollbook.sdk.harness import wrap
+from tollbook.sdk.sinks import SpoolSink
+
+def give(request):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+http_client = httpx2.Client(transport=httpx2.MockTransport(give))
+client = wrap(openai.OpenAI(api_key="k", http_client=http_client), sink=SpoolSink(
+    sys.argv[1], reads_at_once=sys.argv[2] == "True"))
+with tollbook.tenant("acme", user="ada"):
+    client.chat.completions.create(model="gpt-4o-mini", messages=[
+        {"role": "user", "content": "the secret of the day"}])
+"""
+
+
+@pytest.mark.parametrize("reads_at_once", [False, True])
+def test_a_call_of_a_killed_process_is_on_file_before_its_request_leaves(
+    tmp_path: Path, *, reads_at_once: bool
+) -> None:
+    command = [sys.executable, "-c", _CALLS_AND_IS_KILLED, str(tmp_path), str(reads_at_once)]
+    done = subprocess.run(command, check=False, timeout=60)
+
+    assert done.returncode == -signal.SIGKILL
+    (begun,) = of(tmp_path)
+    assert isinstance(begun, CallOpened)
+    assert (begun.identity.tenant_id, begun.identity.user_id) == ("acme", "ada")
+    assert (begun.provider, begun.model_requested) == ("openai", "gpt-4o-mini")
+    assert begun.input_chars >= len("the secret of the day")
+    assert (begun.layers is not None) == reads_at_once
+    files = [one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()]
+    assert not any(b"secret of the day" in one for one in files)
+
+
 def test_a_directory_that_cannot_be_used_is_said_once_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

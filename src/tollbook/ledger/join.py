@@ -57,6 +57,15 @@ class WriterBook(Struct):
     """Ids of ``open_calls`` as of the last commit."""
     is_dirty: bool = False
     """Differs from what is stored."""
+    told_more: set[bytes] = set()
+    """Ids of ``stored_open`` of which more is known than is stored."""
+
+    def tell_more(self, opened: CallOpened) -> None:
+        """Take a second open frame of a call: its observer had not read the request before."""
+        call_id = opened.call_id
+        self.open_calls[call_id] = replace(self.open_calls[call_id], opened=opened)
+        if call_id in self.stored_open:
+            self.told_more.add(call_id)
 
 
 class Joined:
@@ -110,6 +119,8 @@ class Joined:
                     # of a call that two of them tell of the better word is chosen later.
                     if frame.observer is None:
                         self._note("duplicate", name, segment, offset, call_id)
+                    elif call_id in opens:
+                        book.tell_more(frame)
                 else:
                     opens[call_id] = OpenCall(frame, segment, offset)
             elif isinstance(frame, CallClosed):

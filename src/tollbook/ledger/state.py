@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import msgspec
 import pyarrow as pa
@@ -63,6 +64,11 @@ def save_writers(
             for call_id, one in book.open_calls.items()
             if call_id not in book.stored_open
         ]
+        for call_id in book.told_more & book.open_calls.keys():
+            connection.execute(
+                "UPDATE open_calls SET frame = ? WHERE writer = ? AND call_id = ?",
+                [encode_frame(book.open_calls[call_id].opened), name, UUID(bytes=call_id)],
+            )
     if closed:
         _with_rows(
             connection,
@@ -87,6 +93,7 @@ def mark_saved(writers: Iterable[WriterBook]) -> None:
     """Note, after the commit, that memory and store agree."""
     for book in writers:
         book.stored_open = set(book.open_calls)
+        book.told_more.clear()
         book.is_dirty = False
 
 

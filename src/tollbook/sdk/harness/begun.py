@@ -39,6 +39,9 @@ _OWN_PREFIX: Final = b"x-tollbook-"
 _BAGGAGE: Final = b"baggage"
 _LAYERS: Final = LAYERS_HEADER.encode()
 _MARKS: Final = MEMBER.encode()
+_MODEL: Final = b'"model":"'
+"""As the official clients write it."""
+_MAX_MODEL_BYTES: Final = 200
 _ASKED: Final = b'"stream_options":{"include_usage":true}'
 """As the official client writes it; written otherwise, the request is read at once."""
 
@@ -76,6 +79,7 @@ class Begun:
     """What is known of a request when it leaves, and what becomes of that: an open frame."""
 
     __slots__ = (
+        "_call_id",
         "_opened",
         "before",
         "call_site",
@@ -113,6 +117,7 @@ class Begun:
         """Texts of it that the application has marked as retrieved or remembered."""
         self.started_at_ns = started_at_ns
         self._opened: CallOpened | None = None
+        self._call_id = b""
 
     @property
     def facts(self) -> RequestFacts:
@@ -141,6 +146,45 @@ class Begun:
         facts = self.read_facts
         return (self.sending.body or b"") if facts is None else facts.body
 
+    def evidence(self) -> CallOpened:
+        """Return an open frame without reading the request, for a call that may never end.
+
+        It says whose, where and when; its model and its size are those that the body shows at a
+        glance. What :meth:`opened` gives later has the same call id, and says it exactly.
+        """
+        if self._opened is not None or self.read_facts is not None:
+            return self.opened()
+        body, parent, before, target = (
+            self.sending.body or b"",
+            self.parent,
+            self.before,
+            self.target,
+        )
+        owner = self.owner or owner_of(self.known, (), self.environment)
+        self._call_id = call_id = ids.new_id(self.started_at_ns)
+        return CallOpened(
+            call_id=call_id,
+            started_at_ns=self.started_at_ns,
+            identity=owner,
+            provider=target.provider,
+            dialect=target.dialect.name,
+            operation=self.route.operation,
+            metering=self.route.metering,
+            method=self.sending.method,
+            path=self.sending.path,
+            model_requested=self.route.model or _model_at_a_glance(body),
+            trace_id=None if parent is None else parent.trace_id,
+            parent_span_id=None if parent is None else parent.span_id,
+            request_bytes=len(body),
+            input_chars=len(body),
+            operation_id=None if before is None else before.operation_id,
+            retry_of=None if before is None else before.call_id,
+            region=self.route.region,
+            observer=_SDK,
+            span_id=call_id[8:].hex(),
+            call_site=self.call_site,
+        )
+
     def opened(self) -> CallOpened:
         """Return the open frame, which is made when it is first asked for."""
         if self._opened is None:
@@ -163,7 +207,7 @@ class Begun:
         owner = self.owner
         if owner is None:
             owner = owner_of(self.known, claims_of(headers, names, facts), self.environment)
-        call_id = ids.new_id(self.started_at_ns)
+        call_id = self._call_id or ids.new_id(self.started_at_ns)
         layered = self._layered(facts, headers, body)
         return CallOpened(
             call_id=call_id,
@@ -228,6 +272,16 @@ def claims_of(
 def names_owner(names: list[bytes]) -> bool:
     """Whether a request has headers that may name its owner."""
     return _BAGGAGE in names or _OWN_PREFIX in b" ".join(names)
+
+
+def _model_at_a_glance(body: bytes) -> str | None:
+    """Return the model that a JSON body names; a text within it has its quotes escaped."""
+    at = body.find(_MODEL)
+    if at < 0:
+        return None
+    at += len(_MODEL)
+    end = body.find(b'"', at, at + _MAX_MODEL_BYTES)
+    return None if end < 0 else body[at:end].decode(errors="replace")
 
 
 def _text(headers: Sequence[Header], names: list[bytes], name: bytes) -> str | None:

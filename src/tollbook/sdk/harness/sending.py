@@ -25,12 +25,13 @@ from tollbook.sdk.missing import MissingTenantError, check
 from tollbook.sdk.spans import current_span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tollbook.call import CallOpened, Identity
     from tollbook.dialects.base import RequestFacts, Route
     from tollbook.sdk.harness.options import Options
     from tollbook.sdk.harness.targets import Target
     from tollbook.sdk.runtime import Runtime
-    from tollbook.sdk.sink import Sink
 
 _FREE: Final = Metering.FREE
 __all__ = ["MAX_BODY_BYTES", "Sending", "begin", "refuse"]
@@ -92,13 +93,15 @@ def _begun(sending: Sending, target: Target, options: Options, runtime: Runtime)
     watched = Watched(begun, sink, is_late=is_late)
     watched.names_owner = names_owner(names)
     if not is_late:
-        _tell(sink, begun.opened())
+        _tell(sink.opened, begun.opened())
+    elif (begins := getattr(sink, "begins", None)) is not None:
+        _tell(begins, begun.evidence())
     return watched
 
 
-def _tell(sink: Sink, opened: CallOpened) -> None:
+def _tell(take: Callable[[CallOpened], None], frame: CallOpened) -> None:
     try:
-        sink.opened(opened)
+        take(frame)
     except Exception as error:  # noqa: BLE001 -- the caller's request goes on
         faults.note("opened", error)
 

@@ -251,9 +251,10 @@ class _SyncStream:
 
     def __iter__(self) -> Iterator[bytes]:
         watched = self._watched
+        feed = watched.feed
         try:
             for chunk in self._stream:
-                shown = watched.feed(chunk)
+                shown = feed(chunk)
                 if shown:
                     yield shown
         except BaseException as error:
@@ -283,9 +284,10 @@ class _AsyncStream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         watched = self._watched
+        feed = watched.feed
         try:
             async for chunk in self._stream:
-                shown = watched.feed(chunk)
+                shown = feed(chunk)
                 if shown:
                     yield shown
         except BaseException as error:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook import clock
 from tollbook.call import CallClosed, Status
+from tollbook.clock import monotonic_ns
 from tollbook.dialects.base import Metered
 from tollbook.dialects.inflated_copy import ENCODINGS, InflatedCopy
 from tollbook.sdk.harness import dropped, faults, reading, retries
 from tollbook.sdk.harness.begun import LATER_BYTES_MAX
-from tollbook.sdk.harness.events import EVENTS, has_choices, is_last
+from tollbook.sdk.harness.events import EVENTS, has_choices, is_end, is_one_choice
 from tollbook.sdk.harness.outcome import Outcome, held_by, is_billable_answer, what_failed, whole
 
 if TYPE_CHECKING:
@@ -133,12 +134,14 @@ class Watched:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take body bytes as received; return what the caller gets of them now."""
-        self._response_bytes += len(chunk)
+        self._response_bytes = size_bytes = self._response_bytes + len(chunk)
         kept = self._kept
         if kept is not None:
-            if self._response_bytes <= LATER_BYTES_MAX:
-                kept.append((chunk, clock.monotonic_ns()))
-                if not self.is_event_stream or not (self._hides_usage or is_last(chunk)):
+            if size_bytes <= LATER_BYTES_MAX:
+                kept.append((chunk, monotonic_ns()))
+                if is_one_choice(chunk):  # nearly every piece of nearly every stream
+                    return chunk if self._hider is None else self._passed(chunk)
+                if not self.is_event_stream or not (self._hides_usage or is_end(chunk, kept)):
                     return chunk
                 return self._passed(chunk)
             self._read_kept()
@@ -188,7 +191,7 @@ class Watched:
                 self._hider, self._hides_usage = None, False
                 faults.note("feed", error)
                 shown = held + chunk
-        if is_last(chunk):
+        if is_end(chunk, self._kept):
             # For what may still come.
             self._meter = self._hider or (self._new_meter()[0] if self._hides_usage else None)
             self._close()
@@ -327,14 +330,10 @@ class Watched:
 
     def _is_cut(self, metered: Metered) -> bool:
         """Whether a stream broke off whose end only the connection's could tell."""
-        return (
-            self.is_event_stream
-            and self._meter is not None
-            and not metered.stream_ended
-            and b"content-length" not in self._head
-            and b"transfer-encoding" not in self._head
-            and self.is_http_1
-        )
+        if not (self.is_event_stream and self.is_http_1) or metered.stream_ended:
+            return False
+        is_framed = b"content-length" in self._head or b"transfer-encoding" in self._head
+        return self._meter is not None and not is_framed
 
     def _end(
         self, status: Status, error_type: str | None, metered: Metered, *, is_billable: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tollbook import clock
@@ -21,6 +22,9 @@ class TeeSink:
         self.sinks: Final = sinks
         self.takes_ended: Final = all(getattr(sink, "takes_ended", False) for sink in sinks)
         """Whether calls may be told of from another thread, when they have ended."""
+        early = tuple([begins for sink in sinks if (begins := getattr(sink, "begins", None))])
+        self.begins: Final = partial(_begins, early) if early and self.takes_ended else None
+        """Tells those that want to know of a call when it begins, all the same."""
         self._failed = 0
 
     def _each(self, tell: Callable[[Sink], Any]) -> list[Any]:
@@ -62,3 +66,8 @@ class TeeSink:
     def dropped(self) -> int:
         """How many were given up, by whichever sink gave up the most."""
         return self._failed + max((sink.dropped for sink in self.sinks), default=0)
+
+
+def _begins(early: tuple[Callable[[CallOpened], None], ...], frame: CallOpened) -> None:
+    for begins in early:
+        begins(frame)
