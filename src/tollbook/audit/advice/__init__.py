@@ -1,1 +1,1 @@
-"""The smallest fix of a finding, in the framework that was recognised."""
+"""Advice: for each way in which attribution is lost, the smallest change in each framework."""

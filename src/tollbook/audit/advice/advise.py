@@ -2,19 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from tollbook.audit.advice import (
+    agents,
+    counting,
+    gateway,
+    http,
+    jobs,
+    owners,
+    prices,
+    privacy,
+    retrieval,
+    streaming,
+    telemetry,
+)
 
 if TYPE_CHECKING:
+    from tollbook.audit.advice.making import Book
     from tollbook.audit.findings import Advice, Finding
     from tollbook.audit.report import Audit
 
+_MODULES: Final = (
+    agents, counting, gateway, http, jobs, owners, prices, privacy, retrieval, streaming, telemetry,
+)  # fmt: skip
+BOOK: Final[Book] = {key: one for module in _MODULES for key, one in module.ADVICE.items()}
+
+FAMILIES: Final = {
+    "starlette": "fastapi",
+    "asgi": "fastapi",
+    "urllib3": "requests",
+    "httpx2": "httpx",
+    "langgraph": "langchain",
+    "llama-index": "llamaindex",
+    "llama_index": "llamaindex",
+    "aiokafka": "kafka",
+    "confluent-kafka": "kafka",
+    "kafka-python": "kafka",
+    "logfire": "pydantic-ai",
+    "pydantic_ai": "pydantic-ai",
+    "ai-sdk": "vercel-ai",
+    "express": "vercel-ai",
+    "node": "vercel-ai",
+    "aws-bedrock": "bedrock",
+    "boto3": "bedrock",
+    "azure-openai": "azure",
+    "threading": "thread",
+    "asyncio": "thread",
+    "concurrent.futures": "thread",
+}
+"""Frameworks whose advice is that of another one."""
+
 
 def advise(finding: Finding) -> Advice | None:
-    """Return the smallest change that mends a finding."""
-    del finding
+    """Return the smallest change that mends a finding.
+
+    What is known of the rule goes before what is known of the mode, and the framework before the
+    crossing (``queue``, ``thread``), which goes before what holds for all.
+    """
+    framework = FAMILIES.get(finding.framework, finding.framework)
+    crossing = finding.hop.crossing if finding.hop is not None else ""
+    for place in (framework, crossing, ""):
+        for subject in (finding.rule, finding.mode.value):
+            found = BOOK.get((subject, place))
+            if found is not None:
+                return found
     return None
 
 
 def with_advice(audit: Audit) -> Audit:
-    """Return the audit with advice for each finding."""
-    return audit
+    """Return the audit with advice for each finding; what was advised before stays."""
+    findings = tuple(
+        one if one.fix is not None else replace(one, fix=advise(one)) for one in audit.findings
+    )
+    return replace(audit, findings=findings)
