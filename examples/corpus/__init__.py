@@ -1,0 +1,1 @@
+"""Traces of a product that real instrumentations watched, with one thing wrong in each run."""

@@ -1,0 +1,188 @@
+"""Starts and stops what a run needs: Redis, simulated providers, the processes of the product."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import httpx
+import redis
+
+from examples.corpus.collector import Collector
+from tollbook.simulator.process import start_in_subprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+CLIENTS: Final = ROOT / ".clients"
+START_TIMEOUT_S: Final = 90.0
+STOP_TIMEOUT_S: Final = 20.0
+
+
+class NotReadyError(RuntimeError):
+    """A process did not come up."""
+
+
+class Ground(NamedTuple):
+    """What all runs share."""
+
+    provider_port: int
+    redis_url: str
+    collector: Collector
+    home: Path
+
+
+class Up(NamedTuple):
+    """The product, running."""
+
+    web_url: str
+    redis_url: str
+    truth_dir: Path
+
+
+@contextlib.contextmanager
+def on_ground(home: Path) -> Iterator[Ground]:
+    """Run Redis, the providers and the collector for the length of a ``with``."""
+    home.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        simulator = stack.enter_context(start_in_subprocess(home / "provider-log"))
+        (port,) = _free_ports(1)
+        start = Starter(stack, home)
+        start("redis", [_redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                        "--appendonly", "no", "--dir", str(home)], {})  # fmt: skip
+        url = f"redis://127.0.0.1:{port}/0"
+        store = stack.enter_context(redis.Redis.from_url(url))
+        start.wait_for("redis", store.ping)
+        collector = Collector()
+        stack.enter_context(collector.serving())
+        yield Ground(int(simulator.base_url.rpartition(":")[2]), url, collector, home)
+
+
+@contextlib.contextmanager
+def product_up(ground: Ground, name: str, instrumentation: str, faults: Sequence[str],
+               program: str) -> Iterator[Up]:  # fmt: skip
+    """Run the product with faults for the length of a ``with``; what it tells is then written.
+
+    Raises:
+        NotReadyError: a process did not come up.
+    """
+    home = ground.home / name
+    home.mkdir()
+    with contextlib.ExitStack() as stack:
+        with redis.Redis.from_url(ground.redis_url) as store:
+            store.flushall()
+        web, agent, gateway, proxy = _free_ports(4)
+        stripped = {"stripped-headers", "stripped-baggage"} & set(faults)
+        around = {
+            "CORPUS_INSTRUMENTATION": instrumentation,
+            "CORPUS_FAULTS": ",".join(faults),
+            "CORPUS_PROVIDER_PORT": str(ground.provider_port),
+            "CORPUS_REDIS_URL": ground.redis_url,
+            "CORPUS_AGENT_URL": f"http://agent.internal:{agent}",
+            "CORPUS_GATEWAY_URL": f"http://llm.internal:{gateway}",
+            "CORPUS_OTLP_URL": ground.collector.url,
+            "CORPUS_TRUTH_DIR": str(home),
+            "TRACELOOP_TRACE_CONTENT": "false",
+            "OPENINFERENCE_HIDE_INPUTS": "true",
+            "OPENINFERENCE_HIDE_OUTPUTS": "true",
+            "OTEL_SEMCONV_STABILITY_OPT_IN": "http,gen_ai_latest_experimental",
+        }
+        if "baggage-third-party" in faults:
+            around["OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST"] = "baggage"
+        part = "corpus_openinference" if instrumentation == "openinference" else "corpus"
+        python = str(CLIENTS / part / "bin" / "python")
+        start = Starter(stack, home)
+        ready: list[tuple[str, int]] = []
+
+        def serve(service: str, port: int, changed: Mapping[str, str]) -> None:
+            command = [python, "-m", "uvicorn", f"{program}.{service}:app", "--port", str(port),
+                       "--log-level", "warning"]  # fmt: skip
+            start(service, command, {**around, **changed})
+            ready.append((service, port))
+
+        serve("agent", agent, {})
+        start("worker", [python, "-m", "celery", "-A", f"{program}.tasks", "worker", "--pool",
+                         "solo", "--loglevel", "WARNING"], around)  # fmt: skip
+        start("indexer", [python, "-m", f"{program}.indexer"], around)
+        if "gateway" in faults:
+            serve("gateway", gateway, {})
+        if stripped:
+            serve("proxy", proxy, {})
+        to_agent = {"CORPUS_AGENT_URL": f"http://agent.internal:{proxy}"} if stripped else {}
+        serve("web", web, to_agent)
+        for service, port in ready:
+            start.wait_for(service, partial(httpx.get, f"http://127.0.0.1:{port}/docs"))
+        yield Up(f"http://127.0.0.1:{web}", ground.redis_url, home)
+
+
+class Starter:
+    """Starts processes, each with a log of its own, and stops them in turn.
+
+    Args:
+        stack: what stops them.
+        home: where the logs are.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack, home: Path) -> None:
+        self._stack, self._home = stack, home
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __call__(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
+        """Start one."""
+        log = self._stack.enter_context((self._home / f"{name}.log").open("wb"))
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environ)
+        self._stack.callback(_stop, process)
+        self._started[name] = process
+
+    def wait_for(self, name: str, ask: Callable[[], object]) -> None:
+        """Wait until something answers.
+
+        Raises:
+            NotReadyError: it does not, or a process has ended.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                ask()
+            except (httpx.HTTPError, redis.RedisError) as error:
+                ended = [one for one, it in self._started.items() if it.poll() is not None]
+                if ended or time.monotonic() > deadline:
+                    log = self._home / f"{(ended or [name])[0]}.log"
+                    raise NotReadyError(f"{name} did not come up; see {log}") from error
+                time.sleep(0.1)
+            else:
+                return
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _redis() -> str:
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    raise NotReadyError("neither valkey-server nor redis-server is installed")
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
