@@ -138,7 +138,8 @@ sys.modules["genai_prices"] = None
 from tollbook.prices import PriceBook, rate
 from tollbook.usage import Kinds
 card = PriceBook([], "here", {}).resolve("openai", "gpt-4o", 1_760_000_000 * 10**9, None)
-print(card.card_id, card.source, rate(card, Kinds(1000, 500, visible_output_tokens=100)).total, sep="|")
+total = rate(card, Kinds(1000, 500, visible_output_tokens=100)).total
+print(card.card_id, card.source, total, sep="|")
 """
 
 

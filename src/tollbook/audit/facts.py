@@ -73,6 +73,8 @@ class CallFact(Struct, frozen=True, array_like=True, gc=False):
     """Its usage is told under names that are for sums only (``gen_ai.aggregated_usage.*``)."""
     usage_source: str = ""
     """``reported``, ``estimated`` (a count was missing) or ``none``."""
+    is_price_doubtful: bool = False
+    """The price is not known for just this provider, tier, region or time; or there is none."""
 
 
 class SpanFact(Struct, frozen=True, array_like=True, gc=False):
@@ -124,6 +126,8 @@ class SpanFact(Struct, frozen=True, array_like=True, gc=False):
     """Over what it went to another process: ``http``, ``rpc``, ``db``, ``messaging`` or nothing."""
     path_hash: str = ""
     """A checksum of the path of an HTTP request: both sides of one request have the same."""
+    role: str = ""
+    """What it is to a rule that holds spans of several traces against each other."""
     received: tuple[str, ...] = ()
     """Fields of an owner that a server span got by baggage or a header of the request."""
 

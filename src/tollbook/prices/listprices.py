@@ -77,6 +77,20 @@ def list_provider_ids() -> frozenset[str]:
     return frozenset(_PROVIDERS)
 
 
+def maker_of(model: str) -> str | None:
+    """Return the provider whose own model a name means, None where none claims it.
+
+    Of several the first in the list that has a price for it is taken.
+    """
+    plain = model.rpartition("/")[2]
+    for provider in _PROVIDERS.values():
+        if provider.makes(plain):
+            found = _find(provider, plain)
+            if found is not None and found.dated:
+                return provider.id
+    return None
+
+
 class ListPrices:
     """Cards of all list prices, compiled when first asked for and then kept (bounded).
 

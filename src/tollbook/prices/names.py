@@ -73,6 +73,12 @@ def _list_id(name: str, dialect: str, known: frozenset[str]) -> str:
     return _LIST_IDS.get(name) or _BY_DIALECT.get(dialect, name)
 
 
+def list_id_of(name: str, known: frozenset[str]) -> str | None:
+    """Return the list's id of a provider by any usual name, None where the list has it not."""
+    list_id = _LIST_IDS.get(name, name)
+    return list_id if list_id in known else None
+
+
 def spellings(list_id: str, model: str) -> Iterator[str]:
     """Yield the names under which the list may have a model, the most exact first."""
     yield model
