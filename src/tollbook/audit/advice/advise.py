@@ -15,6 +15,7 @@ from tollbook.audit.advice import (
     owners,
     prices,
     privacy,
+    queues,
     retrieval,
     streaming,
     telemetry,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from tollbook.audit.report import Audit
 
 _MODULES: Final = (
-    agents, counting, gateway, http, jobs, owners, prices, privacy, retrieval, streaming, telemetry,
+    agents, counting, gateway, http, jobs, owners, prices, privacy, queues, retrieval,
+    streaming, telemetry,
 )  # fmt: skip
 BOOK: Final[Book] = {key: one for module in _MODULES for key, one in module.ADVICE.items()}
 
@@ -34,6 +36,10 @@ FAMILIES: Final = {
     "starlette": "fastapi",
     "asgi": "fastapi",
     "urllib3": "requests",
+    "urllib": "requests",
+    "undici": "vercel-ai",
+    "istio": "envoy",
+    "kombu": "celery",
     "httpx2": "httpx",
     "langgraph": "langchain",
     "llama-index": "llamaindex",
@@ -64,7 +70,7 @@ def advise(finding: Finding) -> Advice | None:
     """
     framework = FAMILIES.get(finding.framework, finding.framework)
     crossing = finding.hop.crossing if finding.hop is not None else ""
-    for place in (framework, crossing, ""):
+    for place in (*filter(None, (framework, crossing)), ""):
         for subject in (finding.rule, finding.mode.value):
             found = BOOK.get((subject, place))
             if found is not None:

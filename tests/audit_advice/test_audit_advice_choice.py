@@ -1,0 +1,122 @@
+"""Which advice a finding gets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollbook.audit.advice.advise import BOOK, FAMILIES, advise, with_advice
+from tollbook.audit.findings import SIX, Advice, Finding, Hop, Mode, Severity, SpanRef
+from tollbook.audit.report import Audit, Defensibility
+from tollbook.audit.rules.catalogue import CATALOGUE
+
+SPAN = SpanRef("a" * 32, "b" * 16, "chat")
+
+
+def finding(
+    mode: Mode,
+    framework: str = "",
+    crossing: str = "",
+    *,
+    rule: str = "A01",
+    fix: Advice | None = None,
+) -> Finding:
+    return Finding(
+        finding_id="f1",
+        mode=mode,
+        rule=rule,
+        severity=Severity.ERROR,
+        title="something",
+        evidence=(SPAN,),
+        hits=1,
+        traces=1,
+        calls=1,
+        cost_pico=1,
+        hop=Hop(None, SPAN, crossing) if crossing else None,
+        framework=framework,
+        fix=fix,
+    )
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_every_mode_has_advice_for_any_framework(mode: Mode) -> None:
+    found = advise(finding(mode, "a framework that nobody knows"))
+    assert found is BOOK[mode.value, ""]
+
+
+@pytest.mark.parametrize("mode", SIX)
+def test_each_of_the_six_knows_four_frameworks(mode: Mode) -> None:
+    known = {place for subject, place in BOOK if subject == mode.value} - {""}
+    known -= {"http", "queue", "thread", "process", "gateway", "start"}
+    assert len(known) >= 4
+
+
+@pytest.mark.parametrize("rule", CATALOGUE)
+def test_every_rule_has_advice(rule: str) -> None:
+    for mode in CATALOGUE[rule].modes:
+        assert advise(finding(mode, rule=rule)) is not None
+
+
+def test_keys_name_modes_and_rules_that_exist() -> None:
+    subjects = {subject for subject, _ in BOOK}
+    assert subjects <= {mode.value for mode in Mode} | set(CATALOGUE)
+
+
+def test_families_lead_to_frameworks_that_are_known() -> None:
+    places = {place for _, place in BOOK}
+    assert set(FAMILIES.values()) <= places
+    assert not set(FAMILIES) & places
+
+
+@pytest.mark.parametrize(
+    ("framework", "crossing", "expected"),
+    [
+        ("celery", "queue", "celery"),
+        ("", "thread", "thread"),
+        ("celery", "", "celery"),
+        ("kombu", "queue", "celery"),
+        ("aiokafka", "queue", "kafka"),
+        ("unheard-of", "process", "process"),
+        ("unheard-of", "unheard-of", ""),
+    ],
+)
+def test_the_framework_goes_before_the_crossing(
+    framework: str, crossing: str, expected: str
+) -> None:
+    found = advise(finding(Mode.BACKGROUND_JOBS, framework, crossing))
+    assert found is BOOK["background-jobs", expected]
+
+
+def test_the_rule_goes_before_the_mode() -> None:
+    assert advise(finding(Mode.TOKEN_KINDS, rule="A08")) is BOOK["A08", ""]
+    assert advise(finding(Mode.TOKEN_KINDS, rule="A27")) is BOOK["token-kinds", ""]
+
+
+@given(
+    st.sampled_from(Mode),
+    st.text(max_size=20) | st.sampled_from([place for _, place in BOOK]),
+    st.sampled_from(["", "http", "queue", "thread", "process", "gateway", "start"]),
+    st.sampled_from(sorted(CATALOGUE)),
+)
+def test_whatever_was_found_there_is_advice(
+    mode: Mode, framework: str, crossing: str, rule: str
+) -> None:
+    found = advise(finding(mode, framework, crossing, rule=rule))
+    assert found is not None
+    assert found in BOOK.values()
+
+
+def test_advice_is_added_to_all_findings_and_replaces_none() -> None:
+    own = Advice("Do it", "Because.", "text", "it")
+    audit = Audit(
+        version="1", made_at="2026-11-22T00:00:00+00:00", inputs=(), troubles=(), spans=2,
+        traces=1, calls=2, wrappers=0, first_at_ns=0, last_at_ns=0, instrumentations={},
+        services={}, findings=(finding(Mode.STREAMING, "openai"), finding(Mode.RETRIES, fix=own)),
+        defensibility=Defensibility(
+            score_millis=0, formula="", criteria=(), calls=2, defensible_calls=0, cost_pico=0,
+            unpriced_calls=0, at_risk_pico=0, at_risk=(),
+        ),
+    )  # fmt: skip
+    fixes = [one.fix for one in with_advice(audit).findings]
+    assert fixes == [BOOK["streaming", "openai"], own]
