@@ -1,0 +1,107 @@
+"""Hits made of spans, as rules tell them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook.audit.findings import Hit, SpanRef
+from tollbook.audit.rules.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollbook.audit.facts import SpanFact
+    from tollbook.audit.findings import Mode, Severity
+    from tollbook.audit.trace import Trace
+
+_EVIDENCE_MAX: Final = 8
+WHOLE: Final = 1000
+"""A factor that changes nothing, in thousandths."""
+
+
+def ref_of(span: SpanFact) -> SpanRef:
+    """Return a span as evidence."""
+    return SpanRef(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        name=span.name,
+        service=span.service,
+        scope=span.scope,
+        source=str(span.source),
+        line=span.line,
+    )
+
+
+def hit_of(
+    rule: str,
+    title: str,
+    place: tuple[str, ...],
+    evidence: Sequence[SpanFact],
+    *,
+    calls: Sequence[SpanFact] | None = None,
+    mode: Mode | None = None,
+    severity: Severity | None = None,
+    factor_millis: int | None = None,
+    is_cause: bool = False,
+    counted: tuple[int, int | None] | None = None,
+) -> Hit:
+    """Return a hit.
+
+    Args:
+        rule: its id; mode and severity are those of the catalogue where none is given.
+        title: see :class:`~tollbook.audit.findings.Hit`.
+        place: what hits are brought together by.
+        evidence: spans that prove it, the first before all others.
+        calls: whose number and cost are told; the evidence's first where none are given.
+        mode: another than that of the catalogue.
+        severity: another than that of the catalogue.
+        factor_millis: by how much sums are wrong, in thousandths.
+        is_cause: whether it says why the first of the evidence has no owner.
+        counted: number and cost in pico of calls that were counted and not kept, instead of
+            ``calls``.
+    """
+    entry = CATALOGUE[rule]
+    affected = evidence[:1] if calls is None else calls
+    costs = [one.call.cost_pico for one in affected if one.call is not None]
+    known = [cost for cost in costs if cost is not None]
+    number, cost_pico = counted or (len(costs), sum(known) if known else None)
+    return Hit(
+        mode=mode or entry.mode,
+        rule=rule,
+        severity=severity or entry.severity,
+        title=title,
+        place=place,
+        span=evidence[0].ref,
+        evidence=tuple([ref_of(one) for one in evidence[:_EVIDENCE_MAX]]),
+        calls=number,
+        cost_pico=cost_pico,
+        unpriced_calls=0 if counted else len(costs) - len(known),
+        is_cause=is_cause,
+        factor_millis=factor_millis,
+    )
+
+
+def called(span: SpanFact) -> str:
+    """Return words for who tells of a call: its instrumentation, or its service."""
+    return span.scope or span.service or "an unnamed instrumentation"
+
+
+def calls_at(trace: Trace, span: SpanFact) -> list[SpanFact]:
+    """Return the billed calls that a span is or that are below it."""
+    inside = {span.span_id, *(one.span_id for one in trace.below(span))}
+    return [one for one in trace.calls if one.span_id in inside]
+
+
+def tokens_of(spans: Sequence[SpanFact]) -> int:
+    """Return all tokens that spans tell of."""
+    return sum(
+        one.call.kinds.input_tokens + one.call.kinds.output_tokens
+        for one in spans
+        if one.call is not None and one.call.kinds is not None
+    )
+
+
+def tenant_of(trace: Trace, span: SpanFact) -> str | None:
+    """Return who pays for a span: by itself, the nearest above it, or its process."""
+    owned = trace.owner_of(span)
+    return span.process_owner.get("tenant_id") if owned is None else owned.value

@@ -1,0 +1,93 @@
+"""Owners lost in batches (A21), left in baggage (A22), and calls nobody measured (A33)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tollbook.audit.rules.found import called, hit_of, tenant_of
+from tollbook.audit.rules.hosts import bare_host, provider_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tollbook.audit.findings import Hit
+    from tollbook.audit.trace import Trace
+
+_CLIENT: Final = 3
+
+
+class Batches:
+    """A21: calls of a batch without a tenant.
+
+    Source: OpenAI Batch API (``metadata``, ``custom_id``); Anthropic Message Batches
+    (``custom_id``): the only fields that come back with an answer.
+    """
+
+    def check(self, trace: Trace) -> Iterator[Hit]:
+        """Yield a hit for each such call."""
+        for span in trace.calls:
+            call = span.call
+            if call is None or not (call.is_batch or call.batch_id):
+                continue
+            if tenant_of(trace, span) is None:
+                yield hit_of(
+                    "A21",
+                    f"Calls of batches of {call.provider} in {span.service or 'a service'} have no"
+                    " tenant",
+                    (call.provider, span.service, called(span)),
+                    [span],
+                    is_cause=True,
+                )
+
+
+class LeftInBaggage:
+    """A22: the tenant came along as baggage or a header, and the call's span does not have it.
+
+    Source: OpenTelemetry documentation, baggage: "not automatically added to attributes".
+    """
+
+    def check(self, trace: Trace) -> Iterator[Hit]:
+        """Yield a hit for each call below such a span, or on it."""
+        for span in trace.calls:
+            if tenant_of(trace, span) is not None:
+                continue
+            for one in (span, *trace.ancestors(span)):
+                if "tenant_id" in one.baggage:
+                    yield hit_of(
+                        "A22",
+                        f"Baggage with the tenant reaches {one.service or 'a service'} and is not"
+                        f" copied to the spans of {called(span)}",
+                        (one.service, span.service, called(span)),
+                        [span, one],
+                        is_cause=True,
+                    )
+                    break
+
+
+class Unmeasured:
+    """A33: a request went to a provider's host, and no span of a call is above it.
+
+    Reading requests (GET: lists of models, stored answers) are left out.
+
+    Source: OpenTelemetry semantic conventions, HTTP client spans: server.address, name is method.
+    """
+
+    def check(self, trace: Trace) -> Iterator[Hit]:
+        """Yield a hit for each such request."""
+        for span in trace.spans:
+            if span.kind != _CLIENT or span.call is not None or span.peer is None:
+                continue
+            if span.protocol != "http" or not span.name.upper().startswith(("POST", "HTTP POST")):
+                continue
+            provider = provider_at(bare_host(span.peer))
+            if provider is None or any(one.call is not None for one in trace.ancestors(span)):
+                continue
+            yield hit_of(
+                "A33",
+                f"{span.service or called(span)} calls {provider}, and no instrumentation measures"
+                " it",
+                (span.service, provider, called(span)),
+                [span],
+                calls=[],
+                counted=(1, None),
+            )
