@@ -34,7 +34,13 @@ if TYPE_CHECKING:
 
     from tollbook.audit.read import Batch, Trouble
 
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = tuple(
+    f"tollbook.audit.inputs.{name}"
+    for name in (
+        "langfuse", "langsmith", "phoenix", "honeycomb", "litellm", "helicone", "openrouter",
+        "datadog", "table",
+    )
+)  # fmt: skip
 """In the order in which they are asked; the generic table comes last."""
 
 
