@@ -59,6 +59,8 @@ class InputRead(Struct, kw_only=True):
     troubles: int = 0
     usage_points: int = 0
     """Points of metrics that tell how much was used; there are no spans in them."""
+    notes: list[str] = []
+    """How it was understood, in words: which column of a log was taken for what."""
 
 
 class Input(Protocol):
