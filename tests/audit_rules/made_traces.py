@@ -42,9 +42,11 @@ def span(number: int, parent: int | None = None, **fields: Any) -> SpanFact:
         "service": "shop",
         "scope": "shop.web",
         "started_at_ns": AT_NS + number * 1_000_000,
-        "ended_at_ns": AT_NS + number * 1_000_000 + 500_000_000,
+        **fields,
     }
-    return SpanFact(**{**told, **fields})
+    if told["started_at_ns"]:
+        told.setdefault("ended_at_ns", told["started_at_ns"] + 500_000_000)
+    return SpanFact(**told)
 
 
 def call(number: int, parent: int | None = None, *, of: Any = None, **fields: Any) -> SpanFact:
