@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from litestar import Litestar, Request, Response, Router, get, post
+from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -16,6 +17,8 @@ from litestar.params import FromPath, FromQuery
 from tollbook import __version__
 from tollbook.console.analyses import analyses
 from tollbook.console.answers import Answers  # noqa: TC001 -- in handlers, read at run time
+from tollbook.console.audits.jobs import Jobs
+from tollbook.console.audits.routes import audit_routers
 from tollbook.console.bearer import process_token
 from tollbook.console.etags import Conditional, tagging
 from tollbook.console.gate import Gate
@@ -90,33 +93,40 @@ class Services(NamedTuple):
 
 
 def create_app(services: Services) -> Litestar:
-    """Return the application; everything but ``/healthz`` and signing in needs a principal."""
+    """Return the application; everything but ``/healthz`` and signing in needs a principal.
+
+    ``app.state.audits`` are the audits of what is handed in, which whoever serves it closes.
+    """
     books = None if services.desk is None else services.desk.books
     tags = None if books is None else tagging(services.answers.reader, books)
     reads, operations = _reads(services.answers, tags), _operations(services.operations)
     finance = [] if services.finance is None else [services.finance]
     doors = services.doors
     pages: list[Router | HTTPRouteHandler] = []
-    views = None
+    views = jobs = None
     if services.desk is not None:
         reader = services.answers.reader
         assert isinstance(reader, DuckdbReader), "the process that has pages has the ledger"
         sql = SqlDesk(reader, services.desk.books)
+        desk = services.desk
+        jobs = Jobs(desk.data_dir, desk.books, desk.config_path)
         house = House(
-            services.answers, services.desk, all_operations(), services.operations.status, sql
-        )  # fmt: skip
+            services.answers, desk, all_operations(), services.operations.status, sql, jobs
+        )
         views = Views(house)
         # The reader of reports, whose limit of time is that of a page.
         portal = portal_router(services.desk._replace(reader=services.answers.reader))
         csrf_secret = secrets.token_bytes(32) if doors is None else doors.csrf_secret
         metrics = metrics_route(LedgerMetrics(house.desk, house.status, house.operations))
         pages = [pages_router(house, csrf_secret, views), portal, sql_router(sql), metrics]
+        pages += audit_routers(jobs, csrf_secret)
 
     async def after_response(request: _Asked) -> None:
         if views is not None and request.method not in _LOOKS:
             views.forget()
 
     return Litestar(
+        state=State({} if jobs is None else {"audits": jobs}),
         after_response=after_response,
         route_handlers=[
             _healthz,

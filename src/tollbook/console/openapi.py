@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tollbook.console.openapi_bodies import BODIES
 from tollbook.console.openapi_examples import ANSWERS, example_of
 from tollbook.console.openapi_fields import field_docs, first_words
 from tollbook.console.openapi_words import ERRORS, PARAMETERS, TAGS, UNITS
@@ -92,6 +93,8 @@ def complete(made: Document, operations: Mapping[str, Operation]) -> Document:
                 _say_operation(route, one, requests[one.name], schemas)
             else:
                 _say_report(route)
+            if f"{method.upper()} {path}" in BODIES:
+                route.update(BODIES[f"{method.upper()} {path}"])
             _say_answers(route, method, path)
             route.pop("deprecated", None)
             route.setdefault("tags", ["ledger"])

@@ -67,6 +67,16 @@ _QUERY: Final[dict[str, Any]] = {
     "entry_window": None,
 }  # fmt: skip
 ANSWERS: Final[dict[str, Any]] = {
+    "POST /api/v1/audit": {
+        "format": "tollbook-audit-1", "currency": "USD", "score": 73.4, "calls": 1204,
+        "defensible_calls": 388, "cost_usd": "41.000000000000", "at_risk_usd": "10.750000000000",
+        "findings": [
+            {"mode": "background-jobs", "severity": "error", "evidence": ["00f067aa0ba902b7"],
+             "title": "Calls of worker started by web have no tenant", "rule": "A02",
+             "hop": {"crossing": "queue"}, "calls": 214, "cost_usd": "8.420000000000",
+             "fix": {"title": "Send baggage along with the task"}},
+        ],
+    },
     "GET /api/v1/spend": {
         "rows": [
             {"tenant": "acme", "calls": 769, "input_tokens": 3108846, "output_tokens": 162315,

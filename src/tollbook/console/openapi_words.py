@@ -37,6 +37,14 @@ PARAMETERS: Final = MappingProxyType(
         "apply": "`true` books what is otherwise shown.",
         "reason": "Why; kept in the audit trail.",
         "author": "Who; default: who asks.",
+        "kind": "Format of the files, where it cannot be told by content: `otlp-jsonl`, ...",
+        "tenant_attribute": "An attribute that names the tenant here; may be given several times.",
+        "tenant_pattern": "A regular expression that every tenant of this product matches.",
+        "trusted_host": "A host of our own, which may receive identity.",
+        "ignore": "A rule that is not used, such as `A14`.",
+        "hash_names": "`true` replaces values of identity by hashes.",
+        "show_names": "`true` leaves the names of tenants in HTML.",
+        "full": "`true` adds the trace of each finding to JSON.",
     }
 )
 
@@ -56,6 +64,7 @@ TAGS: Final = MappingProxyType(
         "keys": "Virtual keys.",
         "audit": "Who saw, changed and exported what.",
         "sql": "Questions in SQL, for analysts.",
+        "trace-audit": "Where other systems' traces and logs lose whose call it is.",
         "portal": "What one tenant sees of itself, and the tokens that open it.",
     }
 )
@@ -71,6 +80,7 @@ ERRORS: Final = MappingProxyType(
         "414": "The query is too long.",
         "422": "A form could not be carried out.",
         "500": "A defect of Tollbook; the ledger's log has the details.",
+        "503": "Too much is being worked on; repeat it in a minute.",
         "504": "The question took too long; ask for a shorter range.",
     }
 )

@@ -16,6 +16,13 @@ from litestar.exceptions import HTTPException
 from tollbook.books.documents import DocumentError, DocumentsChangedError
 from tollbook.books.errors import KeyInputError, KeyNotFoundError, LabelTakenError
 from tollbook.config.problems import ConfigError
+from tollbook.console.audits.errors import (
+    AuditBusyError,
+    AuditTimeoutError,
+    NoSuchAuditError,
+    UploadError,
+    UploadTooLargeError,
+)
 from tollbook.errors import TollbookError
 from tollbook.reports.errors import (
     CallNotFoundError,
@@ -54,6 +61,11 @@ _STATUS: Final = (
     (KeyInputError, HTTPStatus.BAD_REQUEST),
     (LabelTakenError, HTTPStatus.CONFLICT),
     (KeyNotFoundError, HTTPStatus.NOT_FOUND),
+    (UploadTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UploadError, HTTPStatus.BAD_REQUEST),
+    (AuditBusyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (AuditTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
+    (NoSuchAuditError, HTTPStatus.NOT_FOUND),
 )
 
 

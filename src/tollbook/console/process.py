@@ -158,6 +158,7 @@ def _serve(
         stop.wait()
     finally:
         withdraw(directory)
+        app.state.audits.close()
         for part in (alerts, keeper.publisher, reader, of_desk, server):
             part.stop()
         if mounted is not None:

@@ -5,7 +5,7 @@ Geometry is in whole units, so nothing depends on how a machine writes floats.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from tollbook.audit.outputs.markup import Html, el
 
@@ -22,7 +22,7 @@ _WARN_MILLIS: Final = 600
 _ARC: Final = "M 20 110 A 90 90 0 0 1 200 110"
 
 
-def tone(score_millis: int) -> str:
+def tone(score_millis: int) -> Literal["good", "warn", "bad"]:
     """Return how a score is coloured: good from 90, a warning from 60."""
     if score_millis >= _GOOD_MILLIS:
         return "good"

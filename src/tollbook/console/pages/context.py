@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tollbook.console.answers import Answers
+    from tollbook.console.audits.jobs import Jobs
     from tollbook.console.sql.routes import SqlDesk
     from tollbook.desk import Desk, Operation
     from tollbook.desk.permits import Permit, Principal
@@ -41,6 +42,7 @@ class House(NamedTuple):
     operations: Mapping[str, Operation]
     status: Callable[[], dict[str, Any]]
     sql: SqlDesk | None = None
+    audits: Jobs | None = None
 
 
 class PageContext:

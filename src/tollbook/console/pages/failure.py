@@ -24,7 +24,9 @@ _WORDS: Final = {
     403: ("This is not for you", "Your role does not include it; an owner can change that."),
     404: ("There is no such page", "The address may be misspelt, or it is not in the ledger yet."),
     409: ("That is not possible now", "Something stands against it; the line above says what."),
+    413: ("That is too large", "What is sent to this console is limited; commands are not."),
     414: ("The address is too long", "Take away some of its filters."),
+    503: ("Not just now", "Somebody else's work comes first; try again in a minute."),
     504: ("This took too long", "A shorter range, or one filter more, makes it faster."),
     _DEFECT: (
         "Something went wrong",

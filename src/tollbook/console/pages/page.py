@@ -24,7 +24,7 @@ MODULES: Final = (
     "budgets", "incidents", "alert_rules", "channels", "insights", "forecast",
     "margin", "pricebook", "reconciliation", "allocation", "periods", "statements",
     "provider_statements", "exports", "billing",
-    "quality", "audit_log", "operations",
+    "quality", "trace_audit", "audit_log", "operations",
     "getting_started", "keys", "people", "portals", "account",
 )  # fmt: skip
 """Modules and packages of this one with ``PAGES``; the order is that of the navigation."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tollbook.desk.permits import Principal
 
 _HIDDEN: Final = ("_links", "_tone", "_depth")
-_FILES: Final = frozenset(["console.css", "console.js", "theme.js", "icon.svg"])
+_FILES: Final = frozenset(["console.css", "console.js", "theme.js", "drop.js", "icon.svg"])
 FILTER_NAMES: Final = (
     "tenant", "feature", "user", "model", "provider", "team", "environment", "status", "operation",
     "agent_run", "workflow", "api_key", "origin", "usage_source", "price_state", "cost_source",
@@ -139,8 +139,11 @@ def html(view: View, frame: Frame, template: str = "page.html") -> str:
     """Return a view as a whole HTML page."""
     menu = [] if frame.principal is None else navigation(frame.pages, frame.principal)
     has_charts = any(isinstance(section, Chart) for section in view.flat())
+    has_drops = any(isinstance(section, Form) and section.drops for section in view.flat())
     made = environment().get_template(template)
-    return made.render(view=view, frame=frame, menu=menu, has_charts=has_charts)
+    return made.render(
+        view=view, frame=frame, menu=menu, has_charts=has_charts, has_drops=has_drops
+    )
 
 
 def as_data(view: View) -> dict[str, Any]:

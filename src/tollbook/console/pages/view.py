@@ -138,6 +138,10 @@ class Field(Struct, frozen=True, kw_only=True):
     file_name: str | None = None
     """Of a file: the field of the request that its name goes to. Where ``name`` ends in ``_base64``
     the content is sent so, and may be anything but text."""
+    is_multiple: bool = False
+    """Of a file: several can be chosen."""
+    max_bytes: int | None = None
+    """Of all files together; the browser says so before it sends more."""
 
     @property
     def wire_name(self) -> str:
@@ -165,6 +169,8 @@ class Form(Struct, frozen=True, kw_only=True):
     """The answer is shown once it is done, instead of the page: secrets, and results."""
     then: str | None = None
     """Path to go to when it was done; None: the page that it is on."""
+    drops: bool = False
+    """Files can be dropped on it, and it shows how much was sent, where scripts run."""
     action: str | None = None
     """Path to send it to instead of the operation's, for what is no operation: signing out."""
 
