@@ -44,6 +44,8 @@ class Trace:
         """Spans that were their own ancestors; each is taken for a root."""
         self._parents: dict[str, SpanFact | None] = {}
         self.children: dict[str, list[SpanFact]] = {}
+        self._owned: dict[str, dict[str, Owned | None]] = {}
+        self._entries: dict[str, SpanFact] = {}
         self._connect()
 
     def _connect(self) -> None:
@@ -98,16 +100,49 @@ class Trace:
             waiting.extend(reversed(self.children.get(one.span_id, ())))
 
     def owner_of(self, span: SpanFact, field: str = "tenant_id") -> Owned | None:
-        """Return what the nearest of a span and its ancestors says of a field."""
+        """Return what the nearest of a span and its ancestors says of a field.
+
+        What the process says in its resource counts for each of its spans, after what the span
+        itself says; the ledger reads it so too.
+        """
+        known = self._owned.setdefault(field, {})
+        path: list[SpanFact] = []
         at: SpanFact | None = span
-        distance = 0
+        found: Owned | None = None
         while at is not None:
-            value = at.owner.get(field)
+            if at.span_id in known:
+                found = known[at.span_id]
+                break
+            value = at.owner.get(field) or at.process_owner.get(field)
             if value is not None:
-                return Owned(value, at, distance)
+                found = known[at.span_id] = Owned(value, at, 0)
+                break
+            path.append(at)
             at = self._parents[at.span_id]
-            distance += 1
-        return None
+        for one in reversed(path):
+            if found is not None:
+                found = Owned(found.value, found.span, found.distance + 1)
+            known[one.span_id] = found
+        return found
+
+    def payer_of(self, span: SpanFact) -> Owned | None:
+        """Return who pays by a span and its ancestors: the tenant, else the team."""
+        return self.owner_of(span) or self.owner_of(span, "team_id")
+
+    def entry_of(self, span: SpanFact) -> SpanFact:
+        """Return the topmost of a span and its ancestors."""
+        path: list[str] = []
+        at = span
+        while at.span_id not in self._entries:
+            path.append(at.span_id)
+            above = self._parents[at.span_id]
+            if above is None:
+                self._entries[at.span_id] = at
+                break
+            at = above
+        entry = self._entries[at.span_id]
+        self._entries.update(dict.fromkeys(path, entry))
+        return entry
 
     @cached_property
     def calls(self) -> list[SpanFact]:
@@ -121,7 +156,10 @@ class Trace:
         for one in told:
             assert one.call is not None
             if one.call.is_call:
-                covered.update(up.span_id for up in self.ancestors(one))
+                for up in self.ancestors(one):
+                    if up.span_id in covered:
+                        break  # and so is all above it
+                    covered.add(up.span_id)
         return [
             one
             for one in told
