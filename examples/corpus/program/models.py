@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anthropic
 import cohere
 import openai
+from pydantic import SecretStr
 
 from examples.corpus.program.steps import carrier
 from examples.corpus.program.truth import asked
