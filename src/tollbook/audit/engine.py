@@ -12,21 +12,24 @@ from tollbook import __version__, clock
 from tollbook.audit.extract import Extractor
 from tollbook.audit.facts import SpanFact, decode_fact, encode_fact
 from tollbook.audit.grouping import Grouping
+from tollbook.audit.places import with_places
 from tollbook.audit.read import Trouble
 from tollbook.audit.report import Audit
 from tollbook.audit.rules.base import JoinRule, WholeRule
+from tollbook.audit.rules.metrics_only import metrics_only
 from tollbook.audit.rules.registry import rules_of
-from tollbook.audit.scoring import Scoring
+from tollbook.audit.scoring import Found, Scoring
 from tollbook.audit.settings import DEFAULT
 from tollbook.audit.tally import Tally
 from tollbook.audit.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tollbook.audit.findings import Hit
     from tollbook.audit.read import Input, InputRead
     from tollbook.audit.rules.base import TraceRule
+    from tollbook.audit.scoring import CallScore
     from tollbook.audit.settings import AuditSettings
 
     AnyRule = TraceRule | JoinRule | WholeRule
@@ -73,6 +76,7 @@ def audit(
     progress: Progress | None = None,
     *,
     finish: Callable[[Audit], Audit] | None = None,
+    each_call: Callable[[Trace, SpanFact, CallScore], None] | None = None,
 ) -> Audit:
     """Return the report on some inputs.
 
@@ -82,8 +86,9 @@ def audit(
         settings: see there.
         progress: is told how far it is.
         finish: adds what is said about the findings, such as advice.
+        each_call: is told of each call that is billed and what it has of what a charge needs.
     """
-    run = _Run(pricer, settings, progress or _Silent())
+    run = _Run(pricer, settings, progress or _Silent(), each_call)
     with ExitStack() as stack:
         run.open(stack)
         for source, one in enumerate(inputs):
@@ -94,12 +99,18 @@ def audit(
 
 
 class _Run:
-    def __init__(self, pricer: Pricer, settings: AuditSettings, progress: Progress) -> None:
+    def __init__(
+        self,
+        pricer: Pricer,
+        settings: AuditSettings,
+        progress: Progress,
+        each_call: Callable[[Trace, SpanFact, CallScore], None] | None,
+    ) -> None:
         self._settings, self._progress, self._pricer = settings, progress, pricer
         self._extractor = Extractor(settings)
         self._rules: Sequence[AnyRule] = rules_of(settings)
         self._tally = Tally(settings.evidence_max, settings.findings_max)
-        self._scoring = Scoring()
+        self._scoring = Scoring(each_call)
         self._inputs: list[InputRead] = []
         self._troubles: list[Trouble] = []
         self._spans = self._traces = self._calls = self._wrappers = 0
@@ -147,6 +158,7 @@ class _Run:
                 self._add_late(rule.check_group(key.decode(errors="replace"), spans))
         for whole in self._whole:
             self._add_late(whole.finish())
+        self._add_late(metrics_only(self._inputs, self._calls))
 
     def _priced(self, fact: SpanFact) -> SpanFact:
         return fact if fact.call is None else self._pricer.price(fact)
@@ -155,30 +167,37 @@ class _Run:
         self._traces += 1
         self._count(trace)
         causes: dict[str, str] = {}
+        found: dict[str, list[Found]] = {}
         for rule in self._each:
-            self._add(rule.check(trace), causes)
+            for hit in self._used(rule.check(trace)):
+                self._note(hit, self._tally.add(hit), causes, found)
         for whole in self._whole:
             whole.observe(trace)
         for join, grouping in self._joins:
             for key, span in join.keys(trace):
                 grouping.put(key.encode(errors="replace")[:1024], encode_fact(span))
-        self._scoring.observe(trace, causes)
+        self._scoring.observe(trace, causes, found)
         self._progress.judging(self._traces)
 
-    def _add(self, hits: Iterable[Hit], causes: dict[str, str] | None = None) -> None:
-        for hit in hits:
-            if hit.rule in self._settings.ignore:
-                continue
-            if hit.is_cause and causes is not None:
-                causes[hit.span] = hit.mode.value
-            self._tally.add(hit)
+    def _used(self, hits: Iterable[Hit]) -> Iterator[Hit]:
+        return (hit for hit in hits if hit.rule not in self._settings.ignore)
+
+    def _note(
+        self, hit: Hit, finding_id: str, causes: dict[str, str], found: dict[str, list[Found]]
+    ) -> None:
+        """Keep, until the trace is scored, which calls a hit is about."""
+        if hit.is_cause:
+            causes[hit.span] = hit.mode.value
+        about = Found(finding_id, hit.mode, hit.severity, hit.is_cause)
+        for ref in hit.affected or (hit.span,):
+            found.setdefault(ref, []).append(about)
 
     def _add_late(self, hits: Iterable[Hit]) -> None:
         """Take hits that needed more than one trace; some say why calls had no owner."""
-        for hit in hits:
-            self._add((hit,))
-            if hit.is_cause and hit.rule not in self._settings.ignore:
-                self._scoring.book(hit)
+        for hit in self._used(hits):
+            finding_id = self._tally.add(hit)
+            if hit.is_cause:
+                self._scoring.book(hit, finding_id)
 
     def _count(self, trace: Trace) -> None:
         self._wrappers += len(trace.wrappers)
@@ -212,7 +231,9 @@ class _Run:
                 for name, _ in self._services.most_common(50)
                 if self._unowned[name]
             },
-            findings=tuple(self._tally.findings()),
+            findings=tuple(
+                with_places(self._tally.findings(), [one.source for one in self._inputs])
+            ),
             defensibility=self._scoring.result(),
             ignored=self._settings.ignore,
             privacy=self._extractor.words(),

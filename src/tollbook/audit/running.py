@@ -108,9 +108,10 @@ def _inputs(options: Options) -> Sequence[Input]:
 def _pricer(options: Options) -> Pricer:
     from tollbook.audit import pricing  # noqa: PLC0415 -- as above
 
+    age = options.settings.price_age_max_days
     if options.config is not None:
-        return pricing.BookPricer(Path(options.config))
-    return pricing.ListPricer()
+        return pricing.BookPricer(Path(options.config), age)
+    return pricing.ListPricer(age)
 
 
 def _shows_progress(options: Options) -> bool:
