@@ -232,7 +232,8 @@ class _Run:
                 if self._unowned[name]
             },
             findings=tuple(
-                with_places(self._tally.findings(), [one.source for one in self._inputs])
+                msgspec.structs.replace(one, score_after=self._scoring.score_after(one.finding_id))
+                for one in with_places(self._tally.findings(), [one.source for one in self._inputs])
             ),
             defensibility=self._scoring.result(),
             ignored=self._settings.ignore,

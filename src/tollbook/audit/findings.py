@@ -119,6 +119,8 @@ class Hit(Struct, frozen=True):
     factor_millis: int | None = None
     """By how many thousandths sums are wrong, where that can be said (2000 is twice)."""
     sketch: Sketch | None = None
+    affected: tuple[str, ...] = ()
+    """``trace_id:span_id`` of all its calls; where empty, ``span`` is the call."""
 
 
 class Advice(Struct, frozen=True):

@@ -42,13 +42,19 @@ class Defensibility(Struct, frozen=True, kw_only=True):
     criteria: tuple[Criterion, ...]
     calls: int
     defensible_calls: int
-    """That have everything."""
+    """That have everything, or were not charged."""
     cost_pico: int
     """Of all calls whose cost is known."""
     unpriced_calls: int
     at_risk_pico: int
     """Sum of ``at_risk``."""
     at_risk: tuple[AtRisk, ...]
+    dollar_score_millis: int | None = None
+    """The mean of the calls' scores by their cost, rounded down; None where nothing is priced."""
+    uncharged_calls: int = 0
+    """Of the defensible ones, those that the provider did not charge."""
+    distribution: tuple[int, ...] = ()
+    """Calls by score: 0 to 99 thousandths, 100 to 199, ..., 900 to 999, and 1000."""
 
 
 class Audit(Struct, frozen=True, kw_only=True):

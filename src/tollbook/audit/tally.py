@@ -16,8 +16,9 @@ _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 class _Open:
     """A finding while hits come in."""
 
-    def __init__(self, first: Hit) -> None:
+    def __init__(self, first: Hit, finding_id: str) -> None:
         self.first = first
+        self.finding_id = finding_id
         self.severity = first.severity
         self.hits = self.calls = self.cost_pico = self.unpriced_calls = self.traces = 0
         self.factor_millis: int | None = None
@@ -39,15 +40,15 @@ class Tally:
         self._findings_max = findings_max
         self._open: dict[tuple[str, ...], _Open] = {}
 
-    def add(self, hit: Hit) -> None:
-        """Count a hit."""
+    def add(self, hit: Hit) -> str:
+        """Count a hit; return the id of its finding."""
         key: tuple[str, ...] = (hit.mode.value, hit.rule, *hit.place)
         one = self._open.get(key)
         if one is None and len(self._open) >= self._findings_max:
             key = (hit.mode.value, hit.rule, "further places")
             one = self._open.get(key)
         if one is None:
-            one = self._open[key] = _Open(hit)
+            one = self._open[key] = _Open(hit, _id_of(key))
         one.hits += 1
         one.calls += hit.calls
         one.unpriced_calls += hit.unpriced_calls
@@ -65,20 +66,25 @@ class Tally:
             one.sketch = hit.sketch
         room = self._evidence_max - len(one.evidence)
         one.evidence.extend(hit.evidence[:room])
+        return one.finding_id
 
     def findings(self) -> list[Finding]:
         """Return what was found, the gravest and dearest first."""
-        found = [_finding(key, one) for key, one in self._open.items()]
+        found = [_finding(one) for one in self._open.values()]
         found.sort(
             key=lambda one: (_RANK[one.severity], -one.cost_pico, -one.calls, one.finding_id)
         )
         return found
 
 
-def _finding(key: tuple[str, ...], one: _Open) -> Finding:
+def _id_of(key: tuple[str, ...]) -> str:
+    return sha256("\0".join(key).encode(errors="replace")).hexdigest()[:12]
+
+
+def _finding(one: _Open) -> Finding:
     first = one.first
     return Finding(
-        finding_id=sha256("\0".join(key).encode(errors="replace")).hexdigest()[:12],
+        finding_id=one.finding_id,
         mode=first.mode,
         rule=first.rule,
         severity=one.severity,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Hit, SpanRef
 from tollbook.audit.rules.catalogue import CATALOGUE
+from tollbook.audit.rules.frameworks import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,6 @@ def hit_of(
     mode: Mode | None = None,
     severity: Severity | None = None,
     factor_millis: int | None = None,
-    is_cause: bool = False,
     counted: tuple[int, int | None] | None = None,
 ) -> Hit:
     """Return a hit.
@@ -56,7 +56,6 @@ def hit_of(
         mode: another than that of the catalogue.
         severity: another than that of the catalogue.
         factor_millis: by how much sums are wrong, in thousandths.
-        is_cause: whether it says why the first of the evidence has no owner.
         counted: number and cost in pico of calls that were counted and not kept, instead of
             ``calls``.
     """
@@ -76,8 +75,9 @@ def hit_of(
         calls=number,
         cost_pico=cost_pico,
         unpriced_calls=0 if counted else len(costs) - len(known),
-        is_cause=is_cause,
+        framework=recognise(*evidence[:_EVIDENCE_MAX]),
         factor_millis=factor_millis,
+        affected=() if counted else tuple([one.ref for one in affected if one.call is not None]),
     )
 
 
@@ -104,4 +104,4 @@ def tokens_of(spans: Sequence[SpanFact]) -> int:
 def tenant_of(trace: Trace, span: SpanFact) -> str | None:
     """Return who pays for a span: by itself, the nearest above it, or its process."""
     owned = trace.owner_of(span)
-    return span.process_owner.get("tenant_id") if owned is None else owned.value
+    return None if owned is None else owned.value
