@@ -100,10 +100,21 @@ def test_without_a_price_book_nothing_is_said_of_prices() -> None:
 
 def test_doubts_of_the_price_book_are_told_once_for_all_numbers() -> None:
     hits = [
-        found([call(1, of={"price_problem": f"the price is {days} days old"})], rule="A11")[0]
+        found(
+            [
+                call(
+                    1,
+                    of={
+                        "price_problem": f"the price is {days} days old",
+                        "is_price_doubtful": True,
+                    },
+                )
+            ],
+        )[0]
         for days in (40, 41)
     ]
     assert hits[0].place == hits[1].place
+    assert hits[0].rule == "A11"
     assert hits[0].title == "The price is 40 days old"
 
 
@@ -119,8 +130,22 @@ def test_a_cache_write_without_its_lifetime() -> None:
     assert (hit.rule, hit.severity) == ("A11", Severity.NOTE)
 
 
+def test_a_kind_of_tokens_without_a_rate() -> None:
+    told = {"cost_pico": None, "price_problem": "no rate for input_audio_tokens"}
+    (hit,) = found([call(1, of=told)])
+    assert hit.rule == "A11"
+    assert "input_audio_tokens" in hit.title
+
+
+def test_what_is_certain_beside_a_price_is_no_doubt() -> None:
+    assert rules(price_problem="the price list has this model at openai") == set()
+
+
 def test_the_answering_model_is_not_told() -> None:
-    assert rules(model_actual=None) == {"A25"}
+    (hit,) = found([call(1, of={"model_actual": None})])
+    assert (hit.rule, hit.severity) == ("A25", Severity.NOTE)
+    (hit,) = found([call(1, of={"model_actual": None, "provider": "openrouter"})])
+    assert hit.severity is Severity.WARNING
     assert rules(model_actual=None, is_error=True, kinds=None) == set()
 
 

@@ -14,7 +14,7 @@ USUAL: Final = (
         rule="A01",
         name="no-tenant",
         mode=Mode.MISSING_TENANT,
-        also=SIX,
+        also=(*SIX, Mode.BAGGAGE_NOT_COPIED),
         severity=Severity.ERROR,
         summary="A call that is billed names nobody who pays for it.",
         why="Its cost can be charged to no tenant; it ends in the provider's invoice as overhead.",
@@ -31,7 +31,7 @@ USUAL: Final = (
     Entry(
         rule="A02",
         name="tenant-on-root-only",
-        mode=Mode.MISSING_TENANT,
+        mode=Mode.BAGGAGE_NOT_COPIED,
         also=SIX,
         severity=Severity.WARNING,
         summary="Only a span far above the call names the tenant.",

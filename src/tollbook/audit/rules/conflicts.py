@@ -42,7 +42,9 @@ class OneTenant:
             if tenant is None or parent is None:
                 continue
             above = trace.owner_of(parent)
-            if above is not None and above.value != tenant and not _is_part(trace, span):
+            if above is None or above.span.tenant is None or above.value == tenant:
+                continue  # what a process names is for spans that name nobody
+            if not _is_part(trace, span):
                 changed = True
                 yield hit_of(
                     "A03",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
-from tollbook.audit.rules.found import called, calls_at, hit_of, tenant_of
+from tollbook.audit.rules.found import called, calls_at, hit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class Damage:
 
 
 def _hole(trace: Trace, span: SpanFact) -> Iterator[Hit]:
-    lost = [one for one in calls_at(trace, span) if tenant_of(trace, one) is None]
+    lost = [one for one in calls_at(trace, span) if trace.payer_of(one) is None]
     if lost:
         yield hit_of(
             "A31",

@@ -10,7 +10,7 @@ from tollbook.audit.rules.duplicates import Answers, Fetched, RepeatedSpans
 from tollbook.audit.rules.identity_kind import Cardinality, NoTenant
 from tollbook.audit.rules.kinds_told import KindsTold
 from tollbook.audit.rules.leaks import SentOut, Untrusted
-from tollbook.audit.rules.lost_late import Batches, LeftInBaggage, Unmeasured
+from tollbook.audit.rules.lost_late import Batches, Unmeasured
 from tollbook.audit.rules.price_rules import Costs, Models, Prices
 from tollbook.audit.rules.retries import Attempts
 from tollbook.audit.rules.sampling import Sampled
@@ -44,7 +44,6 @@ def rules(settings: AuditSettings) -> list[Any]:
         SentOut(settings),
         NoTenant(),
         Batches(),
-        LeftInBaggage(),
         Unmeasured(),
         Times(),
         Damage(),

@@ -81,7 +81,7 @@ def _same_as(trace: Trace, span: SpanFact, tenant: str) -> str | None:
 
 def _carrier(trace: Trace, span: SpanFact) -> str:
     owned = trace.owner_of(span)
-    return "resource" if owned is None else owned.span.carriers.get("tenant_id", "tenant")
+    return "its resource" if owned is None else owned.span.carriers.get("tenant_id", "its resource")
 
 
 class Cardinality:

@@ -1,10 +1,10 @@
-"""Owners lost in batches (A21), left in baggage (A22), and calls nobody measured (A33)."""
+"""Batches without an owner (A21), and requests to providers that nobody measured (A22)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tollbook.audit.rules.found import called, hit_of, tenant_of
+from tollbook.audit.rules.found import called, hit_of
 from tollbook.audit.rules.hosts import bare_host, provider_at
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ _CLIENT: Final = 3
 
 
 class Batches:
-    """A21: calls of a batch without a tenant.
+    """A21: calls of a batch without a tenant or a team.
+
+    Where on the way it was lost is told by the six; that a batch needs its owner in fields of its
+    own is told here.
 
     Source: OpenAI Batch API (``metadata``, ``custom_id``); Anthropic Message Batches
     (``custom_id``): the only fields that come back with an answer.
@@ -29,43 +32,18 @@ class Batches:
             call = span.call
             if call is None or not (call.is_batch or call.batch_id):
                 continue
-            if tenant_of(trace, span) is None:
+            if trace.payer_of(span) is None:
                 yield hit_of(
                     "A21",
                     f"Calls of batches of {call.provider} in {span.service or 'a service'} have no"
                     " tenant",
                     (call.provider, span.service, called(span)),
                     [span],
-                    is_cause=True,
                 )
 
 
-class LeftInBaggage:
-    """A22: the tenant came along as baggage or a header, and the call's span does not have it.
-
-    Source: OpenTelemetry documentation, baggage: "not automatically added to attributes".
-    """
-
-    def check(self, trace: Trace) -> Iterator[Hit]:
-        """Yield a hit for each call below such a span, or on it."""
-        for span in trace.calls:
-            if tenant_of(trace, span) is not None:
-                continue
-            for one in (span, *trace.ancestors(span)):
-                if "tenant_id" in one.baggage:
-                    yield hit_of(
-                        "A22",
-                        f"Baggage with the tenant reaches {one.service or 'a service'} and is not"
-                        f" copied to the spans of {called(span)}",
-                        (one.service, span.service, called(span)),
-                        [span, one],
-                        is_cause=True,
-                    )
-                    break
-
-
 class Unmeasured:
-    """A33: a request went to a provider's host, and no span of a call is above it.
+    """A22: a request went to a provider's host, and no span of a call is above it.
 
     Reading requests (GET: lists of models, stored answers) are left out.
 
@@ -83,7 +61,7 @@ class Unmeasured:
             if provider is None or any(one.call is not None for one in trace.ancestors(span)):
                 continue
             yield hit_of(
-                "A33",
+                "A22",
                 f"{span.service or called(span)} calls {provider}, and no instrumentation measures"
                 " it",
                 (span.service, provider, called(span)),

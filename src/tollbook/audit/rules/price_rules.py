@@ -22,6 +22,12 @@ _TOLERANCE_PER_MILLE: Final = 5
 """0.5 %: recorded answers of providers that tell their cost are within it."""
 _ROUNDED_PICO: Final = 500_000
 """Half of the sixth decimal of a dollar, to which tools round the cost of a call."""
+_NO_RATE: Final = "no rate for"
+_ASKED_FOR: Final = "priced as the model that was asked for"
+_ROUTERS: Final = frozenset(
+    {"openrouter", "litellm", "portkey", "vercel", "huggingface", "unknown"}
+)
+"""Providers that send a request on to whoever has the model, or to another model."""
 _LIFETIME: Final = "how long cache writes live is not told"
 
 
@@ -45,8 +51,8 @@ class Prices:
                 if call.price_problem is not None:
                     yield _unpriced(span, call)
                 continue
-            if call.price_problem is not None:
-                yield _doubted(span, call.price_problem)
+            if call.price_problem is not None and call.is_price_doubtful:
+                yield _doubted(span, _doubt(call.price_problem))
             model = call.model_actual or call.model_requested or ""
             if _is_alias(model.lower()):
                 yield _doubted(span, f"{model} is an alias, and the model behind it is not told")
@@ -59,8 +65,18 @@ def _unpriced(span: SpanFact, call: CallFact) -> Hit:
     if model is None:
         title = f"Calls that {called(span)} tells of name no model, and so have no price"
         return hit_of("A29", title, ("no model", called(span), span.service), [span])
+    problem = call.price_problem or ""
+    if _NO_RATE in problem:
+        title = f"Not all that {model} of {call.provider} used has a price: {problem}"
+        return hit_of("A11", title[:200], ("rate", call.provider, model, problem), [span])
     title = f"No price is known for {model} of {call.provider}"
     return hit_of("A29", title, (call.provider, model), [span])
+
+
+def _doubt(problem: str) -> str:
+    """Return what is in doubt about a price, without what is told as A25."""
+    parts = [one for one in problem.split("; ") if not one.startswith(_ASKED_FOR)]
+    return "; ".join(parts) or problem
 
 
 def _doubted(span: SpanFact, problem: str) -> Hit:
@@ -117,6 +133,8 @@ def differs(reported_pico: int, computed_pico: int) -> bool:
 class Models:
     """A25: the model that answered is not told, so a fallback or a router cannot be seen.
 
+    A remark where the provider itself was asked: it answers with the model or a snapshot of it.
+
     Source: OpenTelemetry GenAI semantic conventions, gen_ai.response.model.
     """
 
@@ -132,4 +150,9 @@ class Models:
                     f"{called(span)} does not tell which model of {call.provider} answered",
                     (called(span), span.scope_version, call.provider, call.operation),
                     [span],
+                    severity=Severity.WARNING if _is_routed(call) else Severity.NOTE,
                 )
+
+
+def _is_routed(call: CallFact) -> bool:
+    return call.provider in _ROUTERS or call.fallback_from is not None
