@@ -60,14 +60,16 @@ def hit_at(
     evidence += calls[1:]
     hit = hit_of(
         one.rule, one.title, place_of(one), evidence,
-        calls=calls, mode=one.mode, severity=one.severity, is_cause=is_cause,
+        calls=calls, mode=one.mode, severity=one.severity,
     )  # fmt: skip
     hop = Hop(
         None if one.last_seen is None else ref_of(one.last_seen),
         ref_of(one.first_missing),
         one.crossing,
     )
-    return replace(hit, hop=hop, framework=framework_of(one, calls[0]), sketch=drawn)
+    return replace(
+        hit, hop=hop, framework=framework_of(one, calls[0]), sketch=drawn, is_cause=is_cause
+    )
 
 
 def framework_of(one: Break, call: SpanFact) -> str:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from tollbook.audit.findings import Mode, Severity
 from tollbook.audit.rules.frameworks import is_job
 from tollbook.audit.rules.hops import draw, hit_at, place_of
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 _SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
 _WARNING = Severity.WARNING
+_NOWHERE = "start"
+"""The crossing of what is on one span of a trace alone: it never went anywhere."""
 
 
 def inherited(view: View, drawn: Drawn) -> Iterable[Hit]:
@@ -46,10 +50,11 @@ def inherited(view: View, drawn: Drawn) -> Iterable[Hit]:
     found: dict[tuple[str, ...], tuple[Break, list[SpanFact]]] = {}
     for call, owned in view.inherited:
         one = _break(view, call, owned)
-        key = (one.mode.value, one.first_missing.span_id, *place_of(one))
+        key = (one.mode.value, *_common(one))
         found.setdefault(key, (one, []))[1].append(call)
     for one, calls in found.values():
-        yield hit_at(one, calls, is_cause=False, drawn=draw(view.trace, one, calls, drawn))
+        hit = hit_at(one, calls, is_cause=False, drawn=draw(view.trace, one, calls, drawn))
+        yield hit if one.crossing != _NOWHERE else replace(hit, place=_common(one))
 
 
 def _break(view: View, call: SpanFact, owned: Owned) -> Break:
@@ -62,8 +67,16 @@ def _break(view: View, call: SpanFact, owned: Owned) -> Break:
     first = path[-1]
     if not view.copies:
         title = f"only {last.name} in {where(last)} names the tenant: no span below it does"
-        return Break(Mode.BAGGAGE_NOT_COPIED, "process", last, first, title, Severity.NOTE, "A02")
+        return Break(Mode.BAGGAGE_NOT_COPIED, _NOWHERE, last, first, title, Severity.NOTE, "A02")
     return _hop(last, first) or _in_process(view, call, last, first, path)
+
+
+def _common(one: Break) -> tuple[str, ...]:
+    """Return what calls of one trace that lost it at one place have in common."""
+    last, first = one.last_seen, one.first_missing
+    if one.crossing == _NOWHERE and last is not None:
+        return one.crossing, last.service, last.name
+    return *place_of(one), first.span_id
 
 
 def _hop(last: SpanFact, first: SpanFact) -> Break | None:

@@ -109,11 +109,10 @@ def _server(view: View, lost: Lost) -> Break | None:
 
 def _agent(view: View, lost: Lost) -> Break | None:
     """An agent or a tool that lost it for all calls below it."""
-    agent = _topmost(lost, lambda span: span.what in AGENT_KINDS)
+    knows = view.above_named  # what is below such an agent knows: it is not where it was lost
+    agent = _topmost(lost, lambda span: span.what in AGENT_KINDS and span.span_id not in knows)
     if agent is None:
         return None
-    if agent.span_id in view.above_named:
-        return None  # what is below it knows: the agent is not where it was lost
     return agent_break(view.nearest_named(agent), agent)
 
 
