@@ -186,11 +186,11 @@ class _Run:
         self, hit: Hit, finding_id: str, causes: dict[str, str], found: dict[str, list[Found]]
     ) -> None:
         """Keep, until the trace is scored, which calls a hit is about."""
-        if hit.is_cause:
-            causes[hit.span] = hit.mode.value
         about = Found(finding_id, hit.mode, hit.severity, hit.is_cause)
         for ref in hit.affected or (hit.span,):
             found.setdefault(ref, []).append(about)
+            if hit.is_cause:
+                causes[ref] = hit.mode.value
 
     def _add_late(self, hits: Iterable[Hit]) -> None:
         """Take hits that needed more than one trace; some say why calls had no owner."""

@@ -44,6 +44,7 @@ def hit_of(
     severity: Severity | None = None,
     factor_millis: int | None = None,
     counted: tuple[int, int | None] | None = None,
+    is_cause: bool = False,
 ) -> Hit:
     """Return a hit.
 
@@ -58,6 +59,7 @@ def hit_of(
         factor_millis: by how much sums are wrong, in thousandths.
         counted: number and cost in pico of calls that were counted and not kept, instead of
             ``calls``.
+        is_cause: whether it says why these calls have no owner.
     """
     entry = CATALOGUE[rule]
     affected = evidence[:1] if calls is None else calls
@@ -77,6 +79,7 @@ def hit_of(
         unpriced_calls=0 if counted else len(costs) - len(known),
         framework=recognise(*evidence[:_EVIDENCE_MAX]),
         factor_millis=factor_millis,
+        is_cause=is_cause,
         affected=() if counted else tuple([one.ref for one in affected if one.call is not None]),
     )
 
