@@ -222,7 +222,7 @@ class _Maker:
         total = costs.sum(axis=0)
         is_unpriced = np.array([card is None for card in cards])[model]
         is_failed = tokens.sum(axis=0) == 0
-        missing = is_unpriced | is_failed
+        missing = is_unpriced & ~is_failed  # what is not billed costs nothing, and that is known
         money = money_columns(np.column_stack([total, *costs]), missing)
         ids = [None if card is None else card.card_id for card in cards]
         columns: dict[str, Any] = {

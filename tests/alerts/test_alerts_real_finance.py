@@ -54,8 +54,8 @@ def test_a_cap_is_near_where_the_ledger_says_so(house: House) -> None:
     assert near.since <= at < near.until
     assert "of $100" in near.words
     assert "resets at" in near.words
-    assert len(fired(house, desk, Kind.CAP_NEAR, percent=20)) == 4
-    assert [one.entity for one in fired(house, desk, Kind.CAP_NEAR, percent=99)] == [keyless.entity]
+    assert len(fired(house, desk, Kind.CAP_NEAR, limit="20")) == 4
+    assert [one.entity for one in fired(house, desk, Kind.CAP_NEAR, limit="99")] == [keyless.entity]
 
 
 def test_a_margin_misses_its_target(house: House) -> None:
