@@ -122,7 +122,9 @@ def client(trace: str, key: str, parent: str | None = None, *, url: str, **more:
 class Made:
     """An input of spans that were made here."""
 
-    def __init__(self, spans: Sequence[Span], *, chunk: int = 1000, has_traces: bool = True) -> None:
+    def __init__(
+        self, spans: Sequence[Span], *, chunk: int = 1000, has_traces: bool = True
+    ) -> None:
         self.read = InputRead(source="made.jsonl")
         self._spans, self._chunk, self._has_traces = spans, chunk, has_traces
 
@@ -206,7 +208,9 @@ def causes_by_call(spans: Sequence[Span]) -> dict[str, list[Hit]]:
     for hit in hits:
         found.setdefault(hit.span, []).append(hit)
     for hit in never.finish():
-        calls = [one for one in hit.evidence if f"{one.trace_id}:{one.span_id}" in _ids_of_calls(spans)]
+        calls = [
+            one for one in hit.evidence if f"{one.trace_id}:{one.span_id}" in _ids_of_calls(spans)
+        ]
         for one in calls:
             found.setdefault(f"{one.trace_id}:{one.span_id}", []).append(hit)
     return found
@@ -214,5 +218,7 @@ def causes_by_call(spans: Sequence[Span]) -> dict[str, list[Hit]]:
 
 def _ids_of_calls(spans: Sequence[Span]) -> set[str]:
     return {
-        f"{one.trace_id}:{one.span_id}" for one in spans if "gen_ai.operation.name" in one.attributes
+        f"{one.trace_id}:{one.span_id}"
+        for one in spans
+        if "gen_ai.operation.name" in one.attributes
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
+import pytest
 from tests.audit_six.span_kit import (
     audited,
     call,
@@ -17,8 +18,11 @@ from tests.audit_six.span_kit import (
     span,
     stream,
 )
+
 from tollbook.audit.findings import Mode, Severity
-from tollbook.capture.otlp.spans import Span
+
+if TYPE_CHECKING:
+    from tollbook.capture.otlp.spans import Span
 
 
 def request(trace: str, tenant: str | None = "acme", at: float = 0) -> list[Span]:
@@ -65,9 +69,7 @@ def test_a_tenant_on_the_root_alone_is_a_note_and_owns_what_is_below() -> None:
 
 
 def test_a_tenant_of_the_process_owns_its_calls() -> None:
-    made = audited(
-        [call("one", "chat", resource={"tenant.id": "acme"}, service="worker-of-acme")]
-    )
+    made = audited([call("one", "chat", resource={"tenant.id": "acme"}, service="worker-of-acme")])
 
     assert loud(made) == []
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _GROUPS_MAX: Final = 2000
 _PLACES_MAX: Final = 5000
-_EVIDENCE_MAX: Final = 20
+_EVIDENCE_MAX: Final = 256
+_KEPT_MAX: Final = 20_000
 _USERS_MAX: Final = 64
 _SERVER: Final = 2
 
@@ -51,16 +52,18 @@ class Group:
         self.calls = self.cost_pico = self.unpriced_calls = 0
         self.evidence: list[SpanFact] = []
 
-    def put(self, call: SpanFact) -> None:
-        """Count a call."""
+    def put(self, call: SpanFact, *, is_kept: bool) -> bool:
+        """Count a call; say whether it was kept as evidence."""
         self.calls += 1
         cost = None if call.call is None else call.call.cost_pico
         if cost is None:
             self.unpriced_calls += 1
         else:
             self.cost_pico += cost
-        if len(self.evidence) < _EVIDENCE_MAX:
-            self.evidence.append(call)
+        if self.evidence and (not is_kept or len(self.evidence) >= _EVIDENCE_MAX):
+            return False
+        self.evidence.append(call)
+        return True
 
 
 class Pending:
@@ -71,6 +74,7 @@ class Pending:
         """Whether anything that was read says who pays."""
         self._seen: dict[Place, Seen] = {}
         self._groups: dict[tuple[str, ...], Group] = {}
+        self._kept = 0
 
     def count(self, calls: Iterable[SpanFact], owned: frozenset[str] | set[str]) -> None:
         """Count the calls of a trace.
@@ -116,7 +120,7 @@ class Pending:
                     group = self._groups.get(key)
                 if group is None:
                     group = self._groups[key] = Group(place, entry, began, call)
-            group.put(call)
+            self._kept += group.put(call, is_kept=self._kept < _KEPT_MAX)
 
     def seen(self, place: Place) -> Seen:
         """Return what was counted of a place."""

@@ -46,15 +46,17 @@ _NOWHERE = "start"
 
 
 def inherited(view: View, drawn: Drawn) -> Iterable[Hit]:
-    """Yield a hit for each break of a trace, with the calls below it."""
+    """Yield a hit for each such call; those of one place belong together."""
     found: dict[tuple[str, ...], tuple[Break, list[SpanFact]]] = {}
     for call, owned in view.inherited:
         one = _break(view, call, owned)
         key = (one.mode.value, *_common(one))
         found.setdefault(key, (one, []))[1].append(call)
     for one, calls in found.values():
-        hit = hit_at(one, calls, is_cause=False, drawn=draw(view.trace, one, calls, drawn))
-        yield hit if one.crossing != _NOWHERE else replace(hit, place=_common(one))
+        sketch = draw(view.trace, one, calls, drawn)
+        for call in calls:
+            hit = hit_at(one, [call], is_cause=False, drawn=sketch)
+            yield hit if one.crossing != _NOWHERE else replace(hit, place=_common(one))
 
 
 def _break(view: View, call: SpanFact, owned: Owned) -> Break:

@@ -54,19 +54,16 @@ class NeverNamed:
                 pending.put(one.entry, [one.call], is_asked_for=False)
 
     def finish(self) -> Iterator[Hit]:
-        """Yield why calls have no owner, a hit for all calls of a group."""
+        """Yield why calls have no owner: a hit for each that was kept, and one for all the rest."""
         for group in self._state.pending.groups():
             one = self._judge(group)
             drawn = self._state.sketch_of(group.entry)
-            hit = hit_at(one, group.evidence, is_cause=True, drawn=drawn)
-            is_priced = group.unpriced_calls < group.calls
-            yield replace(
-                hit,
-                place=(*group.place, *hit.place),
-                calls=group.calls,
-                cost_pico=group.cost_pico if is_priced else None,
-                unpriced_calls=group.unpriced_calls,
-            )
+            for call in group.evidence:
+                hit = hit_at(one, [call], is_cause=True, drawn=drawn)
+                yield replace(hit, place=(*group.place, *hit.place))
+            left = group.calls - len(group.evidence)
+            if left:
+                yield _rest(hit, group, left)
 
     def _judge(self, group: Group) -> Break:
         pending = self._state.pending
@@ -77,6 +74,22 @@ class NeverNamed:
                 return _single_key(group)
             return _missing(group)
         return _other_work(group)
+
+
+def _rest(hit: Hit, group: Group, left: int) -> Hit:
+    """Return a hit for the calls of a group that were counted only."""
+    told = [one.call.cost_pico for one in group.evidence if one.call is not None]
+    known = [cost for cost in told if cost is not None]
+    unpriced = group.unpriced_calls - (len(group.evidence) - len(known))
+    return replace(
+        hit,
+        place=(*group.place, *hit.place),
+        evidence=(),
+        affected=(),
+        calls=left,
+        cost_pico=group.cost_pico - sum(known) if unpriced < left else None,
+        unpriced_calls=unpriced,
+    )
 
 
 def _single_key(group: Group) -> Break:
