@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -13,6 +12,7 @@ from tollbook.audit.command import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 START_NS = 1_795_000_000_000_000_000
 """In November 2026."""
@@ -120,7 +120,7 @@ def run(
 
     def started(*arguments: str | Path, stdin: bytes | None = None) -> Answer:
         if stdin is not None:
-            buffer = io.BufferedReader(io.BytesIO(stdin))  # type: ignore[type-var]
+            buffer = io.BufferedReader(io.BytesIO(stdin))
             monkeypatch.setattr("sys.stdin", io.TextIOWrapper(buffer, encoding="utf-8"))
         code = main([str(one) for one in arguments])
         told = capsys.readouterr()

@@ -25,6 +25,7 @@ FORMAT: Final = "tollbook-audit-1"
 """Stands in every document; another number when names change their meaning."""
 _READ_MAX_BYTES: Final = 256 * 1024 * 1024
 _TOTALS: Final = frozenset(Defensibility.__struct_fields__)
+_STEPS_MAX: Final = 1 << 53
 _POINTS: Final = 10
 """Thousandths in a point."""
 
@@ -84,8 +85,10 @@ def audit_of(text: bytes, path: str) -> Audit:
         raise NoAuditError(path, f"no JSON ({str(error)[:120]})") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise NoAuditError(path, f"no audit ({FORMAT!r} is not named as its format)")
-    told["defensibility"] = {public_name(one): told.get(public_name(one)) for one in _TOTALS}
-    for one in told.get("findings") or ():
+    totals = {public_name(one) for one in _TOTALS}  # what a later version added may be missing
+    told["defensibility"] = {name: told[name] for name in totals & told.keys()}
+    findings = told.get("findings")
+    for one in findings if isinstance(findings, list) else ():
         if isinstance(one, dict):
             one["evidence"] = one.get("spans")
     try:
@@ -168,5 +171,5 @@ def _back(owner: type, name: str, kind: Any, value: Any) -> Any:
         return pico_from_usd(value) if isinstance(value, str) else value
     step = _step(owner, name)
     if step is not None and isinstance(value, (int, float)):
-        return round(value * step)
+        return round(min(value, _STEPS_MAX) * step)  # a JSON number may be 1e400
     return _private(kind, value)
