@@ -1,5 +1,5 @@
 """``python -m tollbook`` is the ``tollbook`` command."""
 
-from tollbook.cli.main import main
+from tollbook.cli.start import main
 
 main()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DEFECT: Final = 1
+_NOT_INSTALLED: Final = 2
 _INTERRUPTED: Final = 130
 """As a shell has it: 128 and the number of SIGINT."""
 
@@ -147,6 +148,15 @@ class LazyGroup(click.Group):
             # holds for it must not fail again at exit.
             sys.stdout = None
             ctx.exit(0)
+        except ModuleNotFoundError as error:
+            if ctx.params["debug"] or (error.name or "").partition(".")[0] == "tollbook":
+                raise
+            click.echo(
+                f"tollbook: this command needs the package {error.name}: "
+                "pip install 'tollbook[server]'",
+                err=True,
+            )
+            ctx.exit(_NOT_INSTALLED)
         except Exception as error:
             if ctx.params["debug"]:
                 raise
