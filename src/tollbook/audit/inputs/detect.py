@@ -10,7 +10,7 @@ from tollbook.audit.inputs.rows import PARQUET, delimiter_of
 
 ZIP: Final = b"PK\x03\x04"
 _is_json: Final = re.compile(rb"[ \t\r\n\0\x1e]*[\[{]").match
-_has_json_line: Final = re.compile(rb'\n[ \t]?[\[{][ \t]*["{]').search
+_has_json_line: Final = re.compile(rb'\n[ \t]?[\[{][ \t]*["{\r\n]').search
 _is_binary: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]").search
 _TAR_AT: Final = 257
 _UNREADABLE: Final = (

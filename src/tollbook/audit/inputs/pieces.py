@@ -31,6 +31,15 @@ LISTS: Final = frozenset(
 """Lists that hold what is looked for: those of OTLP, and what answers of APIs call theirs."""
 _HOLDERS: Final = frozenset({"trace", "result"})
 """Objects around such a list (Grafana Tempo, Jaeger)."""
+_LEAVES: Final = frozenset({"spans", "logRecords", "log_records", "metrics"})
+_OUTER: Final = LISTS & {
+    f"{name}{signal}"
+    for name in ("resource", "resource_", "scope", "scope_", "instrumentationLibrary")
+    for signal in ("Spans", "Logs", "Metrics", "spans", "logs", "metrics")
+} | {"batches"}
+_holder: Final = re.compile(
+    rf'\{{\s*"(?:{"|".join(sorted(LISTS | _HOLDERS))})"\s*:\s*[\[{{]\s*[\[{{"]'
+).match
 _BESIDE_MAX_BYTES: Final = 1024 * 1024
 _LEVELS_MAX: Final = 16
 _first_key: Final = re.compile(r'\{\s*"([^"\\]{1,64})"').match
@@ -78,9 +87,15 @@ def pieces(
             a value in which something is broken.
     """
     walker = _Walker(window, limits, open_levels)
+    was_damaged = False
     while True:
         try:
-            yield from walker.values()
+            for one in walker.values():
+                is_damage = isinstance(one, Damage)
+                if is_damage and was_damaged and window.is_end and window.at == len(window.text):
+                    continue  # each list that was open would tell of the same end
+                was_damaged = is_damage
+                yield one
         except _ResumeError:
             walker.firsts.clear()
             continue
@@ -166,25 +181,36 @@ class _Walker:
     def _object(
         self, path: tuple[str, ...], beside: tuple[Mapping[str, bytes], ...], level: int
     ) -> Iterator[Piece | Damage]:
-        piece = self._whole(path, beside, level) if len(path) >= self._open_levels else None
-        if piece is not None:
-            yield piece
-        else:
-            yield from self._opened(path, beside, level)
-
-    def _whole(
-        self, path: tuple[str, ...], beside: tuple[Mapping[str, bytes], ...], level: int
-    ) -> Piece | None:
         window = self._window
-        is_listed = level > 0 or bool(path)
-        is_row = is_listed and path in {(), ("data",)}  # of a log; a trace of Jaeger
+        if len(path) < self._open_levels:
+            yield from self._opened(path, beside, level)
+            return
+        is_leaf = len(path) > 1 and path[-1] in _LEAVES
+        is_row = level > 0 and path in {(), ("data",)}  # of a log; a trace of Jaeger
         limits = self._limits
+        limit = limits.listed_max_bytes if is_leaf or is_row else limits.value_max_bytes
         try:
-            end, _ = window.value_end(limits.listed_max_bytes if is_row else limits.value_max_bytes)
+            end, _ = window.value_end(limit)
         except TooLargeError:
-            return None
-        line, offset = window.line, window.offset
-        return Piece(window.take(end), line, offset, path, beside)
+            if is_leaf:
+                yield self._damage(f"an element of more than {limit} bytes is left out")
+                for _ in self._opened(path, beside, level):
+                    pass
+                return
+        except BrokenError:
+            if not self._holds_lists(path):
+                raise
+        else:
+            line, offset = window.line, window.offset
+            yield Piece(window.take(end), line, offset, path, beside)
+            return
+        yield from self._opened(path, beside, level)
+
+    def _holds_lists(self, path: tuple[str, ...]) -> bool:
+        """Whether what is at hand is there for its lists, so that opening it saves the rest."""
+        if path and path[-1] in _OUTER:
+            return True
+        return _holder(self._window.text, self._window.at) is not None
 
     def _opened(
         self, path: tuple[str, ...], beside: tuple[Mapping[str, bytes], ...], level: int
@@ -201,7 +227,7 @@ class _Walker:
                 window.go(window.at + 1)
                 yield from self._list((*path, key), (*beside, members), level + 1)
             elif first == "{" and (key in _HOLDERS or not self._put(members, key)):
-                yield from self._object(path, beside, level + 1)
+                yield from self._opened(path, beside, level + 1)
             elif first not in "[{" and not self._put(members, key):
                 if first != '"':
                     raise BrokenError("a number is too long")
