@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tollbook.audit.command import main
+from tollbook.audit.findings import Advice, Finding, Hop, Mode, Severity, SpanRef
+from tollbook.audit.read import InputRead, Trouble, Where
+from tollbook.audit.report import AtRisk, Audit, Criterion, Defensibility
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,3 +130,111 @@ def run(
         return Answer(code, told.out, told.err)
 
     return started
+
+
+@pytest.fixture
+def sample() -> Audit:
+    """A report with something of everything, and names that nobody should trust."""
+    return made_audit()
+
+
+def made_audit() -> Audit:
+    seen = SpanRef(
+        "1" * 32, "1" * 16, "POST /ask", "web", WEB, "traces/with space.jsonl", 12
+    )  # fmt: skip
+    missing = SpanRef(
+        "1" * 32, "2" * 16, "agent chat", "agents", OPENAI, "traces/with space.jsonl", 14
+    )
+    hostile = SpanRef(
+        "3" * 32,
+        "3" * 16,
+        "x\x1b[2J\r\n\u202eevil <b> ]]> \ud800",
+        "=cmd|' /C calc'!A0",
+        "",
+        "/tmp/é.jsonl",
+    )
+    fix = Advice(
+        "Let baggage travel", "Both sides need it.", "bash",
+        "OTEL_PROPAGATORS=tracecontext,baggage",
+        "https://example.org/page", "import tollbook",
+    )  # fmt: skip
+    findings = (
+        Finding(
+            finding_id="aaaaaaaaaaaa", mode=Mode.HEADER_STRIPPING, rule="A01",
+            severity=Severity.ERROR, title="agents does not read the tenant",
+            evidence=(missing, seen),
+            hits=40, traces=30, calls=40, cost_pico=12_340_000_000_000, unpriced_calls=3,
+            hop=Hop(seen, missing, "http"), is_cause=True, framework="httpx", fix=fix,
+            score_after=815,
+        ),
+        Finding(
+            finding_id="bbbbbbbbbbbb", mode=Mode.DOUBLE_COUNTING, rule="A06",
+            severity=Severity.WARNING, title="sums count calls twice", evidence=(hostile,), hits=1,
+            traces=1, calls=2, cost_pico=0, factor_millis=2000,
+        ),
+        Finding(
+            finding_id="cccccccccccc", mode=Mode.SAMPLING, rule="A14", severity=Severity.NOTE,
+            title="-1 of the traces were kept", evidence=(), hits=1, traces=1, calls=0, cost_pico=0,
+        ),
+    )  # fmt: skip
+    totals = Defensibility(
+        score_millis=412, formula="sum of weights over calls",
+        criteria=(
+            Criterion(
+                name="owner", title="Tenant or team", weight_millis=250, calls=10, cost_pico=9
+            ),
+        ),
+        calls=50, defensible_calls=8, cost_pico=20_000_000_000_000, unpriced_calls=3,
+        at_risk_pico=12_340_000_000_000,
+        at_risk=(
+            AtRisk(
+                cause="header-stripping", title="Identity headers stripped", calls=40,
+                cost_pico=12_340_000_000_000, unpriced_calls=3,
+            ),
+        ),
+    )  # fmt: skip
+    return Audit(
+        version="1.2.3", made_at="2026-11-22T00:00:00+00:00",
+        inputs=(
+            InputRead(
+                source="traces/with space.jsonl", format="otlp-jsonl", compression="gzip",
+                size_bytes=2048, read_bytes=2048, records=10, spans=100, content_dropped=7,
+                troubles=9,
+            ),
+        ),
+        troubles=(
+            Trouble(Where("traces/with space.jsonl", 3), "not JSON: \x1b[31mred", 1),
+            Trouble(Where("-", None, 77), "cut off"),
+        ),
+        spans=100, traces=31, calls=50, wrappers=2, first_at_ns=START_NS, last_at_ns=START_NS,
+        instrumentations={OPENAI: 50}, services={"web": 10, "agents": 40}, findings=findings,
+        defensibility=totals, ignored=("A20",), privacy="Content was dropped.",
+        prices="list prices",
+    )  # fmt: skip
+
+
+def empty_audit(*, spans: int = 0) -> Audit:
+    """A report on nothing."""
+    totals = Defensibility(
+        score_millis=0, formula="", criteria=(), calls=0, defensible_calls=0, cost_pico=0,
+        unpriced_calls=0, at_risk_pico=0, at_risk=(),
+    )  # fmt: skip
+    return Audit(
+        version="1.2.3", made_at="2026-11-22T00:00:00+00:00",
+        inputs=(InputRead(source="a.json", format="otlp-json", size_bytes=2, spans=spans),),
+        troubles=(), spans=spans, traces=spans, calls=0, wrappers=0, first_at_ns=0, last_at_ns=0,
+        instrumentations={}, services={"web": spans} if spans else {}, findings=(),
+        defensibility=totals,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def empty() -> Audit:
+    """Nothing was read."""
+    return empty_audit()
+
+
+@pytest.fixture
+def without_calls() -> Audit:
+    """Spans were read, and none is a call."""
+    return empty_audit(spans=6)

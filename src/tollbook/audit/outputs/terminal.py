@@ -27,6 +27,7 @@ _SNIPPET_LINES: Final = 8
 _GOOD_MILLIS: Final = 900
 _FAIR_MILLIS: Final = 600
 _BAR: Final = 24
+_BAR_MIN: Final = 8
 
 
 def terminal_text(audit: Audit, style: Style, *, full: bool = False) -> str:
@@ -122,14 +123,18 @@ def _at_risk(told: Defensibility, style: Style) -> Iterator[str]:
     )
     shown = [one for one in told.at_risk if one.calls]
     most = max((one.cost_pico for one in shown), default=0)
-    width = min(max((len(one.title) for one in shown), default=0), style.width - _BAR - 36)
-    for one in shown:
-        bar = style.bar(one.cost_pico, most, _BAR).ljust(_BAR)
-        cost = words.cost(one.cost_pico, one.unpriced_calls, one.calls)
-        yield (
-            f"  {plain(one.title)[:width]:<{width}}  {style.paint(bar, 'red')} {cost}"
-            f"  {words.count(one.calls, 'call')}"
-        )
+    tails = [
+        f"{words.cost(one.cost_pico, one.unpriced_calls, one.calls)}"
+        f"  {words.count(one.calls, 'call')}"
+        for one in shown
+    ]
+    # Amounts are never cut: what they leave is shared by titles and bars.
+    room = style.width - 5 - max(map(len, tails), default=0)
+    title = min(max((len(one.title) for one in shown), default=0), max(room - _BAR_MIN, 8))
+    width = max(min(room - title, _BAR), 1)
+    for one, tail in zip(shown, tails, strict=True):
+        bar = style.bar(one.cost_pico, most, width).ljust(width)
+        yield f"  {plain(one.title)[:title]:<{title}}  {style.paint(bar, 'red')} {tail}"
     yield ""
 
 
