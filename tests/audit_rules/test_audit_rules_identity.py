@@ -178,6 +178,15 @@ def test_ids_that_are_no_personal_data(value: str) -> None:
     assert found([call(1, owner={"tenant_id": value})]) == []
 
 
+def test_tenants_of_another_form() -> None:
+    form = AuditSettings(tenant_pattern=r"t_[0-9]+")
+    (hit,) = found([call(1, owner={"tenant_id": "nobody"})], settings=form)
+    assert (hit.rule, hit.mode, hit.severity) == ("A33", Mode.IDENTITY_KIND, Severity.ERROR)
+    assert "nobody" not in hit.title
+    assert found([call(1, owner={"tenant_id": "t_17"})], settings=form) == []
+    assert len(found([call(1, owner={"tenant_id": "t_17b"})], settings=form)) == 1
+
+
 def test_users_as_tenants() -> None:
     def trace(name: str) -> list[object]:
         return [call(1, owner={"tenant_id": name, "user_id": name}, of={"response_id": None})]

@@ -146,4 +146,15 @@ FURTHER: Final = (
         mend="Set the environment in one place for all services of a deployment.",
         source="OpenTelemetry semantic conventions, deployment.environment.name",
     ),
+    Entry(
+        rule="A33",
+        name="tenant-of-other-form",
+        mode=Mode.IDENTITY_KIND,
+        severity=Severity.ERROR,
+        summary="A tenant is not of the form that tenants have here.",
+        why="No such customer exists: the charge goes to nobody.",
+        look_at="Tenants that the pattern of the settings (--tenant-pattern) does not match.",
+        mend="Set the tenant from the directory of accounts, not from what a request says.",
+        source="The pattern that was given",
+    ),
 )

@@ -11,6 +11,8 @@ from hashlib import blake2b
 from typing import Final
 
 _EXACT_MAX: Final = 2048
+_RECENT_MAX: Final = 1024
+_RECENT_CHARS: Final = 256
 _BITS: Final = 12
 _REGISTERS: Final = 1 << _BITS
 _HASH_BITS: Final = 64
@@ -23,9 +25,17 @@ class Distinct:
     def __init__(self) -> None:
         self._exact: set[bytes] = set()
         self._registers: bytearray | None = None
+        self._recent: set[str] = set()
+        """Texts that were counted: the same few come again and again."""
 
     def add(self, value: str) -> bool:
         """Count a text; return whether it is certain that it is new."""
+        if value in self._recent:
+            return False
+        if len(self._recent) >= _RECENT_MAX:
+            self._recent.clear()
+        if len(value) <= _RECENT_CHARS:
+            self._recent.add(value)
         hashed = blake2b(value.encode(errors="replace"), digest_size=8).digest()
         if self._registers is None:
             is_new = hashed not in self._exact

@@ -42,7 +42,7 @@ def rules(settings: AuditSettings) -> list[Any]:
         Models(),
         Sampled(),
         SentOut(settings),
-        NoTenant(),
+        NoTenant(settings),
         Batches(),
         Unmeasured(),
         Times(),

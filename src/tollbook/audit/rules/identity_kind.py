@@ -1,8 +1,9 @@
-"""Tenants that are none: conversations (A17), users (A23), personal data (A24)."""
+"""Tenants that are none: conversations (A17), users (A23), persons (A24), odd ones (A33)."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from tollbook.audit.facts import SpanFact
     from tollbook.audit.findings import Hit
+    from tollbook.audit.settings import AuditSettings
     from tollbook.audit.trace import Trace
 
 _is_email = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}").fullmatch
@@ -32,11 +34,18 @@ _PAIRS_MIN: Final = 3
 
 
 class NoTenant:
-    """A17 and A24: the value of a tenant is another id of the call, or personal data.
+    """A17, A24, A33: a tenant is another id of the call, personal data, or not of the form.
 
     Source: OpenTelemetry GenAI semantic conventions, gen_ai.conversation.id (an id of a thread of
     messages, nobody who pays); OpenTelemetry documentation, handling sensitive data.
+
+    Args:
+        settings: with the form that tenants have here, if it is known.
     """
+
+    def __init__(self, settings: AuditSettings) -> None:
+        pattern = settings.tenant_pattern
+        self._is_one = None if pattern is None else lru_cache(4096)(re.compile(pattern).fullmatch)
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each call whose tenant cannot be one."""
@@ -45,17 +54,24 @@ class NoTenant:
             if tenant is None:
                 continue
             what = _same_as(trace, span, tenant)
-            carrier = _carrier(trace, span)
-            where = span.service or "a service"
             if what is not None:
-                title = f"The tenant in {where} ({carrier}) is the id of the {what}"
-                yield hit_of("A17", title, (what, span.service, carrier), [span])
+                yield _hit("A17", f"the id of the {what}", trace, span)
             data = personal(tenant)
             if data is not None:
-                title = f"The tenant in {where} ({carrier}) is {data}"
-                yield hit_of("A24", title, (data, span.service, carrier), [span])
+                yield _hit("A24", data, trace, span)
+            if self._is_one is not None and self._is_one(tenant) is None:
+                yield _hit("A33", "not of the form that tenants have", trace, span)
 
 
+def _hit(rule: str, what: str, trace: Trace, span: SpanFact) -> Hit:
+    owned = trace.owner_of(span)
+    carriers = {} if owned is None else owned.span.carriers
+    carrier = carriers.get("tenant_id", "its resource")
+    title = f"The tenant in {span.service or 'a service'} ({carrier}) is {what}"
+    return hit_of(rule, title, (what, span.service, carrier), [span])
+
+
+@lru_cache(maxsize=4096)
 def personal(value: str) -> str | None:
     """Return what a value is if it is of a person, by its form."""
     if _is_email(value):
@@ -68,8 +84,9 @@ def personal(value: str) -> str | None:
 def _same_as(trace: Trace, span: SpanFact, tenant: str) -> str | None:
     call = span.call
     assert call is not None
-    sessions = {one.session_id for one in (span, *trace.ancestors(span))}
-    if tenant in (sessions | {call.conversation_id}) - {None}:
+    if tenant in {call.conversation_id, span.session_id} or any(
+        one.session_id == tenant for one in trace.ancestors(span)
+    ):
         return "conversation"
     if tenant.replace("-", "").lower() == span.trace_id:
         return "trace"
@@ -77,11 +94,6 @@ def _same_as(trace: Trace, span: SpanFact, tenant: str) -> str | None:
         return "call"
     run = trace.owner_of(span, "agent_run_id")
     return "run" if run is not None and run.value == tenant else None
-
-
-def _carrier(trace: Trace, span: SpanFact) -> str:
-    owned = trace.owner_of(span)
-    return "its resource" if owned is None else owned.span.carriers.get("tenant_id", "its resource")
 
 
 class Cardinality:
