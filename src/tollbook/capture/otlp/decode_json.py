@@ -24,7 +24,8 @@ _ERROR: Final = 2  # StatusCode of OTLP
 _MAX_DIGITS: Final = 20
 
 
-class _Value(Struct, rename="camel"):
+# These are trees that live for a moment: the collector of cycles need not know them.
+class _Value(Struct, rename="camel", gc=False):
     string_value: str | None = None
     bool_value: bool | None = None
     int_value: _Int64 | None = None
@@ -34,45 +35,45 @@ class _Value(Struct, rename="camel"):
     kvlist_value: _Pairs | None = None
 
 
-class _Values(Struct, rename="camel"):
+class _Values(Struct, rename="camel", gc=False):
     values: list[_Value] = []
 
 
-class _Pair(Struct, rename="camel"):
+class _Pair(Struct, rename="camel", gc=False):
     key: str = ""
     value: _Value | None = None
 
 
-class _Pairs(Struct, rename="camel"):
+class _Pairs(Struct, rename="camel", gc=False):
     values: list[_Pair] = []
 
 
-class _Resource(Struct, rename="camel"):
+class _Resource(Struct, rename="camel", gc=False):
     attributes: list[_Pair] = []
 
 
-class _Scope(Struct, rename="camel"):
+class _Scope(Struct, rename="camel", gc=False):
     name: str = ""
     version: str = ""
 
 
-class _Status(Struct, rename="camel"):
+class _Status(Struct, rename="camel", gc=False):
     code: int | str = 0
     message: str = ""
 
 
-class _Event(Struct, rename="camel"):
+class _Event(Struct, rename="camel", gc=False):
     name: str = ""
     time_unix_nano: _Int64 = 0
     attributes: list[_Pair] = []
 
 
-class _Link(Struct, rename="camel"):
+class _Link(Struct, rename="camel", gc=False):
     trace_id: str = ""
     span_id: str = ""
 
 
-class _Span(Struct, rename="camel"):
+class _Span(Struct, rename="camel", gc=False):
     trace_id: str = ""
     span_id: str = ""
     parent_span_id: str | None = None
@@ -88,21 +89,21 @@ class _Span(Struct, rename="camel"):
     flags: int = 0
 
 
-class _ScopeSpans(Struct, rename="camel"):
+class _ScopeSpans(Struct, rename="camel", gc=False):
     scope: _Scope | None = None
     spans: list[_Span] = []
 
 
-class _ResourceSpans(Struct, rename="camel"):
+class _ResourceSpans(Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_spans: list[_ScopeSpans] = []
 
 
-class _Traces(Struct, rename="camel"):
+class _Traces(Struct, rename="camel", gc=False):
     resource_spans: list[_ResourceSpans] = []
 
 
-class _Log(Struct, rename="camel"):
+class _Log(Struct, rename="camel", gc=False):
     event_name: str = ""
     time_unix_nano: _Int64 = 0
     observed_time_unix_nano: _Int64 = 0
@@ -113,17 +114,17 @@ class _Log(Struct, rename="camel"):
     flags: int = 0
 
 
-class _ScopeLogs(Struct, rename="camel"):
+class _ScopeLogs(Struct, rename="camel", gc=False):
     scope: _Scope | None = None
     log_records: list[_Log] = []
 
 
-class _ResourceLogs(Struct, rename="camel"):
+class _ResourceLogs(Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_logs: list[_ScopeLogs] = []
 
 
-class _Logs(Struct, rename="camel"):
+class _Logs(Struct, rename="camel", gc=False):
     resource_logs: list[_ResourceLogs] = []
 
 
@@ -191,10 +192,14 @@ def _span(one: _Span, resource: dict[str, Any], scope: _Scope) -> Span:
         scope_version=scope.version,
         is_error=status.code in {_ERROR, "STATUS_CODE_ERROR"},
         status_message=status.message,
-        links=tuple([Link(link.trace_id.lower(), link.span_id.lower()) for link in one.links]),
+        links=tuple([Link(link.trace_id.lower(), link.span_id.lower()) for link in one.links])
+        if one.links
+        else (),
         events=tuple(
             [Event(e.name, _time(e.time_unix_nano), _mapping(e.attributes)) for e in one.events]
-        ),
+        )
+        if one.events
+        else (),
         tracestate=one.trace_state or "",
         flags=one.flags,
     )
@@ -216,7 +221,12 @@ def _log(one: _Log, resource: dict[str, Any], scope: _Scope) -> LogRecord:
 
 
 def _mapping(pairs: Sequence[_Pair]) -> dict[str, Any]:
-    return {pair.key: _value(pair.value) for pair in pairs}
+    return {
+        pair.key: value.string_value  # most are
+        if (value := pair.value) is not None and value.string_value is not None
+        else _value(value)
+        for pair in pairs
+    }
 
 
 def _value(value: _Value | None) -> Any:  # noqa: PLR0911 -- one for each kind of value
