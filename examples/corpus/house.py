@@ -93,8 +93,12 @@ def product_up(ground: Ground, name: str, instrumentation: str, faults: Sequence
             "TRACELOOP_TRACE_CONTENT": "false",
             "OPENINFERENCE_HIDE_INPUTS": "true",
             "OPENINFERENCE_HIDE_OUTPUTS": "true",
+            "OPENINFERENCE_HIDE_EMBEDDINGS_VECTORS": "true",
             "OTEL_SEMCONV_STABILITY_OPT_IN": "http,gen_ai_latest_experimental",
         }
+        if "twice-told" not in faults:
+            # Anthropic's client from 2.x on makes spans of its own beside the instrumentation's.
+            around["ANTHROPIC_OPEN_TELEMETRY"] = "false"
         if "baggage-third-party" in faults:
             around["OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST"] = "baggage"
         part = "corpus_openinference" if instrumentation == "openinference" else "corpus"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tollbook.audit.report import Audit
 
 RECORDED: Final = Path(__file__).resolve().parent.parent.parent / "tests" / "audit_corpus" / "data"
+_STREAM_ENDED: Final = "streaming response from"
 _ALL: Final = 1_000_000
 """Findings keep the evidence of every call, for each of them is held against the truth."""
 
@@ -58,6 +59,15 @@ class Recorded:
             if ref in spans and "httpx" not in spans[ref]["scope"]
         }
         wrapping = {spans[ref]["parent"] for ref in told}
+        # Logfire ends the span of a stream when it begins, and tells its usage in a second one.
+        later = {
+            ticket for ref, ticket in told.items() if spans[ref]["name"].startswith(_STREAM_ENDED)
+        }
+        wrapping |= {
+            ref
+            for ref, ticket in told.items()
+            if ticket in later and not spans[ref]["name"].startswith(_STREAM_ENDED)
+        }
         return tuple(
             Call(ref, ticket.rpartition(".")[2], ticket.partition(".")[0])
             for ref, ticket in sorted(told.items())
@@ -83,6 +93,7 @@ class Recorded:
                             "ref": f"{trace_id}:{span['spanId']}",
                             "parent": f"{trace_id}:{parent}",
                             "scope": scope["scope"]["name"],
+                            "name": span["name"],
                         }
 
 

@@ -45,13 +45,15 @@ class Models:
     def headers(self, ticket: str) -> dict[str, str]:
         """Return what goes along: a failure to be retried, and the trace to the gateway."""
         more = {"x-ticket": ticket} | carrier() if self._through else {}
+        if self._around.has("baggage-third-party"):
+            more = carrier()  # which is meant for a gateway of one's own
         if self._around.has("retries") and ticket.endswith((".plan", ".stream", ".job")):
             more["x-sim-fault"] = "server_error;times=1"
         return {"x-sim-request-id": ticket} | more
 
     def chat(self, ticket: str, prompt: str, model: str = SMALL) -> str:
         """Return what OpenAI's model says."""
-        if self._around.has("wrapper-twice"):
+        if self._around.has("langchain"):
             return self._by_langchain(ticket, prompt, model)
         with asked(ticket):
             answer = self.openai.chat.completions.create(

@@ -46,7 +46,9 @@ def start_telemetry(service: str, around: Surroundings) -> None:
     if around.has("gateway") and service != "gateway":
         return  # the gateway tells of the calls
     _INSTRUMENT[around.instrumentation]()
-    if around.has("wrapper-twice"):
+    if around.has("twice-told") and around.instrumentation == "opentelemetry":
+        _openllmetry()
+    if around.has("langchain"):
         from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 
         LangchainInstrumentor().instrument()

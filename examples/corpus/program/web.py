@@ -97,21 +97,21 @@ async def ask(question: Question) -> StreamingResponse:
 async def _answer(question: Question, passages: str) -> AsyncIterator[str]:
     with asked(f"{question.ticket}.stream"):
         chunks = await models.async_openai.chat.completions.create(**_stream(question, passages))
-    count = 0
-    async for chunk in chunks:
-        for choice in chunk.choices:
-            yield choice.delta.content or ""
-        count += 1
-        if count > 1 and around.has("streaming-abandoned"):
-            break  # the user has seen enough
-    if around.has("streaming-abandoned"):
-        await chunks.close()
+        count = 0
+        async for chunk in chunks:
+            for choice in chunk.choices:
+                yield choice.delta.content or ""
+            count += 1
+            if count > 1 and around.has("streaming-abandoned"):
+                break  # the user has seen enough
+        if around.has("streaming-abandoned"):
+            await chunks.close()
 
 
 def _whole_answer(question: Question, passages: str) -> str:
     with asked(f"{question.ticket}.stream"):
         chunks = models.openai.chat.completions.create(**_stream(question, passages))
-    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+        return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
 def _stream(question: Question, passages: str) -> dict[str, Any]:
