@@ -23,6 +23,7 @@ PARTS = (
     "reports",
     "finance",
     "console",
+    "audit",
     "peers",
 )
 RESULTS = machine.ROOT / "bench" / "results"
