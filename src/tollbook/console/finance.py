@@ -16,7 +16,7 @@ from tollbook.books.events import record_event
 from tollbook.books.store import open_books
 from tollbook.console.client import LedgerSilentError
 from tollbook.console.ledgerfile import open_ledger
-from tollbook.console.negotiate import next_link, read_pairs, wanted_format
+from tollbook.console.negotiate import next_link, paged, read_pairs, wanted_format
 from tollbook.console.permit import needs, principal_of_request
 from tollbook.desk import BODY_MAX_BYTES, Desk
 from tollbook.desk.registry import operations
@@ -190,7 +190,8 @@ def _sent(found: FileAnswer) -> Response[Any]:
 
 
 def _answer(request: _Asked, answer: dict[str, Any]) -> Response[Any]:
-    headers = _NO_STORE | next_link(request, answer)
+    answer, next_cursor = paged(request, answer)
+    headers = _NO_STORE | next_link(request, next_cursor or answer)
     if "rows" not in answer or wanted_format(request) == "json":
         return Response(answer, headers=headers)
     rows = answer["rows"]

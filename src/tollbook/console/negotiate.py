@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from litestar import Response
+from msgspec.structs import replace
 
+from tollbook.console import paging
 from tollbook.reports.errors import QueryError
 from tollbook.reports.tabular import column_names, csv_text
 
@@ -23,7 +25,7 @@ _NEXT: Final = "next_"
 
 
 def read_pairs(request: Request[Any, Any, Any]) -> Pairs:
-    """Return the pairs of a request's query, ``format`` left out.
+    """Return the pairs of a request's query without those on how it is answered.
 
     Raises:
         QueryError: too many of them, or not valid UTF-8.
@@ -37,7 +39,7 @@ def read_pairs(request: Request[Any, Any, Any]) -> Pairs:
         raise QueryError(
             "query", f"expected at most {PAIRS_MAX} name=value pairs, percent-encoded UTF-8"
         ) from error
-    return [(name, value) for name, value in pairs if name != "format"]
+    return [pair for pair in pairs if pair[0] != "format" and pair[0] not in paging.NAMES]
 
 
 def wanted_format(request: Request[Any, Any, Any]) -> str:
@@ -66,10 +68,31 @@ def next_link(request: Request[Any, Any, Any], answer: Any) -> dict[str, str]:
     for name, value in fields.items():
         parameter = name.removeprefix(_NEXT)
         if parameter != name and isinstance(value, (int, str)):
-            kept = [pair for pair in parse_qsl(request.url.query) if pair[0] != parameter]
+            left_out = (parameter, paging.CURSOR)
+            kept = [pair for pair in parse_qsl(request.url.query) if pair[0] not in left_out]
             query = urlencode([*kept, (parameter, str(value))])
             return {"link": f'<{request.url.path}?{query}>; rel="next"'}
     return {}
+
+
+def paged(request: Request[Any, Any, Any], answer: Any) -> tuple[Any, dict[str, str]]:
+    """Return an answer with the rows of the page that is asked for, and the next page's cursor.
+
+    Totals and completeness stay those of all rows. A dict tells the cursor itself, too.
+
+    Raises:
+        QueryError: a size or a cursor that is none.
+    """
+    page = paging.page_of(request.query_params)
+    is_dict = isinstance(answer, dict)
+    rows = answer.get("rows") if is_dict else getattr(answer, "rows", None)
+    if page is None or rows is None:
+        return answer, {}
+    shown, cursor = page.of(rows)
+    told = {} if cursor is None else {"next_cursor": cursor}
+    if is_dict:
+        return answer | {"rows": shown} | told, told
+    return replace(answer, rows=shown), told
 
 
 def _fields(answer: Any) -> dict[str, Any]:
@@ -81,7 +104,8 @@ def table(
     measures: Sequence[str] | None = None,
 ) -> Response[Any]:  # fmt: skip
     """Return a report with ``rows`` and ``completeness`` in the wanted format."""
-    headers = {"cache-control": "no-store"} | next_link(request, report)
+    report, next_cursor = paged(request, report)
+    headers = {"cache-control": "no-store"} | next_link(request, next_cursor or report)
     if not is_csv and wanted_format(request) == "json":
         return Response(report, headers=headers)
     until = report.completeness.complete_until

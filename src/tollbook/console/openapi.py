@@ -14,6 +14,7 @@ from tollbook.console.openapi_bodies import BODIES
 from tollbook.console.openapi_examples import ANSWERS, example_of
 from tollbook.console.openapi_fields import field_docs, first_words
 from tollbook.console.openapi_words import ERRORS, PARAMETERS, TAGS, UNITS
+from tollbook.console.paging import CURSOR, SIZE, SIZE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,17 @@ _SCHEMES: Final[Document] = {
         "description": "A token of one tenant's portal, made by POST /api/v1/portal/tokens.",
     },
 }  # fmt: skip
+_PAGING: Final = [
+    {
+        "name": SIZE, "in": "query", "required": False, "description": PARAMETERS[SIZE],
+        "schema": {"type": "integer", "minimum": 1, "maximum": SIZE_MAX},
+    },
+    {
+        "name": CURSOR, "in": "query", "required": False, "description": PARAMETERS[CURSOR],
+        "schema": {"type": "string", "pattern": "^r[1-9][0-9]{0,8}$"},
+    },
+]  # fmt: skip
+"""Of every route whose answer may have rows."""
 _ETAG: Final[Document] = {
     "etag": {"schema": {"type": "string"}, "description": "Give it as If-None-Match next time."},
     "link": {"schema": {"type": "string"}, "description": "The next page, if there is one."},
@@ -140,7 +152,9 @@ def _say_operation(route: Document, one: Operation, schema: Document, schemas: D
             "application/json": {"schema": {"$ref": ANSWER}},
             "text/csv": {"schema": {"type": "string"}},
         }
-        if one.file is not None:
+        if one.file is None:
+            route["parameters"] += _PAGING
+        else:
             content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
         route["responses"] = {"200": {"description": "The answer.", "content": content}}
         return
@@ -175,6 +189,9 @@ def _tag(name: str) -> str:
 
 
 def _say_report(route: Document) -> None:
+    if any(one["name"] == "format" for one in route.get("parameters", [])):
+        known = {one["name"] for one in route["parameters"]}
+        route["parameters"] += [one for one in _PAGING if one["name"] not in known]
     for one in route.get("parameters", []):
         one["description"] = PARAMETERS.get(one["name"], one["name"].replace("_", " "))
         for name in ("deprecated", "allowEmptyValue", "allowReserved"):

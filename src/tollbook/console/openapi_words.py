@@ -24,6 +24,8 @@ PARAMETERS: Final = MappingProxyType(
         "booked_before": "The ledger as it was at that moment.",
         "billing_period": "Only what belongs to that month as billed: `2026-10`.",
         "format": "`json` or `csv`; without it the Accept header decides.",
+        "page_size": "So many rows at a time; totals stay those of all. Without it: all rows.",
+        "cursor": "Page on: `next_cursor` of the page before, or the URL of its Link header.",
         "before": "Page on: `next_before` of the page before. The Link header has the whole URL.",
         "after": "Follow the ledger: the last entry id that was seen.",
         "states": "States of batches, with commas between.",
