@@ -15,7 +15,7 @@ from tollbook.audit.grouping import Grouping
 from tollbook.audit.places import with_places
 from tollbook.audit.read import Trouble
 from tollbook.audit.report import Audit
-from tollbook.audit.rules.base import JoinRule, WholeRule
+from tollbook.audit.rules.base import Expectant, JoinRule, WholeRule
 from tollbook.audit.rules.metrics_only import metrics_only
 from tollbook.audit.rules.registry import rules_of
 from tollbook.audit.scoring import Found, Scoring
@@ -147,6 +147,9 @@ class _Run:
         self._progress.reading(one.read)
 
     def judge(self) -> None:
+        for one in self._rules:
+            if isinstance(one, Expectant):
+                one.expect(self._extractor.beginnings)
         for _, records in self._by_trace.groups():
             for at in range(0, len(records), _SPANS_MAX):
                 facts = [decode_fact(one) for one in records[at : at + _SPANS_MAX]]

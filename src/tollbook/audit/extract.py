@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from tollbook.audit.facts import CallFact, SpanFact
 from tollbook.audit.kept import names as of
+from tollbook.audit.kept.beginnings import Beginnings
 from tollbook.audit.kept.calls import call_of, session_of
 from tollbook.audit.kept.carried import carried
 from tollbook.audit.kept.hops import job_library, label_of, reach_of
 from tollbook.audit.kept.names import group_of
 from tollbook.audit.kept.owner_names import rank_of
-from tollbook.audit.kept.owners import NOBODY, owner_in, process_owner_in
+from tollbook.audit.kept.owners import NOBODY, owner_in, process_owner_in, says_payer
 from tollbook.audit.kept.redact import Redactor
 from tollbook.audit.kept.sampling import kept_share_ppm
 from tollbook.audit.told import with_told
@@ -58,27 +59,13 @@ class Extractor:
         self._hides_names = settings.redact_names
         self._dropped = 0
         self._process = _Process({}, "", {})
+        self.beginnings = Beginnings()
+        """What was read so far begins in these ways without saying who pays."""
 
     def fact(self, span: Span, source: int, batch: Batch) -> SpanFact:
         """Return what is kept; never raises on what a span holds."""
         attributes = span.attributes
-        groups = 0
-        owners: list[str] = []
-        counts: list[str] = []
-        for name in attributes:
-            group = group_of(name)
-            if group & _COUNTED:
-                if group & of.CONTENT:
-                    self._dropped += 1
-                if group & of.OWNER:
-                    owners.append(name)
-                if group & of.CALL and is_count(name):
-                    counts.append(name)
-            groups |= group
-        if self._chosen:
-            owners += [name for name in self._chosen if name in attributes and name not in owners]
-        for event in span.events:
-            self._dropped += sum(1 for name in event.attributes if group_of(name) & of.CONTENT)
+        groups, owners, counts = self._sorted_out(span)
         process = self._process
         if process.resource is not span.resource:
             process = self._process = self._of_process(span.resource)
@@ -113,7 +100,33 @@ class Extractor:
             has_trace=batch.has_traces,
             **self._rest(span, groups, owner.fields),
         )
-        return fact if self._redactor is None else self._redacted(fact, self._redactor)
+        if self._redactor is not None:
+            fact = self._redacted(fact, self._redactor)
+        if not says_payer(fact):
+            self.beginnings.see(fact)
+        return fact
+
+    def _sorted_out(self, span: Span) -> tuple[int, list[str], list[str]]:
+        """Return the groups of its attributes, and those that name an owner or count something."""
+        groups = dropped = 0
+        owners: list[str] = []
+        counts: list[str] = []
+        for name in span.attributes:
+            group = group_of(name)
+            if group & _COUNTED:
+                if group & of.CONTENT:
+                    dropped += 1
+                if group & of.OWNER:
+                    owners.append(name)
+                if group & of.CALL and is_count(name):
+                    counts.append(name)
+            groups |= group
+        if self._chosen:
+            owners += [one for one in self._chosen if one in span.attributes and one not in owners]
+        for event in span.events:
+            dropped += sum(1 for name in event.attributes if group_of(name) & of.CONTENT)
+        self._dropped += dropped
+        return groups, owners, counts
 
     def take_dropped(self) -> int:
         """Return how many attributes with content were dropped since the last time."""

@@ -7,10 +7,11 @@ nearly all have, takes a short way to the same kinds; a test holds both ways aga
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.audit.facts import CallFact
-from tollbook.audit.kept.keys import api_key_id_of
+from tollbook.audit.kept.keys import KEY_NAMES, api_key_id_of
 from tollbook.audit.kept.usage import Usage, usage_of
 from tollbook.call import UsageSource
 from tollbook.capture.otlp.own import own_of
@@ -107,9 +108,9 @@ def call_of(span: Span, what: What, names: list[str]) -> CallFact:
         usage = Usage(source=UsageSource.NONE)
     else:
         usage = usage_of(span, what, provider, answered or requested, names)
-    cost, source = _cost(attributes, provider, usage)
-    tier = word_of(text_of(attributes, *SERVICE_TIERS))
-    batch_id = word_of(text_of(attributes, *_BATCH_IDS))
+    rare = {} if _RARE.isdisjoint(attributes) else _rare(attributes, provider)
+    if usage.reported_cost_pico is not None and usage.is_by_provider:
+        rare |= {"reported_cost_pico": usage.reported_cost_pico, "cost_source": "provider"}
     return CallFact(
         operation=what.operation,
         provider=provider,
@@ -125,24 +126,39 @@ def call_of(span: Span, what: What, names: list[str]) -> CallFact:
         error_type=error_type,
         response_id=word_of(text_of(attributes, *_RESPONSE_IDS) or usage.response_id),
         request_id=word_of(_first_text(attributes, _REQUEST_IDS)),
-        service_tier=tier,
-        is_batch=batch_id is not None
-        or tier == "batch"
-        or any(attributes.get(name) in _YES for name in _BATCHES),
-        batch_id=batch_id,
-        region=region_of(f"https://{host}") if host is not None and provider != UNKNOWN else None,
+        region=_region(host) if host is not None and provider != UNKNOWN else None,
         host=host,
-        api_key_id=api_key_id_of(attributes),
-        conversation_id=word_of(text_of(attributes, *_CONVERSATIONS)),
-        attempt=_attempt(attributes),
-        retry_of=word_of(text_of(attributes, *_RETRY_OF)),
-        fallback_from=word_of(text_of(attributes, *_FALLBACKS)),
-        price_version=word_of(text_of(attributes, *_PRICE_VERSIONS)),
-        reported_cost_pico=cost,
-        cost_source=source,
         is_call=what.is_inference,
         usage_source=usage.source.value,
+        **rare,
     )
+
+
+def _rare(attributes: Mapping[str, Any], provider: str) -> dict[str, Any]:
+    """Return what few spans tell: tier, batch, key, conversation, tries, the cost."""
+    tier = word_of(text_of(attributes, *SERVICE_TIERS))
+    batch_id = word_of(text_of(attributes, *_BATCH_IDS))
+    cost, source = _cost(attributes, provider)
+    return {
+        "service_tier": tier,
+        "is_batch": batch_id is not None
+        or tier == "batch"
+        or any(attributes.get(name) in _YES for name in _BATCHES),
+        "batch_id": batch_id,
+        "api_key_id": api_key_id_of(attributes),
+        "conversation_id": word_of(text_of(attributes, *_CONVERSATIONS)),
+        "attempt": _attempt(attributes),
+        "retry_of": word_of(text_of(attributes, *_RETRY_OF)),
+        "fallback_from": word_of(text_of(attributes, *_FALLBACKS)),
+        "price_version": word_of(text_of(attributes, *_PRICE_VERSIONS)),
+        "reported_cost_pico": cost,
+        "cost_source": source,
+    }
+
+
+@lru_cache(maxsize=4096)
+def _region(host: str) -> str | None:
+    return region_of(f"https://{host}")
 
 
 def session_of(attributes: Mapping[str, Any]) -> str | None:
@@ -222,15 +238,11 @@ def _first_text(attributes: Mapping[str, Any], names: tuple[str, ...]) -> str | 
     return None
 
 
-def _cost(
-    attributes: Mapping[str, Any], provider: str, usage: Usage
-) -> tuple[int | None, str | None]:
+def _cost(attributes: Mapping[str, Any], provider: str) -> tuple[int | None, str | None]:
     """Return the cost in pico that was told, and who worked it out."""
-    if usage.reported_cost_pico is not None and usage.is_by_provider:
-        return usage.reported_cost_pico, "provider"
     names = [name for name in _COSTS if name in attributes]
     if not names:
-        return usage.reported_cost_pico, None if usage.reported_cost_pico is None else "provider"
+        return None, None
     told = {name: _exact(attributes[name]) for name in (*names, *_BESIDE) if name in attributes}
     cost = cost_of(told, provider, [])
     if cost is None:
@@ -241,6 +253,10 @@ def _cost(
 
 _COSTS: Final = (SPEC_COST, *COSTS, LANGFUSE_COST)
 _BESIDE: Final = ("gen_ai.usage.cost.currency", SPEC_COST_SOURCE)
+_RARE: Final = frozenset(
+    (*SERVICE_TIERS, *_BATCH_IDS, *_BATCHES, *KEY_NAMES, *_CONVERSATIONS, *_ATTEMPTS, *_RETRIES,
+     *_RETRY_OF, *_FALLBACKS, *_PRICE_VERSIONS, *_COSTS)
+)  # fmt: skip
 
 
 def _exact(value: object) -> object:

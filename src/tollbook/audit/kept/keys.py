@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAMES: Final = (
+KEY_NAMES: Final = (
     "tollbook.api_key_id", "gen_ai.api_key.id", "api_key_id", "api_key.id", "llm.api_key_id",
     "metadata.user_api_key_alias", "metadata.user_api_key_hash", "litellm.api_key.alias",
     "litellm.api_key.hash", "litellm.user_api_key_hash", "metadata.user_api_key",
@@ -32,7 +32,7 @@ def api_key_id_of(attributes: Mapping[str, Any]) -> str | None:
 
     A key has enough bits that a hash of it tells nobody what it is.
     """
-    for name in _NAMES:
+    for name in KEY_NAMES:
         value = attributes.get(name)
         if isinstance(value, list) and value:
             value = value[0]

@@ -11,6 +11,8 @@ from tollbook.identity.values import MAX_ID_CHARS, as_id, why_not_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from tollbook.audit.facts import SpanFact
+
 _DOCUMENT_MAX_CHARS: Final = 65_536
 _PROBLEMS_MAX: Final = 8
 _TEXT_MAX_CHARS: Final = 4 * MAX_ID_CHARS
@@ -27,6 +29,18 @@ class Owner(NamedTuple):
 
 
 NOBODY: Final = Owner({}, {})
+PAYERS: Final = ("tenant_id", "team_id")
+"""Fields of Identity that say who pays."""
+
+
+def says_payer(span: SpanFact) -> bool:
+    """Whether a span or its process says who pays."""
+    owner, process = span.owner, span.process_owner
+    return (
+        "tenant_id" in owner
+        or "team_id" in owner
+        or (bool(process) and ("tenant_id" in process or "team_id" in process))
+    )
 
 
 def owner_in(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]) -> Owner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tollbook.call import Call, Evidence, UsageSource
 from tollbook.capture.otlp.answers import NO_ANSWER, answer_of
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from tollbook.capture.otlp.spans import Span
 
 _NOWHERE: Final = Evidence("", 0, 0, "")
+_ANY_TRACE: Final = "1" * 32
+_ANY_SPAN: Final = "1" * 16
 _NOTES_MAX: Final = 12
 _NOTE_MAX_CHARS: Final = 256
 _CALL_FRAMES: Final = 3
@@ -134,7 +137,9 @@ def _counts(attributes: Mapping[str, Any], names: list[str], problems: list[str]
 
 
 def _as_ledger(span: Span) -> Usage:
-    frames = frames_of(span, span.started_at_ns)
+    # Ids of other tools (UUIDs, decimal digits) have no part in how much was used.
+    known = replace(span, trace_id=_ANY_TRACE, span_id=_ANY_SPAN)
+    frames = frames_of(known, span.started_at_ns)
     if len(frames) != _CALL_FRAMES:
         return Usage()
     opened: CallOpened

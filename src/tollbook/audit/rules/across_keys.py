@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tollbook.audit.facts import SpanFact
+    from tollbook.audit.kept.beginnings import Beginnings
     from tollbook.audit.rules.lost import Lost, View
     from tollbook.audit.trace import Trace
 
@@ -65,20 +66,32 @@ def lost_facts(lost: Lost) -> SpanFact:
     return replace(lost.call, parent_span_id=lost.entry.span_id, role=CALL)
 
 
-def other_sides(view: View) -> Iterator[tuple[str, SpanFact]]:
-    """Yield spans that know who pays, under all keys where they may be looked for."""
+def other_sides(view: View, beginnings: Beginnings | None = None) -> Iterator[tuple[str, SpanFact]]:
+    """Yield spans that know who pays, under all keys where they may be looked for.
+
+    Args:
+        view: of a trace.
+        beginnings: what there is without identity; of other kinds no other side is looked for.
+    """
     trace = view.trace
+    jobs = beginnings is None or beginnings.has_jobs
+    requests = beginnings is None or beginnings.has_requests
+    services = None if beginnings is None else beginnings.services
+    if not (jobs or requests or services):
+        return
     for span in trace.spans:
         if span.kind == _PRODUCER or (span.messaging is not None and span.kind == _CLIENT):
-            yield from _producer(trace, span)
+            if jobs:
+                yield from _producer(trace, span)
         elif span.kind == _CLIENT:
-            if (
-                span.protocol == "http"
-                and span.call is None
-                and not trace.children.get(span.span_id)
-            ):
+            if requests and span.protocol == "http" and span.call is None:
                 yield from _client(trace, span)
-        elif span.kind in _IN_PROCESS and span.call is None and not span.links:
+        elif (
+            span.kind in _IN_PROCESS
+            and span.call is None
+            and not span.links
+            and (services is None or span.service in services)
+        ):
             yield from _waiting(trace, span)
 
 
@@ -95,7 +108,7 @@ def _producer(trace: Trace, span: SpanFact) -> Iterator[tuple[str, SpanFact]]:
 def _client(trace: Trace, span: SpanFact) -> Iterator[tuple[str, SpanFact]]:
     """A request that nothing of this trace answered, and that was none to a provider."""
     above = trace.parent(span)
-    if above is not None and above.call is not None:
+    if trace.children.get(span.span_id) or (above is not None and above.call is not None):
         return
     if span.peer is not None and provider_at(bare_host(span.peer)) is not None:
         return

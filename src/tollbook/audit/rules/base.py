@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from tollbook.audit.facts import SpanFact
     from tollbook.audit.findings import Hit
+    from tollbook.audit.kept.beginnings import Beginnings
     from tollbook.audit.trace import Trace
 
 
@@ -33,6 +34,14 @@ class JoinRule(Protocol):
 
     def check_group(self, key: str, spans: Sequence[SpanFact]) -> Iterable[Hit]:
         """Yield what is found among spans of one key, in the order of their time."""
+
+
+@runtime_checkable
+class Expectant(Protocol):
+    """Wants to know what kinds of beginnings there are before it looks at the first trace."""
+
+    def expect(self, beginnings: Beginnings) -> None:
+        """Take it; nothing else will be looked for."""
 
 
 @runtime_checkable

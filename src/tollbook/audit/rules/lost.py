@@ -6,6 +6,8 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tollbook.audit.kept.owners import PAYERS, says_payer
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 HOPS_MAX: Final = 256
 """Spans above a call that are looked at one by one; what is higher is not the place of a break."""
 _NEAR: Final = 256
-PAYERS: Final = ("tenant_id", "team_id")
 EMBEDDINGS: Final = frozenset({"embeddings", "rerank", "retrieval"})
 
 
@@ -141,16 +142,6 @@ class Views:
         if self._last is None or self._last.trace is not trace:
             self._last = View(trace)
         return self._last
-
-
-def says_payer(span: SpanFact) -> bool:
-    """Whether a span or its process says who pays."""
-    owner, process = span.owner, span.process_owner
-    return (
-        "tenant_id" in owner
-        or "team_id" in owner
-        or (bool(process) and ("tenant_id" in process or "team_id" in process))
-    )
 
 
 def shows_payer(span: SpanFact) -> bool:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from tollbook.audit.facts import SpanFact
     from tollbook.audit.findings import Hit
+    from tollbook.audit.kept.beginnings import Beginnings
     from tollbook.audit.rules.lost import Break
     from tollbook.audit.rules.six_state import State
     from tollbook.audit.trace import Trace
@@ -61,6 +62,11 @@ class AcrossTraces:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._beginnings: Beginnings | None = None
+
+    def expect(self, beginnings: Beginnings) -> None:
+        """Look for the other side of these beginnings only; of all where nothing was said."""
+        self._beginnings = beginnings
 
     def keys(self, trace: Trace) -> Iterable[tuple[str, SpanFact]]:
         """Yield calls without an owner with their entries, and spans that may be the other side."""
@@ -77,7 +83,7 @@ class AcrossTraces:
                 self._state.keep_sketch(trace, lost)
                 yield key, replace(lost.entry, role=ENTRY)
             yield key, lost_facts(lost)
-        yield from other_sides(view)
+        yield from other_sides(view, self._beginnings)
 
     def check_group(self, key: str, spans: Sequence[SpanFact]) -> Iterator[Hit]:
         """Yield why the calls of a group have no owner, where the group tells."""

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from tollbook.audit.findings import Mode, Severity
+from tollbook.audit.kept.owners import says_payer
 from tollbook.audit.rules.frameworks import is_job
 from tollbook.audit.rules.hops import draw, hit_at, place_of
-from tollbook.audit.rules.lost import EMBEDDINGS, HOPS_MAX, Break, operation_of, says_payer, where
+from tollbook.audit.rules.lost import EMBEDDINGS, HOPS_MAX, Break, operation_of, where
 from tollbook.audit.rules.six_within import (
     AGENT_KINDS,
     agent_break,

@@ -1,0 +1,37 @@
+"""Which spans begin something without saying who pays.
+
+Seen on reading, before traces are put together, so that rules need not look for the other side of
+what does not occur.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tollbook.audit.facts import SpanFact
+
+_SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
+_SERVICES_MAX: Final = 10_000
+
+
+class Beginnings:
+    """Kinds of beginnings without identity."""
+
+    def __init__(self) -> None:
+        self.has_requests = False
+        """A server's side of a request."""
+        self.has_jobs = False
+        """Something that was taken from a queue, or that a link names the cause of."""
+        self.services: set[str] = set()
+        """Services in which a trace begins within the process."""
+
+    def see(self, span: SpanFact) -> None:
+        """Take a span that does not say who pays."""
+        if span.kind == _SERVER:
+            self.has_requests = True
+            self.has_jobs = self.has_jobs or bool(span.links)
+        elif span.kind == _CONSUMER or span.messaging is not None or span.links:
+            self.has_jobs = self.has_jobs or span.kind != _PRODUCER
+        elif span.parent_span_id is None and len(self.services) < _SERVICES_MAX:
+            self.services.add(span.service)
