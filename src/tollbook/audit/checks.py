@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
 from tollbook.audit.outputs import words
 
 if TYPE_CHECKING:
+    from tollbook.audit.compare import Comparison
     from tollbook.audit.options import Options
     from tollbook.audit.report import Audit
 
 _RANK: Final = {one: at for at, one in enumerate(Severity)}
 
 
-def failures(options: Options, audit: Audit, comparison: Any = None) -> list[str]:
+def failures(options: Options, audit: Audit, comparison: Comparison | None = None) -> list[str]:
     """Return why a build should fail, a line each; nothing where it should not."""
     failed = []
     score = audit.defensibility.score_millis
@@ -32,5 +33,6 @@ def failures(options: Options, audit: Audit, comparison: Any = None) -> list[str
                 f"{words.count(len(grave), 'finding')} of severity {options.fail_on}{gravity}"
             )
     if comparison is not None and comparison.is_worse:
-        failed.append(f"worse than {options.compare}")
+        why = "; ".join(comparison.why_worse)
+        failed.append(f"worse than {options.compare}: {why}".rstrip(": "))
     return failed

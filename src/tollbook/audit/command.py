@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.checks import failures
 from tollbook.audit.options import parse
+from tollbook.audit.outputs.call_file import OutputError
 from tollbook.audit.outputs.style import Style, style_of
 from tollbook.audit.outputs.terminal import headline
 from tollbook.audit.outputs.written import written
@@ -26,13 +27,6 @@ FAILED: Final = 1
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
 """As a shell has it: 128 and the number of SIGINT."""
-
-
-class OutputError(TollbookError):
-    """A file that a report cannot be written to."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"--output {path}: {problem}; name a file that can be written")
 
 
 class NothingReadError(TollbookError):
@@ -108,18 +102,20 @@ def _write(options: Options, ran: Ran) -> None:
         try:
             Path(path).write_text(text, encoding="utf-8", errors="replace", newline="\n")
         except OSError as error:
-            raise OutputError(path, error.strerror or "cannot be written") from error
+            raise OutputError("--output", path, error.strerror or "cannot be written") from error
     if not options.quiet:
         _say(f"{headline(ran.audit)}. Written to {', '.join(options.outputs)}")
 
 
 def _text(options: Options, ran: Ran, form: str, style: Style) -> str:
-    text = written(ran.audit, form, style=style, full=options.full, show_names=options.show_names)
-    if ran.comparison is None or form not in {"table", "text"}:
-        return text
-    from tollbook.audit.outputs.comparison import comparison_text  # noqa: PLC0415 -- as above
-
-    return text + "\n" + comparison_text(ran.comparison)
+    return written(
+        ran.audit,
+        form,
+        style=style,
+        full=options.full,
+        show_names=options.show_names,
+        comparison=ran.comparison,
+    )
 
 
 def _print(text: str) -> None:

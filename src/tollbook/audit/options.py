@@ -65,6 +65,7 @@ class Options(Struct, frozen=True, kw_only=True):
     fail_under_millis: int | None = None
     fail_on: str | None = None
     compare: str | None = None
+    calls: str | None = None
     mapping: str | None = None
     kind: str | None = None
     config: str | None = None
@@ -191,6 +192,8 @@ def _writing(group: Any) -> None:
         help="how the report is written (default: by the file's name, else table)")  # fmt: skip
     add("--output", action="append", default=[], metavar="FILE",
         help="write there: .html, .json, .sarif, .xml (JUnit), .csv, .txt; repeatable")  # fmt: skip
+    add("--calls", metavar="FILE",
+        help="write each call with its score there: .csv, else JSON Lines")  # fmt: skip
     add("--full", action="store_true", help="leave nothing out: all findings, spans and fixes")
     add("--quiet", action="store_true", help="say nothing on standard error but errors")
     add("--no-progress", dest="progress", action="store_false", help="no progress bar")

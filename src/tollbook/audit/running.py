@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from tollbook.audit.advice.advise import with_advice
+from tollbook.audit.compare import Comparison, compare
 from tollbook.audit.engine import audit
 from tollbook.audit.options import UsageError
 from tollbook.audit.outputs.as_json import FORMAT, read_audit
+from tollbook.audit.outputs.call_file import calls_to
 from tollbook.audit.progress import Bar
 from tollbook.audit.report import Audit
 from tollbook.audit.rules.catalogue import CATALOGUE
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.audit.engine import Pricer
+    from tollbook.audit.inputs.live import Live
     from tollbook.audit.options import Options
     from tollbook.audit.read import Input
 
@@ -32,7 +37,7 @@ class Ran(Struct, frozen=True):
 
     audit: Audit
     was_stopped: bool = False
-    comparison: Any = None
+    comparison: Comparison | None = None
     """With the earlier audit; None where none was named."""
 
 
@@ -47,27 +52,20 @@ def run(options: Options) -> Ran:
     again = _made_before(options)
     if again is not None:
         return Ran(again, comparison=_compared(earlier, again))
-    start_ns, end_ns = bounds_ns(options.since, options.until, options.tz)
+    bounds = bounds_ns(options.since, options.until, options.tz)
     pricer = _pricer(options)
-    inputs = _inputs(options)
-    bar = Bar(sys.stderr, inputs) if _shows_progress(options) else None
-    with Stop() as stop:
-        watched = [stop.watched(one) for one in inputs]
-        if start_ns is not None or end_ns is not None:
-            watched = [Windowed(one, start_ns, end_ns) for one in watched]
-        try:
-            made = audit(watched, pricer, options.settings, bar, finish=finished)
-        finally:
-            if bar is not None:
-                bar.close()
-        return Ran(made, stop.is_asked, _compared(earlier, made))
-
-
-def finished(made: Audit) -> Audit:
-    """Return an audit with advice, and with what the score would be after each is taken."""
-    from tollbook.audit.advice.advise import with_advice  # noqa: PLC0415 -- many words, used once
-
-    return with_advice(made)
+    with ExitStack() as stack:
+        live = stack.enter_context(closing(_listening(options))) if options.live_minutes else None
+        inputs: Sequence[Input] = [live] if live is not None else _opened(options)
+        each = None if options.calls is None else stack.enter_context(calls_to(options.calls))
+        bar = _bar(options, inputs, stack)
+        stop = stack.enter_context(Stop(None if live is None else live.stop))
+        read = inputs if live is not None else [stop.watched(one) for one in inputs]
+        if bounds != (None, None):
+            read = [Windowed(one, *bounds) for one in read]
+        made = audit(read, pricer, options.settings, bar, finish=with_advice, each_call=each)
+        was_stopped = stop.is_asked and live is None
+    return Ran(made, was_stopped, _compared(earlier, made))
 
 
 def _check_rules(options: Options) -> None:
@@ -93,16 +91,25 @@ def _made_before(options: Options) -> Audit | None:
     return read_audit(str(path)) if f'"{FORMAT}"'.encode() in head else None
 
 
-def _inputs(options: Options) -> Sequence[Input]:
-    if options.live_minutes is not None:
-        from tollbook.audit.inputs.live import listen  # noqa: PLC0415 -- when it is used
-
-        host, port = options.listen
-        return [listen(host, port, options.live_minutes)]
+def _opened(options: Options) -> Sequence[Input]:
     from tollbook.audit.inputs.sources import open_inputs  # noqa: PLC0415 -- as above
 
     mapping = None if options.mapping is None else Path(options.mapping)
     return open_inputs(options.paths, mapping=mapping, kind=options.kind)
+
+
+def _listening(options: Options) -> Live:
+    from tollbook.audit.inputs.live import listen  # noqa: PLC0415 -- when it is used
+
+    live = listen(*options.listen, options.live_minutes)
+    if not options.quiet:
+        grpc = f" and {live.grpc_url} (gRPC)" if live.grpc_url else ""
+        print(  # noqa: T201 -- a command line
+            f"listening for OTLP on {live.url}{grpc} for {options.live_minutes:g} minutes; "
+            "Ctrl-C ends it and shows the report",
+            file=sys.stderr,
+        )
+    return live
 
 
 def _pricer(options: Options) -> Pricer:
@@ -114,13 +121,11 @@ def _pricer(options: Options) -> Pricer:
     return pricing.ListPricer(age)
 
 
-def _shows_progress(options: Options) -> bool:
-    return options.progress and not options.quiet and sys.stderr.isatty()
-
-
-def _compared(earlier: Audit | None, made: Audit) -> Any:
-    if earlier is None:
+def _bar(options: Options, inputs: Sequence[Input], stack: ExitStack) -> Bar | None:
+    if not options.progress or options.quiet or not sys.stderr.isatty():
         return None
-    from tollbook.audit.compare import compare  # noqa: PLC0415 -- as above
+    return stack.enter_context(closing(Bar(sys.stderr, inputs)))
 
-    return compare(earlier, made)
+
+def _compared(earlier: Audit | None, made: Audit) -> Comparison | None:
+    return None if earlier is None else compare(earlier, made)

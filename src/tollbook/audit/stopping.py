@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tollbook.audit.read import Trouble, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from tollbook.audit.read import Batch, Input, InputRead
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 class Stop:
     """While it is entered, the first interrupt ends the reading, the second everything.
 
-    A read that waits (standard input, a socket) has to be broken off, so an interrupt raises there;
+    A read that waits (standard input, a pipe) has to be broken off, so an interrupt raises there;
     anywhere else it would leave counts half done, so it is only noted.
+
+    Args:
+        ask: asks an input to end by itself, where it can (a live endpoint does).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[], None] | None = None) -> None:
+        self._ask = ask
         self.is_asked = False
         self.is_waiting = False
         self._before: Any = None
@@ -47,10 +51,12 @@ class Stop:
         return _Watched(self, one)
 
     def _on_interrupt(self, _number: int, _frame: object) -> None:
-        if self.is_asked or self.is_waiting:
-            self.is_asked = True
+        is_second, self.is_asked = self.is_asked, True
+        if is_second or (self._ask is None and self.is_waiting):
             raise KeyboardInterrupt
-        self.is_asked = True
+        if self._ask is not None:
+            # In a thread: what it takes may be held by the very code that was interrupted.
+            threading.Thread(target=self._ask, name="audit-stop", daemon=True).start()
 
 
 class _Watched:

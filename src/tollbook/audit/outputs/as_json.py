@@ -10,16 +10,20 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
 from tollbook.audit.findings import Finding
+from tollbook.audit.outputs.comparison import comparison_document
 from tollbook.audit.outputs.hops import hop_words
 from tollbook.audit.report import Audit, Defensibility
 from tollbook.errors import TollbookError
 from tollbook.money import pico_from_usd, usd_text
+
+if TYPE_CHECKING:
+    from tollbook.audit.compare import Comparison
 
 FORMAT: Final = "tollbook-audit-1"
 """Stands in every document; another number when names change their meaning."""
@@ -67,9 +71,12 @@ def document(audit: Audit, *, full: bool = False) -> dict[str, Any]:
     return {**head, **totals, "findings": findings, **told}
 
 
-def json_text(audit: Audit, *, full: bool = False) -> str:
-    """Return the document as text, indented, its lines ended."""
-    packed = msgspec.json.encode(document(audit, full=full))
+def json_text(audit: Audit, *, full: bool = False, comparison: Comparison | None = None) -> str:
+    """Return the document as text, indented, its lines ended; with a comparison, if given."""
+    told = document(audit, full=full)
+    if comparison is not None:
+        told["comparison"] = comparison_document(comparison)
+    packed = msgspec.json.encode(told)
     return msgspec.json.format(packed, indent=2).decode() + "\n"
 
 

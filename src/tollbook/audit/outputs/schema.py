@@ -21,6 +21,11 @@ _STRUCTS: Final = {
 _MONEY: Final = {"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{12}$"}
 _POINTS: Final = {"type": "number", "minimum": 0, "maximum": 100}
 _FACTOR: Final = {"type": "number", "minimum": 0}
+_COMPARISON: Final = {
+    "type": "object",
+    "description": "With an earlier audit (--compare); not there without one.",
+    "required": ["is_worse", "score", "changes"],
+}
 _WHERE: Final = {
     "type": "object",
     "required": ["source", "line", "offset"],
@@ -64,7 +69,7 @@ def schema() -> dict[str, Any]:
         ),
         "type": "object",
         "required": list(properties),
-        "properties": properties,
+        "properties": {**properties, "comparison": _COMPARISON},
         "$defs": {name: one for name, one in sorted(defs.items()) if name != "Where"},
     }
 
