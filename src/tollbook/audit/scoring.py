@@ -190,20 +190,20 @@ class Scoring:
         observed with no cause; it is ``hit.mode``.
         """
         source = self._at_risk.get(_OWNERLESS)
-        if source is None or hit.mode.value == _OWNERLESS:
-            if source is not None and finding_id is not None:
-                self._gains[finding_id] += BY_NAME["owner"].weight_millis * hit.calls
+        moved = 0 if source is None else min(hit.calls, source.calls)
+        if source is None or not moved:
+            return
+        if finding_id is not None:
+            self._gains[finding_id] += BY_NAME["owner"].weight_millis * moved
+        if hit.mode.value == _OWNERLESS:
             return
         target = self._at_risk.setdefault(hit.mode.value, _Sum())
-        moved = min(hit.calls, source.calls)
         cost = min(hit.cost_pico or 0, source.cost_pico)
         unpriced = min(hit.unpriced_calls, source.unpriced_calls)
         for one, sign in ((source, -1), (target, 1)):
             one.calls += sign * moved
             one.cost_pico += sign * cost
             one.unpriced_calls += sign * unpriced
-        if finding_id is not None:
-            self._gains[finding_id] += BY_NAME["owner"].weight_millis * moved
 
     def score_after(self, finding_id: str) -> int | None:
         """Return the score were one finding mended; None where that changes no call."""
@@ -227,7 +227,7 @@ class Scoring:
                 self._at_risk.items(),
                 key=lambda item: (-item[1].cost_pico, -item[1].calls, item[0]),
             )
-            if one.calls
+            if one.calls or one.cost_pico
         )
         return Defensibility(
             score_millis=self._score_sum // calls if calls else 0,
