@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tollbook.audit.inputs.datadog_llm import from_integration, from_observability
+from tollbook.audit.inputs.datadog_llm import from_integration, from_observability, kind_of
 from tollbook.audit.inputs.foreign import Fields, flattened, spans_of, tags_of, told
 from tollbook.capture.otlp.spans import Link, Span
 
@@ -115,7 +115,7 @@ def _attributes(row: Fields, about: About) -> dict[str, Any]:
         attributes = tags_of(tags) | attributes
     session = row.word("session_id") or row.beside.get("session_id")
     attributes |= told(session__id=session if isinstance(session, str) else None)
-    if row.get("ml_app", "span_kind", "meta.kind", "meta.span.kind") is not None:
+    if row.get("ml_app") is not None or kind_of(row):
         return from_observability(row, attributes, about)
     return from_integration(attributes, row.word("resource", "resource_name"))
 
@@ -133,8 +133,8 @@ def _ended_ns(row: Fields, started_ns: int) -> int:
     ended_ns = row.time_ns("end_timestamp")
     if ended_ns is not None:
         return ended_ns
-    took_ns = row.number("duration", "attributes.duration", "custom.duration")
-    return 0 if took_ns is None else started_ns + int(took_ns)
+    took_ns = row.took_ns(1, "duration", "attributes.duration", "custom.duration")
+    return 0 if took_ns is None else started_ns + took_ns
 
 
 def _resource(row: Fields, attributes: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,12 @@ _CONTENT: Final = ("input", "output")
 _METADATA: Final = "meta.metadata"
 
 
+def kind_of(row: Fields) -> str:
+    """Return the kind of a span of LLM Observability, empty for one of APM (``server``, …)."""
+    kind = row.word("span_kind", "meta.kind", "meta.span.kind").lower()
+    return kind if kind in _KINDS else ""
+
+
 def from_observability(row: Fields, attributes: dict[str, Any], about: About) -> dict[str, Any]:
     """Return the attributes of a span of LLM Observability.
 
@@ -46,9 +52,9 @@ def from_observability(row: Fields, attributes: dict[str, Any], about: About) ->
         RowError: a count is none.
     """
     about.read.content_dropped += sum(1 for name in _CONTENT if row.get(name) is not None)
-    kind = row.word("span_kind", "meta.kind", "meta.span.kind").lower()
-    word, value = _KINDS.get(kind, ("", ""))
-    if word:
+    kind = kind_of(row)
+    if kind:
+        word, value = _KINDS[kind]
         attributes.setdefault(word, value)
     for name, inner in row.structure(_METADATA, "metadata").items():
         if isinstance(inner, (str, int)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from tollbook.audit.kept.content import is_content
 from tollbook.audit.read import Batch, Trouble
 from tollbook.capture.imports.errors import RowError
 from tollbook.capture.imports.row import Row
+from tollbook.capture.otlp.limits import NS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ _ID_MAX_CHARS: Final = 64
 _NAME_MAX_CHARS: Final = 128
 _ATTRIBUTES_MAX: Final = 512
 _DEPTH_MAX: Final = 8
+_TOOK_MAX_NS: Final = 366 * 86_400 * 10**9
 _LIST_MAX: Final = 64
 _TEXT_MAX_CHARS: Final = 65_536
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -58,6 +60,38 @@ class Fields(Row):
             if value is not None:
                 return value
         return None
+
+    def time_ns(self, *paths: str, form: str = "auto") -> int | None:
+        """Return a time in nanoseconds since the epoch.
+
+        Raises:
+            RowError: it is no time, before 1970 or after 2262.
+        """
+        found = super().time_ns(*paths, form=form)
+        if found is not None and not 0 <= found <= NS_MAX:
+            raise RowError(self._named(paths), "is not a time of this age")
+        return found
+
+    def took_ns(self, ns_per_unit: int, *paths: str) -> int | None:
+        """Return a duration in nanoseconds, None where there is none.
+
+        Args:
+            ns_per_unit: what it is counted in.
+            paths: of the field, the first that is there.
+
+        Raises:
+            RowError: it is no number, negative, or longer than any span.
+        """
+        value = self.get(*paths)
+        if value is None:
+            return None
+        try:
+            found_ns = Decimal(str(value).strip()) * ns_per_unit
+        except InvalidOperation:
+            found_ns = Decimal(-1)
+        if not (found_ns.is_finite() and 0 <= found_ns <= _TOOK_MAX_NS):
+            raise RowError(self._named(paths), "is not a duration")
+        return int(found_ns)
 
     def word(self, *paths: str) -> str:
         """Return a name, shortened and printable, empty where there is none; never raises."""

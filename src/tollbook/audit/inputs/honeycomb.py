@@ -34,13 +34,29 @@ _TIMES: Final = ("Timestamp", "timestamp", "time", "Timestamp_UTC")
 def sniff(head: bytes, first: object | None) -> bool:
     """Whether the first record is an event with the ids of a trace under Honeycomb's names."""
     del head
-    event = first.get("data", first) if isinstance(first, dict) else None
+    if not isinstance(first, dict):
+        return False
+    event = next(_events(first), {}).get("data", first)
     return isinstance(event, dict) and "trace.trace_id" in event
 
 
 def read(records: Iterator[Record | Trouble], about: About) -> Iterator[Batch | Trouble]:
     """Yield the spans of events; events and links of a span are none of their own."""
-    return spans_of(records, about, lambda row: _spans(row, about), has_traces=True)
+
+    def take(row: Fields) -> list[Span]:
+        return [span for one in _events(row.values) for span in _spans(Fields(one), about)]
+
+    return spans_of(records, about, take, has_traces=True)
+
+
+def _events(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the events of a record: itself, or the results of a query that it is."""
+    data = value.get("data")
+    results = data.get("results") if isinstance(data, dict) else None
+    if isinstance(results, list):
+        yield from (one for one in results if isinstance(one, dict))
+    else:
+        yield value
 
 
 def _spans(row: Fields, about: About) -> list[Span]:
@@ -55,7 +71,7 @@ def _spans(row: Fields, about: About) -> list[Span]:
     trace_id = event.id("trace.trace_id") or event.required(None, "trace.trace_id")
     span_id = event.id("trace.span_id") or event.required(None, "trace.span_id")
     started_ns = event.required(event.time_ns(*_TIMES), "Timestamp")
-    took_ms = event.number("duration_ms")
+    took_ns = event.took_ns(_NS_PER_MS, "duration_ms")
     attributes, resource = _attributes(values, about)
     rate = event.number("samplerate")
     if rate is not None and rate > 1:
@@ -69,7 +85,7 @@ def _spans(row: Fields, about: About) -> list[Span]:
             name=event.word("name"),
             kind=_KINDS.get(event.word("span.kind").lower(), 0),
             started_at_ns=started_ns,
-            ended_at_ns=0 if took_ms is None else started_ns + int(took_ms * _NS_PER_MS),
+            ended_at_ns=0 if took_ns is None else started_ns + took_ns,
             attributes=attributes,
             resource=resource,
             scope_name=event.word("library.name"),

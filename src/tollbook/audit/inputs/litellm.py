@@ -7,6 +7,7 @@ session (a retry or a fallback keeps it) are looked at together.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.audit.inputs.foreign import Fields, spans_of, tags_of, told, without_content
@@ -14,7 +15,6 @@ from tollbook.audit.inputs.usage_words import tokens_at
 from tollbook.capture.imports.providers import operation_named, provider_named_in, without_provider
 from tollbook.capture.imports.row import json_text
 from tollbook.capture.otlp.spans import Span
-from tollbook.dialects.otel_names import LITELLM_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,10 @@ NAME: Final = "litellm"
 _CONTENT: Final = ("messages", "response", "proxy_server_request", "error_str")
 _ROW: Final = frozenset({"request_id", "call_type"})
 _PAYLOAD: Final = frozenset({"id", "call_type", "model_map_information", "hidden_params"})
+_is_own_id = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+"""Whether LiteLLM made an id up (a UUID), the provider's answer having none."""
+_NOBODY: Final = "default_user_id"
+"""LiteLLM's user of keys that were made for nobody."""
 _RESOURCE: Final = {"service.name": "litellm"}
 
 
@@ -85,7 +89,7 @@ def _call(row: Fields, row_id: str, *, is_error: bool) -> dict[str, Any]:
         gen_ai__provider__name=provider,
         gen_ai__request__model=row.text("model_group") or model,
         gen_ai__response__model=None if is_error else model,
-        gen_ai__response__id=None if is_error else row_id,
+        gen_ai__response__id=None if is_error or _is_own_id(row_id) else row_id,
         gen_ai__request__api_base=api_base,
         metadata__attempted_retries=row.count("metadata.attempted_retries"),
         litellm__fallback_from=row.text("metadata.fallback_from"),
@@ -99,18 +103,39 @@ def _call(row: Fields, row_id: str, *, is_error: bool) -> dict[str, Any]:
         attributes["http.response.status_code"] = int(code)
     if is_error and not row.count("total_tokens"):
         return attributes
-    attributes |= tokens_at(
+    return attributes | _usage(row)
+
+
+def _usage(row: Fields) -> dict[str, Any]:
+    """Return the counts: of the usage in OpenAI's shape where it is kept, else of the columns.
+
+    LiteLLM's prompt includes the cache, whatever the provider (LiteLLM, ``Usage``).
+    """
+    detailed = "metadata.usage_object."
+    given, out = f"{detailed}prompt_tokens_details.", f"{detailed}completion_tokens_details."
+    beside = "metadata.additional_usage_values."
+    lifetimes = f"{given}cache_creation_token_details."
+    return tokens_at(
         row,
-        input=("prompt_tokens",),
-        output=("completion_tokens",),
-        total=("total_tokens",),
-        cache_read=("metadata.additional_usage_values.cache_read_input_tokens",),
-        cache_write=("metadata.additional_usage_values.cache_creation_input_tokens",),
+        input=(f"{detailed}prompt_tokens", "prompt_tokens"),
+        output=(f"{detailed}completion_tokens", "completion_tokens"),
+        total=(f"{detailed}total_tokens", "total_tokens"),
+        cache_read=(
+            f"{given}cached_tokens",
+            f"{detailed}cache_read_input_tokens",
+            f"{beside}cache_read_input_tokens",
+        ),
+        cache_write=(
+            f"{detailed}cache_creation_input_tokens",
+            f"{given}cache_creation_tokens",
+            f"{beside}cache_creation_input_tokens",
+        ),
+        cache_write_5m=(f"{lifetimes}ephemeral_5m_input_tokens",),
+        cache_write_1h=(f"{lifetimes}ephemeral_1h_input_tokens",),
+        reasoning=(f"{out}reasoning_tokens",),
+        input_audio=(f"{given}audio_tokens",),
+        output_audio=(f"{out}audio_tokens",),
     )
-    detailed = row.mapping("metadata.usage_object")
-    if detailed:
-        attributes[LITELLM_USAGE] = json_text(detailed)
-    return attributes
 
 
 def _stream(row: Fields, started_ns: int, ended_ns: int) -> dict[str, Any]:
@@ -137,6 +162,6 @@ def _owner(row: Fields) -> dict[str, Any]:
     user = row.text("user", "metadata.user_api_key_user_id")
     if end_user is not None:
         attributes["litellm.end_user.id"] = end_user
-    elif user is not None:
+    elif user not in {None, _NOBODY}:
         attributes["metadata.user_api_key_user_id"] = user
     return attributes | tags_of(row.items("request_tags"), "metadata.")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "phoenix"
 _PREFIX: Final = "attributes."
+_COUNTS: Final = "llm.token_count."
 _DOCUMENT: Final = "metadata"
 _KIND: Final = "openinference.span.kind"
 _EVENTS_MAX: Final = 16
@@ -78,6 +79,10 @@ def _attributes(row: Fields, about: About) -> dict[str, Any]:
     document = nested.pop(_DOCUMENT, None)
     answer = answer_of(_answer_attributes(nested))
     attributes = flattened(nested, about)
+    for name in [name for name in attributes if name.startswith(_COUNTS)]:
+        # The columns of a dataframe that lack values are of floating-point numbers: 12.0
+        count = Fields(attributes).number(name)
+        attributes[name] = int(count) if count is not None and count == int(count) else count
     if isinstance(document, dict):
         document = json_text({k: v for k, v in document.items() if isinstance(v, (str, int))})
     return attributes | told(

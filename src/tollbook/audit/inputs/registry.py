@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MODULES: Final[tuple[str, ...]] = tuple(
     f"tollbook.audit.inputs.{name}"
     for name in (
-        "langfuse", "langsmith", "phoenix", "honeycomb", "litellm", "helicone", "openrouter",
+        "litellm", "langsmith", "langfuse", "phoenix", "honeycomb", "helicone", "openrouter",
         "datadog", "table",
     )
 )  # fmt: skip

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 NAME: Final = "table"
 _TELLING: Final = frozenset({"model", "input", "output", "total", "model_requested"})
 _MEANINGS_MIN: Final = 3
+_TAGS: Final = {
+    "api_key_id": "api_key_id",
+    "session_id": "session.id",
+    "attempt": "attempt",
+    "retry_of": "tollbook.retry_of",
+    "fallback_from": "fallback_from",
+    "batch_id": "batch_id",
+}
+"""Tags of a mapping that mean more than something to group by."""
 
 
 def sniff(head: bytes, first: object | None) -> bool:
@@ -90,9 +99,9 @@ def _guessed(records: Iterator[Record | Trouble], about: About) -> Iterator[Batc
 def _span(call: Call, source: str) -> Span:
     fields, tags = call.owner.fields, call.owner.tags
     attributes: dict[str, Any] = {f"metadata.{name}": value for name, value in tags.items()}
-    for name in ("api_key_id", "session.id", "attempt", "retry_of", "fallback_from", "batch_id"):
+    for name, known in _TAGS.items():
         if name in tags:
-            attributes[name] = attributes.pop(f"metadata.{name}")
+            attributes[known] = attributes.pop(f"metadata.{name}")
     return Span(
         trace_id=call.trace_id or call.row_id,
         span_id=call.span_id or call.row_id,

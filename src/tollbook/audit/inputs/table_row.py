@@ -122,7 +122,7 @@ def _call(cells: _Cells, model: str | None, asked: str | None) -> dict[str, Any]
         openai__response__service_tier=cells.text("service_tier"),
         attempt=cells.count("attempt"),
         retry_count=cells.count("retries"),
-        retry_of=cells.id("retry_of"),
+        tollbook__retry_of=cells.id("retry_of"),
         fallback_from=cells.text("fallback_from"),
         batch_id=cells.id("batch_id"),
         api_key_id=cells.of("api_key_id").word(cells.names["api_key_id"]),
@@ -153,5 +153,4 @@ def _ended_ns(cells: _Cells, started_ns: int) -> int:
     if ended_ns is not None:
         return ended_ns
     took = cells.of("duration_ms")
-    took_ms = took.number(cells.names["duration_ms"])
-    return started_ns if took_ms is None else started_ns + int(took_ms * _NS_PER_MS)
+    return started_ns + (took.took_ns(_NS_PER_MS, cells.names["duration_ms"]) or 0)
