@@ -8,6 +8,7 @@ import pytest
 from tests.audit_rules.made_traces import AT_NS, CLIENT, SERVER, agent, call, found, span
 
 from tollbook.audit.findings import Mode, Severity
+from tollbook.audit.kept.redact import Redactor
 from tollbook.audit.settings import AuditSettings
 
 ACME, OTHER = {"tenant_id": "acme"}, {"tenant_id": "other"}
@@ -185,6 +186,21 @@ def test_tenants_of_another_form() -> None:
     assert "nobody" not in hit.title
     assert found([call(1, owner={"tenant_id": "t_17"})], settings=form) == []
     assert len(found([call(1, owner={"tenant_id": "t_17b"})], settings=form)) == 1
+    hashed = AuditSettings(tenant_pattern=r"t_[0-9]+", hash_names=True)
+    assert found([call(1, owner={"tenant_id": "name-0011223344"})], settings=hashed) == []
+
+
+def test_hashed_names_show_what_they_were() -> None:
+    redactor = Redactor()
+    tenant = redactor.name("jane.doe@example.com")
+    (hit,) = found([call(1, owner={"tenant_id": tenant})])
+    assert hit.rule == "A24"
+    made = [redactor.name(str(uuid.UUID(int=at * 7919))) for at in range(1, 101)]
+    traces = [
+        [call(1, trace_id=trace_id(at), owner={"tenant_id": one}, of={"response_id": None})]
+        for at, one in enumerate(made)
+    ]
+    assert {hit.rule for hit in found(*traces)} == {"A17"}
 
 
 def test_users_as_tenants() -> None:

@@ -24,6 +24,7 @@ _COUNTED: Final = (
     "cache_creation_input_tokens",
 )
 """Of a pass; disjoint, as Anthropic counts them."""
+FETCH: Final = "fetch_response"
 _PASSES_MAX: Final = 1000
 _OPERATION_MAX_CHARS: Final = 32
 _AGGREGATED: Final = "gen_ai.aggregated_usage."
@@ -51,6 +52,8 @@ def with_told(call: CallFact, span: Span) -> CallFact:
     return replace(
         call,
         told_operation=operation,
+        # The provider answers again for nothing (GenAI conventions, fetch_response).
+        is_billable=call.is_billable and operation != FETCH,
         passes=passes,
         outside_tokens=max(0, tokens - _told_tokens(call)) if passes else 0,
         is_compacted=is_compacted,

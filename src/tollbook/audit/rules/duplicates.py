@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
 from tollbook.audit.rules.found import WHOLE, called, hit_of, tokens_of
+from tollbook.audit.told import FETCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +19,6 @@ _ID_MIN_CHARS: Final = 8
 """Shorter ids are not unique: servers of one's own number their answers."""
 _TOLD_MAX: Final = 12
 """An id that more spans name is no id of an answer."""
-FETCH: Final = "fetch_response"
 
 
 class Answers:

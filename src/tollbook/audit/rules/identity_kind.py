@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from tollbook.audit.settings import AuditSettings
     from tollbook.audit.trace import Trace
 
-_is_email = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}").fullmatch
+_is_email = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}|email-[0-9a-f]{8,16}").fullmatch
+"""An address, or what stands for one where names are hashed."""
 _is_phone = re.compile(r"(?:\+|00)[1-9][0-9 .-]{6,18}[0-9]").fullmatch
 _is_number_of_person = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}").fullmatch
 _is_made = re.compile(
     r"(?:[a-z]{1,12}[_-])?(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{16,64}"
-    r"|[0-9a-hjkmnp-tv-z]{26}|[0-9]{10,40})",
+    r"|[0-9a-hjkmnp-tv-z]{26}|[0-9]{10,40}|uuid-[0-9a-f]{8,16})",
     re.IGNORECASE,
 ).fullmatch
 """UUIDs, hex, ULIDs and long numbers: what machines make for each request."""
@@ -45,7 +46,9 @@ class NoTenant:
 
     def __init__(self, settings: AuditSettings) -> None:
         pattern = settings.tenant_pattern
-        self._is_one = None if pattern is None else lru_cache(4096)(re.compile(pattern).fullmatch)
+        self._is_one = None
+        if pattern is not None and not (settings.hash_names or settings.redact_names):
+            self._is_one = lru_cache(4096)(re.compile(pattern).fullmatch)
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each call whose tenant cannot be one."""
