@@ -74,7 +74,8 @@ def traces(number: int = 5, tenant: str = "acme-insurance") -> bytes:
         whose = {"tenant.id": tenant}
         call = {
             "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-4o-mini", "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
             "gen_ai.response.id": f"chatcmpl-{at}", "gen_ai.usage.input_tokens": 1000 + at,
             "gen_ai.usage.output_tokens": 100, "gen_ai.input.messages": SECRET,
         }  # fmt: skip

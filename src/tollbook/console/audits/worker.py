@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -96,12 +97,12 @@ def run(task: Task) -> None:
     Raises:
         TollbookError: nothing could be read.
     """
-    from tollbook.audit.inputs.sources import open_inputs  # noqa: PLC0415 -- after the limits
-    from tollbook.audit.running import finished  # noqa: PLC0415 -- as above
+    from tollbook.audit.advice.advise import with_advice  # noqa: PLC0415 -- after the limits
+    from tollbook.audit.inputs.sources import open_inputs  # noqa: PLC0415 -- as above
 
     os.chdir(Path(task.directory) / FILES)
     inputs: list[Input] = open_inputs(list(task.files), kind=task.kind)
-    made = audit(inputs, _pricer(task), task.settings, Teller(), finish=finished)
+    made = audit(inputs, _pricer(task), task.settings, Teller(), finish=with_advice)
     if not made.spans:
         raise NothingReadError([one.problem for one in made.troubles[:_LISTED_MAX]])
     report = Path(task.directory) / REPORT
@@ -148,7 +149,16 @@ def main() -> int:
     except MemoryError:
         say(Told(problem="it needs more memory than an audit may have here"))
         return 1
+    except Exception as error:  # noqa: BLE001 -- its own words may hold what was read
+        say(Told(problem=f"a defect of Tollbook, {type(error).__name__} at {_place(error)}"))
+        return 1
     return 0
+
+
+def _place(error: Exception) -> str:
+    """Return where in our own code it came from."""
+    frames = [one for one in extract_tb(error.__traceback__) if "tollbook" in one.filename]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 if __name__ == "__main__":

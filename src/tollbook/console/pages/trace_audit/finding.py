@@ -47,6 +47,11 @@ _MARKS: Final = {
     "last-seen": ("owner last seen", "good"), "first-missing": ("owner first missing", "bad"),
     "affected": ("affected", "bad"),
 }  # fmt: skip
+_NOBODY: Final = "no owner"
+_CALL_OF_NOBODY: Final = "a call without an owner"
+_RED_AT: Final = 5
+_GREY_AT: Final = 8
+"""Which of the theme's series are red and grey, counted from 0 (``--series-6``, ``--series-9``)."""
 _US_PER_MS: Final = 1000
 _BARS_MIN: Final = 2
 _BAR_PX: Final = 22
@@ -132,7 +137,7 @@ def _trace(sketch: Sketch, hop: Hop | None) -> list[Section]:
     values = [
         {"name": f"{number} {bar.name}", "from_ms": bar.start_us / _US_PER_MS,
          "to_ms": (bar.start_us + bar.duration_us) / _US_PER_MS,
-         "owner": bar.owner or ("no owner: a call" if bar.is_call else "no owner")}
+         "owner": bar.owner or (_CALL_OF_NOBODY if bar.is_call else _NOBODY)}
         for number, bar in enumerate(sketch.bars, 1)
     ]  # fmt: skip
     lost = "" if hop is None else f" The owner is lost {crossing_words(hop)}."
@@ -140,11 +145,26 @@ def _trace(sketch: Sketch, hop: Hop | None) -> list[Section]:
         name="waterfall",
         title="When what ran, and whose it was",
         values=values,
-        spec=waterfall("name", "from_ms", "to_ms", "owner", title="milliseconds since the first"),
+        spec=_spec([str(value["owner"]) for value in values]),
         summary=f"{words.count(len(values), 'span')} of one trace over time.{lost}",
         height=60 + _BAR_PX * len(values),
     )
     return [chart, table]
+
+
+def _spec(owners: list[str]) -> dict[str, Any]:
+    """Return the chart's specification: what has no owner is red or grey, and no owner is."""
+    named = [one for one in dict.fromkeys(owners) if one not in (_NOBODY, _CALL_OF_NOBODY)]
+    padded = named + [f"\N{ZERO WIDTH SPACE}{number}" for number in range(_GREY_AT)]
+    spec = waterfall("name", "from_ms", "to_ms", "owner", title="milliseconds since the first")
+    colour = spec["encoding"]["color"]
+    order = [
+        *padded[:_RED_AT], _CALL_OF_NOBODY, *padded[_RED_AT:_GREY_AT - 1], _NOBODY,
+        *named[_GREY_AT - 1:],
+    ]  # fmt: skip
+    colour["scale"] = {"domain": order}
+    colour["legend"] = colour["legend"] | {"values": [one for one in order if one in owners]}
+    return spec
 
 
 def _row(bar: Bar) -> dict[str, Any]:

@@ -39,11 +39,11 @@ def handing_in(context: PageContext, jobs: Jobs) -> View:
         fields=(
             Field(name="files", label="Files", kind="file", is_required=True, is_multiple=True,
                   max_bytes=limits.upload_max_bytes, help="Choose files, or drop them here."),
-            Field(name="tenant_attribute", label="Attributes that name the tenant here",
-                  placeholder="app.customer_id", help="Where it is none of the usual ones."),
+            Field(name="tenant_attribute", label="Tenant attributes",
+                  placeholder="app.customer_id", help="If it is none of the usual ones."),
             Field(name="trusted_host", label="Hosts of your own", placeholder="llm.example.com",
-                  help="They may be sent identity."),
-            Field(name="hash_names", label="Replace names of tenants and users by hashes",
+                  help="Identity may be sent to them."),
+            Field(name="hash_names", label="Hash the names of tenants and users",
                   kind="checkbox"),
         ),
     )  # fmt: skip

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tollbook.console.pages.context import PageContext
     from tollbook.console.pages.view import Section, Tone
 
-_TONES: Final[dict[str, str]] = {"error": "bad", "warning": "warn"}
 _FINDINGS: Final = (
     Column("severity", "Severity", "state"), Column("title", "Finding"), Column("mode", "Mode"),
     Column("rule", "Rule", "code"), Column("calls", "Calls", "count"),
@@ -73,7 +72,7 @@ def result_view(context: PageContext, job: Job, audit: Audit) -> View:
         actions=tuple(
             Choice(label, base + form)
             for label, form in (
-                ("HTML", "html"), ("HTML with names", "html&show_names=true"), ("SARIF", "sarif"),
+                ("HTML report", "html"), ("With names", "html&show_names=true"), ("SARIF", "sarif"),
                 ("JSON", "json&full=true"),
             )
         ),
@@ -147,8 +146,6 @@ def _findings(job: Job, audit: Audit) -> Table:
             "unpriced_calls": one.unpriced_calls, "score_after": after,
             "fix": None if one.fix is None else one.fix.title, "_links": {"title": link},
         }  # fmt: skip
-        if one.severity.value in _TONES:
-            row["_tone"] = _TONES[one.severity.value]
         rows.append(row)
     return Table(
         name="findings", title="Findings", columns=_FINDINGS, rows=rows,
