@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tollbook.audit.findings import Mode, Severity
     from tollbook.audit.trace import Trace
 
-_EVIDENCE_MAX: Final = 8
+_EVIDENCE_MAX: Final = 32
+_TELLING: Final = 4
+"""Spans of the evidence that say which framework it is about."""
 WHOLE: Final = 1000
 """A factor that changes nothing, in thousandths."""
 
@@ -77,7 +79,7 @@ def hit_of(
         calls=number,
         cost_pico=cost_pico,
         unpriced_calls=0 if counted else len(costs) - len(known),
-        framework=recognise(*evidence[:_EVIDENCE_MAX]),
+        framework=recognise(*evidence[:_TELLING]),
         factor_millis=factor_millis,
         is_cause=is_cause,
         affected=() if counted else tuple([one.ref for one in affected if one.call is not None]),

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _SERVER: Final = 2
 _OUTGOING: Final = frozenset({3, 4})
-_NAMES_MAX: Final = 4
+_NAMES_MAX: Final = 6
+_BAGGAGE: Final = "baggage:"
 
 
 class SentOut:
@@ -48,16 +49,24 @@ class SentOut:
             provider = provider_at(host)
             if provider is None and (not is_public(host) or _goes_on(trace, span)):
                 continue
-            names = sorted(span.sent)
-            shown = ", ".join(names[:_NAMES_MAX]) + (", ..." if len(names) > _NAMES_MAX else "")
+            names = sorted(span.sent)[:_NAMES_MAX]
+            calls = _calls_around(trace, span)
             yield hit_of(
                 "A15",
-                f"{span.service or 'A service'} sends {shown} to {host}",
-                (span.service, host, *names[:_NAMES_MAX]),
-                [span],
-                calls=_calls_around(trace, span),
+                f"{span.service or 'A service'} sends {_shown(names)} to {host}",
+                (span.service, host, *names),
+                [span, *[one for one in calls if one is not span]],
+                calls=calls,
                 severity=Severity.WARNING if provider is None else Severity.ERROR,
             )
+
+
+def _shown(names: list[str]) -> str:
+    """Return names of headers, and of what is in baggage, in words."""
+    headers = [one for one in names if not one.startswith(_BAGGAGE)]
+    keys = [one.removeprefix(_BAGGAGE) for one in names if one.startswith(_BAGGAGE)]
+    parts = [*headers, f"baggage with {', '.join(keys)}"] if keys else headers
+    return " and ".join(parts)
 
 
 def _goes_on(trace: Trace, span: SpanFact) -> bool:

@@ -148,7 +148,7 @@ class Models:
                 yield hit_of(
                     "A25",
                     f"{called(span)} does not tell which model of {call.provider} answered",
-                    (called(span), span.scope_version, call.provider, call.operation),
+                    (called(span), span.scope_version, call.provider),
                     [span],
                     severity=Severity.WARNING if _is_routed(call) else Severity.NOTE,
                 )

@@ -65,7 +65,7 @@ def _wrapped(place: tuple[str, str, str], found: list[tuple[SpanFact, list[SpanF
         "A06",
         title,
         place,
-        [wrappers[0], *list(calls.values())[:3]],
+        [wrappers[0], *calls.values(), *wrappers[1:]],
         calls=list(calls.values()),
         severity=Severity.WARNING if how == "sum" else Severity.ERROR,
         factor_millis=factor,
