@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tollbook.console.openapi_bodies import BODIES
-from tollbook.console.openapi_examples import ANSWERS, example_of
+from tollbook.console.openapi_examples import ANSWERS, example_of, recorded_answers
 from tollbook.console.openapi_fields import field_docs, first_words
 from tollbook.console.openapi_words import ERRORS, PARAMETERS, TAGS, UNITS
 from tollbook.console.paging import CURSOR, SIZE, SIZE_MAX
@@ -219,7 +219,8 @@ def _say_answers(route: Document, method: str, path: str) -> None:
         del responses[status]
     for answer in responses.values():
         content = answer.setdefault("content", {})
-        example = ANSWERS.get(f"{method.upper()} {path}")
+        name = f"{method.upper()} {path}"
+        example = ANSWERS.get(name) or recorded_answers().get(name)
         if example is not None and "application/json" in content:
             content["application/json"]["example"] = example
         takes_csv = any(one["name"] == "format" for one in route.get("parameters", []))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 VALUES: Final = MappingProxyType(
     {
@@ -43,6 +47,16 @@ def example_of(name: str, schema: dict[str, Any], schemas: dict[str, Any]) -> An
     if name in VALUES and kind == "string":
         return VALUES[name]
     return schema.get("minimum", _BY_TYPE.get(kind, "text"))
+
+
+@lru_cache(maxsize=1)
+def recorded_answers() -> dict[str, Any]:
+    """Return answers of a real ledger by method and route, cut to one row of each list.
+
+    ``tools/api_examples.py`` writes them.
+    """
+    text = files("tollbook.console").joinpath("answer_examples.json").read_bytes()
+    return msgspec.json.decode(text, type=dict[str, Any])
 
 
 _COMPLETENESS: Final[dict[str, Any]] = {
