@@ -1,4 +1,4 @@
-"""One run of the part ``audit`` in a process of its own: ``python -m bench.audit_run audit FILE``."""
+"""One run of the part ``audit``: ``python -m bench.audit_run audit FILE``."""
 
 from __future__ import annotations
 

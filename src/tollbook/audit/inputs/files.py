@@ -74,6 +74,9 @@ class FileInput:
                 if stream.problem:
                     read.troubles += 1
                     yield self._trouble(stream.problem)
+                elif not (read.records or read.spans or read.troubles):
+                    read.troubles += 1
+                    yield self._trouble("holds no records")
         except MissingExtraError as error:
             read.troubles += 1
             yield self._trouble(error.message)

@@ -48,31 +48,42 @@ _NAMES: Final = {
     "logs": (b"resourceLogs", b"scopeLogs", b"logRecords"),
     "metrics": (b"resourceMetrics", b"scopeMetrics", b"metrics"),
 }
-_OUTER: Final = {
-    "resourceSpans": "spans",
-    "resource_spans": "spans",
-    "batches": "spans",
-    "resourceLogs": "logs",
-    "resource_logs": "logs",
-    "resourceMetrics": "metrics",
-    "resource_metrics": "metrics",
+_LEVELS: Final = {
+    "resourceSpans": (1, "spans"),
+    "resource_spans": (1, "spans"),
+    "batches": (1, "spans"),
+    "scopeSpans": (2, "spans"),
+    "scope_spans": (2, "spans"),
+    "instrumentationLibrarySpans": (2, "spans"),
+    "spans": (3, "spans"),
+    "resourceLogs": (1, "logs"),
+    "resource_logs": (1, "logs"),
+    "scopeLogs": (2, "logs"),
+    "scope_logs": (2, "logs"),
+    "logRecords": (3, "logs"),
+    "log_records": (3, "logs"),
+    "resourceMetrics": (1, "metrics"),
+    "resource_metrics": (1, "metrics"),
+    "scopeMetrics": (2, "metrics"),
+    "metrics": (3, "metrics"),
 }
 
 
 def context_of(piece: Piece) -> Context | None:
     """Return where in OTLP a piece stands, None for a whole value and for what is elsewhere."""
-    at = next((at for at, name in enumerate(piece.path) if name in _OUTER), None)
-    if at is None:
+    path = piece.path
+    level, signal = _LEVELS.get(path[-1], (0, "")) if path else (0, "")
+    if not level or (level > 1 and (len(path) < 2 or _LEVELS.get(path[-2], (0, ""))[0] == 0)):  # noqa: PLR2004 -- others have spans too
         return None
-    signal = _OUTER[piece.path[at]]
-    level = len(piece.path) - at
-    beside = piece.beside[at:]
-    if level > LEVELS:
-        return None
-    resource = beside[1].get("resource", b"{}") if level > 1 else b"{}"
-    scope = b"{}"
+    resource = scope = b"{}"
+    if level > 1:
+        # The nearest: where brackets are missing, resources may stand within each other
+        resource = next(
+            (one["resource"] for one in reversed(piece.beside) if "resource" in one), b"{}"
+        )
     if level == LEVELS:
-        scope = beside[2].get("scope", beside[2].get("instrumentationLibrary", b"{}"))
+        beside = piece.beside[-1]
+        scope = beside.get("scope", beside.get("instrumentationLibrary", b"{}"))
     return Context(level, signal, resource, scope)
 
 

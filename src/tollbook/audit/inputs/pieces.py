@@ -9,6 +9,7 @@ a line.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.audit.inputs.limits import DEFAULT
@@ -40,6 +41,7 @@ _OUTER: Final = LISTS & {
 _holder: Final = re.compile(
     rf'\{{\s*"(?:{"|".join(sorted(LISTS | _HOLDERS))})"\s*:\s*[\[{{]\s*[\[{{"]'
 ).match
+_outer_lists: Final = re.compile(r'"(?:resource|scope)(?:Spans|Logs|Metrics)"\s*:\s*\[').finditer
 _BESIDE_MAX_BYTES: Final = 1024 * 1024
 _LEVELS_MAX: Final = 16
 _first_key: Final = re.compile(r'\{\s*"([^"\\]{1,64})"').match
@@ -201,10 +203,24 @@ class _Walker:
             if not self._holds_lists(path):
                 raise
         else:
+            if path and path[-1] in _OUTER | _LEAVES and self._has_swallowed(path[-1], end):
+                if is_leaf:
+                    raise BrokenError("brackets are missing")
+                yield from self._opened(path, beside, level)
+                return
             line, offset = window.line, window.offset
             yield Piece(window.take(end), line, offset, path, beside)
             return
         yield from self._opened(path, beside, level)
+
+    def _has_swallowed(self, name: str, end: int) -> bool:
+        """Whether an element of OTLP holds lists that it cannot have: others than it was closed.
+
+        Where a closing bracket is missing, what follows is still JSON, only within the wrong one.
+        """
+        own = 1 if name.startswith("resource") else 0
+        found = _outer_lists(self._window.text, self._window.at, end)
+        return sum(1 for _ in islice(found, own + 1)) > own
 
     def _holds_lists(self, path: tuple[str, ...]) -> bool:
         """Whether what is at hand is there for its lists, so that opening it saves the rest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tollbook.audit.inputs.errors import MissingExtraError
@@ -17,6 +18,7 @@ PARQUET: Final = b"PAR1"
 _CELL_MAX_CHARS: Final = 16 * 1024 * 1024
 _ROWS: Final = 2000
 _NAMES_MIN: Final = 2
+_is_name: Final = re.compile(r'[^\d{}"][^{}"]*').fullmatch
 _DELIMITERS: Final = ",;\t|"
 
 
@@ -35,7 +37,7 @@ def delimiter_of(head: bytes) -> str | None:
     except (csv.Error, StopIteration):
         return None
     is_named = len(names) >= _NAMES_MIN and all(
-        0 < len(one.strip()) <= 128 and not one.strip()[0].isdigit() for one in names  # noqa: PLR2004 -- chars of a name
+        0 < len(one.strip()) <= 128 and _is_name(one.strip()) for one in names  # noqa: PLR2004 -- chars
     )  # fmt: skip
     return best if is_named and len(set(names)) == len(names) else None
 
