@@ -57,7 +57,7 @@ def test_a_finding_names_its_hop_its_spans_and_its_fix(sample: Audit) -> None:
 def test_what_was_read_and_what_was_not_is_said(sample: Audit) -> None:
     told = terminal_text(sample, PLAIN)
     assert "traces/with space.jsonl  otlp-jsonl gzip, 2.0 KiB, 100 spans" in told
-    assert "7 attributes with content dropped on reading." in told
+    assert "Content was dropped. Dropped: 7 attributes." in told
     assert "Could not be read: 9 places" in told
     assert "traces/with space.jsonl:3: not JSON" in told
     assert "-: at byte" not in told
@@ -184,6 +184,6 @@ def test_a_span_is_service_instrumentation_and_name() -> None:
 def test_a_hop_without_a_beginning_says_so(sample: Audit) -> None:
     hop = sample.findings[0].hop
     assert hop is not None
-    assert hop_words(replace(hop, last_seen=None)).endswith(
-        "agent chat: no tenant here, and none anywhere before it"
-    )
+    lost = replace(hop, last_seen=None)
+    assert hop_words(lost).endswith("agent chat: no tenant here, and none anywhere before it")
+    assert hop_words(lost, is_cause=False) == "at agents (openai_v2) agent chat"

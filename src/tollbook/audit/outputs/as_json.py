@@ -62,7 +62,7 @@ def document(audit: Audit, *, full: bool = False) -> dict[str, Any]:
     findings = told.pop("findings")
     for one, found in zip(findings, audit.findings, strict=True):
         if found.hop is not None:
-            one["hop"]["words"] = hop_words(found.hop)
+            one["hop"]["words"] = hop_words(found.hop, is_cause=found.is_cause)
         one["spans"] = one["evidence"]
         one["evidence"] = [span["span_id"] for span in one["spans"]]
         if not full:

@@ -32,11 +32,17 @@ def place_words(span: SpanRef) -> str:
     return plain(span.source if span.line is None else f"{span.source}:{span.line}")
 
 
-def hop_words(hop: Hop) -> str:
-    """Return where the tenant was last seen and first missing."""
+def hop_words(hop: Hop, *, is_cause: bool = True) -> str:
+    """Return where the tenant was last seen and first missing.
+
+    Args:
+        hop: of a finding.
+        is_cause: whether the finding says why a call has no owner; a hop of another finding that
+            has no beginning is just the place.
+    """
     to = span_words(hop.first_missing)
     if hop.last_seen is None:
-        return f"{to}: no tenant here, and none anywhere before it"
+        return f"{to}: no tenant here, and none anywhere before it" if is_cause else f"at {to}"
     return (
         f"{span_words(hop.last_seen)} --{plain(hop.crossing)}--> {to}: "
         "tenant seen on the first, missing from the second"

@@ -75,7 +75,7 @@ def _told(one: Finding) -> str:
     cost = words.cost(one.cost_pico, one.unpriced_calls, one.calls)
     lines = [f"{words.MODES[one.mode]}: {plain(one.title)} ({one.finding_id})"]
     if one.hop is not None:
-        lines.append(hop_words(one.hop))
+        lines.append(hop_words(one.hop, is_cause=one.is_cause))
     lines.append(f"{words.count(one.calls, 'call')}, {cost}")
     lines += [
         f"span {span.span_id} {span_words(span)} {place_words(span)}".rstrip()

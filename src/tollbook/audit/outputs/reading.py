@@ -25,10 +25,10 @@ def read_lines(audit: Audit, style: Style, *, full: bool = False) -> Iterator[st
         yield from style.wrap(_input_words(one), "    ", first="  ")
     yield from _more(len(audit.inputs[:shown]), len(audit.inputs), "input", style)
     dropped = sum(one.content_dropped for one in audit.inputs)
-    if dropped:
-        yield f"  {words.count(dropped, 'attribute')} with content dropped on reading."
-    for told in (audit.privacy, f"Prices: {audit.prices}" if audit.prices else ""):
-        yield from style.wrap(told, "  ")
+    told = f" Dropped: {words.count(dropped, 'attribute')}." if dropped else ""
+    yield from style.wrap(f"{audit.privacy}{told}", "  ")
+    if audit.prices:
+        yield from style.wrap(f"Prices: {audit.prices}.", "  ")
     if audit.instrumentations:
         names = ", ".join(
             f"{plain(name)} ({words.count(calls)})"

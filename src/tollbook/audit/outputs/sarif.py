@@ -104,9 +104,11 @@ def _result(one: Finding) -> dict[str, Any]:
     if one.hop is not None:
         steps = [span for span in (one.hop.last_seen, one.hop.first_missing) if span is not None]
         says = ("Tenant last seen here", "Tenant first missing here")[-len(steps) :]
+        if one.hop.last_seen is None and not one.is_cause:
+            says = ("Here",)
         told["codeFlows"] = [
             {
-                "message": {"text": hop_words(one.hop)},
+                "message": {"text": hop_words(one.hop, is_cause=one.is_cause)},
                 "threadFlows": [
                     {
                         "locations": [
@@ -123,7 +125,7 @@ def _result(one: Finding) -> dict[str, Any]:
 def _message(one: Finding) -> str:
     parts = [f"{words.MODES[one.mode]}: {plain(one.title).rstrip('.')}."]
     if one.hop is not None:
-        parts.append(f"{hop_words(one.hop)}.")
+        parts.append(f"{hop_words(one.hop, is_cause=one.is_cause)}.")
     cost = words.cost(one.cost_pico, one.unpriced_calls, one.calls)
     parts.append(f"{words.count(one.calls, 'call')}, {cost}.")
     if one.fix is not None:

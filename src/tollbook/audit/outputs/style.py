@@ -47,13 +47,14 @@ class Style(Struct, frozen=True):
         return "█" * full + (_EIGHTHS[rest] if rest else "")
 
     def wrap(self, text: str, indent: str = "", *, first: str | None = None) -> list[str]:
-        """Return text as lines that fit, each with the indent."""
+        """Return text as lines that fit, each with the indent; words (paths) are not cut."""
         return textwrap.wrap(
             text,
             width=self.width,
             initial_indent=indent if first is None else first,
             subsequent_indent=indent,
             break_on_hyphens=False,
+            break_long_words=False,
         )
 
 

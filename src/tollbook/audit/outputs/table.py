@@ -32,10 +32,11 @@ def csv_text(audit: Audit) -> str:
 
 def _row(one: Finding) -> tuple[str, ...]:
     after = "" if one.score_after is None else f"{one.score_after // 10}.{one.score_after % 10}"
+    hop = "" if one.hop is None else hop_words(one.hop, is_cause=one.is_cause)
     return (
         one.finding_id, one.mode.value, one.rule, one.severity.value, one.title,
-        "" if one.hop is None else hop_words(one.hop), one.framework, str(one.hits),
-        str(one.traces), str(one.calls), usd_text(one.cost_pico), "USD", str(one.unpriced_calls),
+        hop, one.framework, str(one.hits), str(one.traces), str(one.calls),
+        usd_text(one.cost_pico), "USD", str(one.unpriced_calls),
         after, "" if one.fix is None else one.fix.title,
         " ".join(span.span_id for span in one.evidence),
         place_words(one.evidence[0]) if one.evidence else "",

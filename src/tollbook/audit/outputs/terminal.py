@@ -23,7 +23,7 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
 _DETAILED: Final = 3
 _LISTED: Final = 12
 _EVIDENCE: Final = 3
-_SNIPPET_LINES: Final = 8
+_SNIPPET_LINES: Final = 10
 _GOOD_MILLIS: Final = 900
 _FAIR_MILLIS: Final = 600
 _BAR: Final = 24
@@ -169,7 +169,7 @@ def _finding(number: int, one: Finding, style: Style, *, full: bool) -> Iterator
     yield f"{number:>2} {label}  {mode}  {style.paint(f'{one.rule} {one.finding_id}', 'dim')}"
     yield from style.wrap(plain(one.title), "   ")
     if one.hop is not None:
-        yield from style.wrap(hop_words(one.hop), "     ", first="   > ")
+        yield from style.wrap(hop_words(one.hop, is_cause=one.is_cause), "     ", first="   > ")
     yield f"   {_amounts(one)}"
     evidence = one.evidence if full else one.evidence[:_EVIDENCE]
     for span in evidence:
@@ -207,7 +207,8 @@ def _fix(one: Finding, style: Style, *, full: bool) -> Iterator[str]:
 
 
 def _snippet(snippet: str, style: Style, *, full: bool) -> Iterator[str]:
-    lines = snippet.strip("\n").split("\n")
+    text = snippet.strip("\n")
+    lines = (text if full else text.replace("\n\n\n", "\n\n")).split("\n")
     shown = lines if full or len(lines) <= _SNIPPET_LINES + 1 else lines[:_SNIPPET_LINES]
     for line in shown:
         yield f"       {style.paint(f'| {line}', 'cyan')}"
