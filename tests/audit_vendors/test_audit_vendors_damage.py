@@ -99,7 +99,7 @@ def test_nothing_known_is_of_no_format(first: Any) -> None:
 
 
 @pytest.mark.parametrize("one", formats(), ids=lambda one: one.NAME)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_nothing_raises(one: Format, data: st.DataObject) -> None:
     """Any of the fields may hold anything, also spans made of it are looked at."""

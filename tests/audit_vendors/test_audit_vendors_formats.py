@@ -222,6 +222,12 @@ class TestLangfuse:
         assert fact.call.kinds is not None
         assert fact.call.kinds.cache_read_tokens == 5
 
+    def test_a_downloaded_trace(self) -> None:
+        """The page of a trace has it and its observations side by side."""
+        trace = {"id": "t", "timestamp": _WHEN, "userId": "u"}
+        [span] = _spans("langfuse", {"trace": trace, "observations": [_observation()]})
+        assert span.attributes["langfuse.user.id"] == "u"
+
     def test_events_and_scores_are_steps(self) -> None:
         """They cause nothing that is paid for."""
         [fact] = _facts("langfuse", _observation(type="EVENT"))

@@ -122,7 +122,8 @@ def test_nothing_that_was_said_is_in_a_span(
     said = (data / name).read_text()
     seen = look(data / name, mapping=_mapping(data, name))
     assert _SAID not in repr(seen.spans)
-    if _SAID in said and kind != "table":
+    assert kind
+    if _SAID in said and name != "mapped.jsonl":
         assert seen.read.content_dropped > 0
 
 

@@ -41,6 +41,8 @@ def sniff(head: bytes, first: object | None) -> bool:
         return False
     if any(name in first for name in _TRACE_IDS):
         return not _OBSERVATION.isdisjoint(first)
+    if isinstance(first.get("trace"), dict):
+        return isinstance(first.get("observations"), list) and "id" in first["trace"]
     return "id" in first and "timestamp" in first and len(_TRACE & first.keys()) >= _TRACE_MIN
 
 
@@ -62,6 +64,9 @@ def read(records: Iterator[Record | Trouble], about: About) -> Iterator[Batch | 
 
 
 def _of_trace(row: Fields, about: About, waiting: Waiting) -> list[Span]:
+    downloaded = row.values.get("trace")
+    if isinstance(downloaded, dict):  # of the page of a trace, which has them side by side
+        row = Fields({**downloaded, "observations": row.values.get("observations")})
     span = trace_span(row, about)
     waiting.know(span.trace_id, owner_of(row, about))
     inner = [one for one in row.items("observations") if isinstance(one, dict)]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tollbook.audit.inputs.foreign import Fields, spans_of, structure_of, told
+from tollbook.audit.inputs.foreign import Fields, spans_of, structure_of, told, without_content
 from tollbook.audit.inputs.table_guess import Guess
 from tollbook.audit.inputs.table_row import HasNoCallError, guessed_span
+from tollbook.audit.kept.content import is_content
 from tollbook.audit.read import Trouble
 from tollbook.capture.imports.errors import RowError
 from tollbook.capture.imports.mapping import read_mapping
@@ -80,6 +81,7 @@ def _guessed(records: Iterator[Record | Trouble], about: About) -> Iterator[Batc
     def take(row: Fields) -> list[Span]:
         nonlocal number
         number += 1
+        without_content(row, about, *[name for name in row.values if is_content(name)])
         values = {name: structure_of(value) for name, value in row.values.items()}
         guess.learn(values)
         try:
