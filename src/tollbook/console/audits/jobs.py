@@ -166,27 +166,36 @@ class Jobs:
             self._jobs.pop(one.job_id, None)
 
     def _run(self, job: Job, asked: Asked) -> None:
+        try:
+            made = self._made(job, asked)
+        except TollbookError as error:
+            outcome: Audit | TollbookError = error
+        except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
+            outcome = AuditFailedError(type(error).__name__)
+        else:
+            outcome = made
+        discard(job.directory)  # before anybody hears of the end
+        if isinstance(outcome, TollbookError):
+            job.report.set_exception(outcome)
+        else:
+            job.report.set_result(outcome)
+
+    def _made(self, job: Job, asked: Asked) -> Audit:
         def told(one: Told) -> None:
             job.told = one
 
+        beside = Beside(self._task(job, asked), self.limits.time_max_s, told)
+        with self._lock:
+            self._running = beside
+            if self._is_closed:
+                beside.stop()
+        job.is_running = True
         try:
-            beside = Beside(self._task(job, asked), self.limits.time_max_s, told)
-            with self._lock:
-                self._running = beside
-                if self._is_closed:
-                    beside.stop()
-            job.is_running = True
             made = beside.run()
-            self._note(job, made)
-        except TollbookError as error:
-            job.report.set_exception(error)
-        except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it
-            job.report.set_exception(AuditFailedError(type(error).__name__))
-        else:
-            job.report.set_result(made)
         finally:
             self._running = None
-            discard(job.directory)
+        self._note(job, made)
+        return made
 
     def _task(self, job: Job, asked: Asked) -> Task:
         return Task(
