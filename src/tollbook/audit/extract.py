@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _NAME_MAX_CHARS: Final = 128
 _ID_MAX_CHARS: Final = 64
 _LINKS_MAX: Final = 32
+_SHAPES_MAX: Final = 4096
+_SHAPE_MAX_NAMES: Final = 64
 _NS_MAX: Final = 2**63 - 1
 _SERVER: Final = 2
 _ROOT_KINDS: Final = frozenset({_SERVER, 5})
@@ -46,6 +48,18 @@ class _Process(NamedTuple):
     owner: dict[str, str]
 
 
+class _Sorted(NamedTuple):
+    """What the names of a span's attributes say. Lists are shared: nothing is added to them."""
+
+    groups: int
+    owners: list[str]
+    """Those that may name an owner."""
+    counts: list[str]
+    """Those that count something."""
+    dropped: int
+    """How many hold content."""
+
+
 class Extractor:
     """Keeps of spans what rules look at.
 
@@ -58,6 +72,7 @@ class Extractor:
         self._redactor = Redactor() if settings.hash_names or settings.redact_names else None
         self._hides_names = settings.redact_names
         self._dropped = 0
+        self._shapes: dict[tuple[str, ...], _Sorted] = {}
         self._process = _Process({}, "", {})
         self.beginnings = Beginnings()
         """What was read so far begins in these ways without saying who pays."""
@@ -65,7 +80,7 @@ class Extractor:
     def fact(self, span: Span, source: int, batch: Batch) -> SpanFact:
         """Return what is kept; never raises on what a span holds."""
         attributes = span.attributes
-        groups, owners, counts = self._sorted_out(span)
+        groups, owners, counts, _ = self._sorted_out(span)
         process = self._process
         if process.resource is not span.resource:
             process = self._process = self._of_process(span.resource)
@@ -92,7 +107,9 @@ class Extractor:
             process_owner=process.owner,
             kept_share_ppm=kept_share_ppm(
                 span.tracestate, attributes, has_attributes=bool(groups & of.SAMPLING)
-            ),
+            )
+            if span.tracestate or groups & of.SAMPLING
+            else None,
             problems=owner.problems,
             call=call,
             source=source,
@@ -106,27 +123,19 @@ class Extractor:
             self.beginnings.see(fact)
         return fact
 
-    def _sorted_out(self, span: Span) -> tuple[int, list[str], list[str]]:
-        """Return the groups of its attributes, and those that name an owner or count something."""
-        groups = dropped = 0
-        owners: list[str] = []
-        counts: list[str] = []
-        for name in span.attributes:
-            group = group_of(name)
-            if group & _COUNTED:
-                if group & of.CONTENT:
-                    dropped += 1
-                if group & of.OWNER:
-                    owners.append(name)
-                if group & of.CALL and is_count(name):
-                    counts.append(name)
-            groups |= group
-        if self._chosen:
-            owners += [one for one in self._chosen if one in span.attributes and one not in owners]
+    def _sorted_out(self, span: Span) -> _Sorted:
+        """Return what the names of its attributes say; few instrumentations write all spans."""
+        names = tuple(span.attributes)
+        found = self._shapes.get(names)
+        if found is None:
+            found = _sorted(names, self._chosen)
+            is_short = len(names) <= _SHAPE_MAX_NAMES and max(map(len, names), default=0) <= 128  # noqa: PLR2004 -- chars of a name
+            if is_short and len(self._shapes) < _SHAPES_MAX:
+                self._shapes[names] = found
+        self._dropped += found.dropped
         for event in span.events:
-            dropped += sum(1 for name in event.attributes if group_of(name) & of.CONTENT)
-        self._dropped += dropped
-        return groups, owners, counts
+            self._dropped += sum(1 for name in event.attributes if group_of(name) & of.CONTENT)
+        return found
 
     def take_dropped(self) -> int:
         """Return how many attributes with content were dropped since the last time."""
@@ -217,6 +226,24 @@ class Extractor:
 
 _COUNTED: Final = of.CONTENT | of.OWNER | of.CALL
 _REACHING: Final = of.HTTP | of.RPC | of.DATABASE | of.MESSAGING | of.PEER
+
+
+def _sorted(names: tuple[str, ...], chosen: frozenset[str]) -> _Sorted:
+    groups = dropped = 0
+    owners: list[str] = []
+    counts: list[str] = []
+    for name in names:
+        group = group_of(name)
+        if group & _COUNTED:
+            if group & of.CONTENT:
+                dropped += 1
+            if group & of.OWNER:
+                owners.append(name)
+            if group & of.CALL and is_count(name):
+                counts.append(name)
+        groups |= group
+    owners += [one for one in names if one in chosen and one not in owners]
+    return _Sorted(groups, owners, counts, dropped)
 
 
 def _nameless(fact: SpanFact, redactor: Redactor) -> SpanFact:

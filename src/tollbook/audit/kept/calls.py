@@ -28,7 +28,7 @@ from tollbook.dialects.otel_names import (
 from tollbook.prices.regional import region_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tollbook.capture.otlp.operations import What
     from tollbook.capture.otlp.spans import Span
@@ -83,6 +83,7 @@ _CONVERSATIONS: Final = (
     "gen_ai.conversation.id", "session.id", "langfuse.session.id", "gen_ai.session.id",
     "traceloop.association.properties.session_id", "ai.telemetry.metadata.sessionId",
 )  # fmt: skip
+_STATUSES: Final = ("http.response.status_code", "http.status_code")
 _ATTEMPT_MAX: Final = 1000
 _INVOCATION: Final = "llm.invocation_parameters"
 
@@ -108,7 +109,7 @@ def call_of(span: Span, what: What, names: list[str]) -> CallFact:
         usage = Usage(source=UsageSource.NONE)
     else:
         usage = usage_of(span, what, provider, answered or requested, names)
-    rare = {} if _RARE.isdisjoint(attributes) else _rare(attributes, provider)
+    rare = _rare(attributes, provider, _RARE.intersection(attributes))
     if usage.reported_cost_pico is not None and usage.is_by_provider:
         rare |= {"reported_cost_pico": usage.reported_cost_pico, "cost_source": "provider"}
     return CallFact(
@@ -122,10 +123,8 @@ def call_of(span: Span, what: What, names: list[str]) -> CallFact:
         is_stream=is_stream(attributes, span.name),
         is_error=is_failed,
         is_billable=is_billable,
-        http_status=_status(attributes),
         error_type=error_type,
         response_id=word_of(text_of(attributes, *_RESPONSE_IDS) or usage.response_id),
-        request_id=word_of(_first_text(attributes, _REQUEST_IDS)),
         region=_region(host) if host is not None and provider != UNKNOWN else None,
         host=host,
         is_call=what.is_inference,
@@ -134,26 +133,22 @@ def call_of(span: Span, what: What, names: list[str]) -> CallFact:
     )
 
 
-def _rare(attributes: Mapping[str, Any], provider: str) -> dict[str, Any]:
-    """Return what few spans tell: tier, batch, key, conversation, tries, the cost."""
-    tier = word_of(text_of(attributes, *SERVICE_TIERS))
-    batch_id = word_of(text_of(attributes, *_BATCH_IDS))
-    cost, source = _cost(attributes, provider)
-    return {
-        "service_tier": tier,
-        "is_batch": batch_id is not None
-        or tier == "batch"
-        or any(attributes.get(name) in _YES for name in _BATCHES),
-        "batch_id": batch_id,
-        "api_key_id": api_key_id_of(attributes),
-        "conversation_id": word_of(text_of(attributes, *_CONVERSATIONS)),
-        "attempt": _attempt(attributes),
-        "retry_of": word_of(text_of(attributes, *_RETRY_OF)),
-        "fallback_from": word_of(text_of(attributes, *_FALLBACKS)),
-        "price_version": word_of(text_of(attributes, *_PRICE_VERSIONS)),
-        "reported_cost_pico": cost,
-        "cost_source": source,
-    }
+def _rare(attributes: Mapping[str, Any], provider: str, found: frozenset[str]) -> dict[str, Any]:
+    """Return what few spans tell: stream, tier, batch, key, conversation, tries, the cost.
+
+    Args:
+        attributes: of the span.
+        provider: of the call.
+        found: names of such attributes that it has: only for these is a value looked for.
+    """
+    if not found:
+        return {}
+    told = {field: read(attributes) for field, names, read in _READ if not found.isdisjoint(names)}
+    if told.get("batch_id") is not None or told.get("service_tier") == "batch":
+        told["is_batch"] = True
+    if not found.isdisjoint(_COSTS):
+        told["reported_cost_pico"], told["cost_source"] = _cost(attributes, provider)
+    return told
 
 
 @lru_cache(maxsize=4096)
@@ -168,6 +163,8 @@ def session_of(attributes: Mapping[str, Any]) -> str | None:
 
 def is_stream(attributes: Mapping[str, Any], name: str) -> bool:
     """Whether the answer of a call came bit by bit, by whatever says so."""
+    if _STREAMING.isdisjoint(attributes):
+        return name.startswith("streaming response") and "with" in name  # Logfire
     if any(attributes.get(one) in _YES for one in _STREAMS):
         return True
     if any(one in attributes for one in _FIRST_CHUNK):
@@ -203,7 +200,7 @@ def _exception(span: Span) -> str | None:
 
 
 def _status(attributes: Mapping[str, Any]) -> int | None:
-    value = attributes.get("http.response.status_code", attributes.get("http.status_code"))
+    value = attributes.get(_STATUSES[0], attributes.get(_STATUSES[1]))
     is_status = isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 999  # noqa: PLR2004 -- HTTP
     return value if is_status else None
 
@@ -251,13 +248,38 @@ def _cost(attributes: Mapping[str, Any], provider: str) -> tuple[int | None, str
     return cost, "provider" if is_provider else names[0]
 
 
-_COSTS: Final = (SPEC_COST, *COSTS, LANGFUSE_COST)
-_BESIDE: Final = ("gen_ai.usage.cost.currency", SPEC_COST_SOURCE)
-_RARE: Final = frozenset(
-    (*SERVICE_TIERS, *_BATCH_IDS, *_BATCHES, *KEY_NAMES, *_CONVERSATIONS, *_ATTEMPTS, *_RETRIES,
-     *_RETRY_OF, *_FALLBACKS, *_PRICE_VERSIONS, *_COSTS)
-)  # fmt: skip
-
-
 def _exact(value: object) -> object:
     return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+_COSTS: Final = (SPEC_COST, *COSTS, LANGFUSE_COST)
+_BESIDE: Final = ("gen_ai.usage.cost.currency", SPEC_COST_SOURCE)
+
+
+def _reader(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], str | None]:
+    return lambda attributes: word_of(text_of(attributes, *names))
+
+
+_READ: Final[tuple[tuple[str, frozenset[str], Callable[[Mapping[str, Any]], Any]], ...]] = (
+    ("service_tier", frozenset(SERVICE_TIERS), _reader(tuple(SERVICE_TIERS))),
+    ("batch_id", frozenset(_BATCH_IDS), _reader(_BATCH_IDS)),
+    (
+        "is_batch",
+        frozenset(_BATCHES),
+        lambda attributes: any(attributes.get(name) in _YES for name in _BATCHES),
+    ),
+    ("api_key_id", frozenset(KEY_NAMES), api_key_id_of),
+    ("conversation_id", frozenset(_CONVERSATIONS), _reader(_CONVERSATIONS)),
+    ("attempt", frozenset((*_ATTEMPTS, *_RETRIES)), _attempt),
+    ("retry_of", frozenset(_RETRY_OF), _reader(_RETRY_OF)),
+    ("fallback_from", frozenset(_FALLBACKS), _reader(_FALLBACKS)),
+    ("price_version", frozenset(_PRICE_VERSIONS), _reader(_PRICE_VERSIONS)),
+    (
+        "request_id",
+        frozenset(_REQUEST_IDS),
+        lambda attributes: word_of(_first_text(attributes, _REQUEST_IDS)),
+    ),
+    ("http_status", frozenset(_STATUSES), _status),
+)
+_STREAMING: Final = frozenset((*_STREAMS, *_FIRST_CHUNK, "ai.operationId", _INVOCATION))
+_RARE: Final = frozenset(_COSTS).union(*[names for _, names, _ in _READ])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -114,10 +115,13 @@ def host_of(attributes: Mapping[str, Any]) -> str | None:
     )
     if address is None:
         return None
-    if "//" not in address:
-        address = "//" + address
+    return _host_in(address)
+
+
+@lru_cache(maxsize=1024)  # few addresses, on very many spans
+def _host_in(address: str) -> str | None:
     try:
-        return urlsplit(address).hostname
+        return urlsplit(address if "//" in address else "//" + address).hostname
     except ValueError:
         return None
 
