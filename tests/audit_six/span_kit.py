@@ -185,10 +185,7 @@ def hop_of(found: Finding) -> tuple[str | None, str]:
 
 
 def causes_by_call(spans: Sequence[Span]) -> dict[str, list[Hit]]:
-    """Return the causes of each call, as the rules tell them one trace after the other.
-
-    Hits of the rule that counts concern several calls: they are told for those in evidence.
-    """
+    """Return the causes of each call, as the rules tell them one trace after the other."""
     grouped: dict[str, list[SpanFact]] = {}
     for fact in facts(spans):
         grouped.setdefault(fact.trace_id, []).append(fact)
@@ -204,21 +201,8 @@ def causes_by_call(spans: Sequence[Span]) -> dict[str, list[Hit]]:
     for key, some in keyed.items():
         some.sort(key=lambda one: (one.started_at_ns, one.ref))
         hits += across.check_group(key, some)
+    hits += never.finish()
     found: dict[str, list[Hit]] = {}
     for hit in hits:
         found.setdefault(hit.span, []).append(hit)
-    for hit in never.finish():
-        calls = [
-            one for one in hit.evidence if f"{one.trace_id}:{one.span_id}" in _ids_of_calls(spans)
-        ]
-        for one in calls:
-            found.setdefault(f"{one.trace_id}:{one.span_id}", []).append(hit)
     return found
-
-
-def _ids_of_calls(spans: Sequence[Span]) -> set[str]:
-    return {
-        f"{one.trace_id}:{one.span_id}"
-        for one in spans
-        if "gen_ai.operation.name" in one.attributes
-    }

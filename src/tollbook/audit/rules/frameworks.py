@@ -51,9 +51,10 @@ def framework_of_scope(scope: str) -> str:
     found = ""
     for part in scope.lower().translate(_SEPARATORS).split():
         for word in (part, part.replace("instrumentation-", ""), *part.split("-")):
-            name = _ALIASES.get(word, word)
+            name = _ALIASES.get(word, word) if word != "ai" or part == "ai" else ""
             if name in _ALL and name != "http":
                 found = name
+                break
     if not found and "http" in scope.lower():
         return "http"
     return found
