@@ -54,7 +54,7 @@ def on_ground(home: Path) -> Iterator[Ground]:
     home.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         simulator = stack.enter_context(start_in_subprocess(home / "provider-log"))
-        (port,) = _free_ports(1)
+        (port,) = free_ports(1)
         start = Starter(stack, home)
         start("redis", [_redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                         "--appendonly", "no", "--dir", str(home)], {})  # fmt: skip
@@ -79,28 +79,12 @@ def product_up(ground: Ground, name: str, instrumentation: str, faults: Sequence
     with contextlib.ExitStack() as stack:
         with redis.Redis.from_url(ground.redis_url) as store:
             store.flushall()
-        web, agent, gateway, proxy = _free_ports(4)
+        web, agent, gateway, proxy = free_ports(4)
         stripped = {"stripped-headers", "stripped-baggage"} & set(faults)
-        around = {
-            "CORPUS_INSTRUMENTATION": instrumentation,
-            "CORPUS_FAULTS": ",".join(faults),
-            "CORPUS_PROVIDER_PORT": str(ground.provider_port),
-            "CORPUS_REDIS_URL": ground.redis_url,
+        around = surroundings(ground, home, instrumentation, faults) | {
             "CORPUS_AGENT_URL": f"http://agent.internal:{agent}",
             "CORPUS_GATEWAY_URL": f"http://llm.internal:{gateway}",
-            "CORPUS_OTLP_URL": ground.collector.url,
-            "CORPUS_TRUTH_DIR": str(home),
-            "TRACELOOP_TRACE_CONTENT": "false",
-            "OPENINFERENCE_HIDE_INPUTS": "true",
-            "OPENINFERENCE_HIDE_OUTPUTS": "true",
-            "OPENINFERENCE_HIDE_EMBEDDINGS_VECTORS": "true",
-            "OTEL_SEMCONV_STABILITY_OPT_IN": "http,gen_ai_latest_experimental",
         }
-        if "twice-told" not in faults:
-            # Anthropic's client from 2.x on makes spans of its own beside the instrumentation's.
-            around["ANTHROPIC_OPEN_TELEMETRY"] = "false"
-        if "baggage-third-party" in faults:
-            around["OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST"] = "baggage"
         part = "corpus_openinference" if instrumentation == "openinference" else "corpus"
         python = str(CLIENTS / part / "bin" / "python")
         start = Starter(stack, home)
@@ -125,6 +109,31 @@ def product_up(ground: Ground, name: str, instrumentation: str, faults: Sequence
         for service, port in ready:
             start.wait_for(service, partial(httpx.get, f"http://127.0.0.1:{port}/docs"))
         yield Up(f"http://127.0.0.1:{web}", ground.redis_url, home)
+
+
+def surroundings(
+    ground: Ground, home: Path, instrumentation: str, faults: Sequence[str]
+) -> dict[str, str]:
+    """Return what every process of a run finds in its environment."""
+    around = {
+        "CORPUS_INSTRUMENTATION": instrumentation,
+        "CORPUS_FAULTS": ",".join(faults),
+        "CORPUS_PROVIDER_PORT": str(ground.provider_port),
+        "CORPUS_REDIS_URL": ground.redis_url,
+        "CORPUS_OTLP_URL": ground.collector.url,
+        "CORPUS_TRUTH_DIR": str(home),
+        "TRACELOOP_TRACE_CONTENT": "false",
+        "OPENINFERENCE_HIDE_INPUTS": "true",
+        "OPENINFERENCE_HIDE_OUTPUTS": "true",
+        "OPENINFERENCE_HIDE_EMBEDDINGS_VECTORS": "true",
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http,gen_ai_latest_experimental",
+    }
+    if "twice-told" not in faults:
+        # Anthropic's client from 2.x on makes spans of its own beside the instrumentation's.
+        around["ANTHROPIC_OPEN_TELEMETRY"] = "false"
+    if "baggage-third-party" in faults:
+        around["OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST"] = "baggage"
+    return around
 
 
 class Starter:
@@ -184,7 +193,8 @@ def _redis() -> str:
     raise NotReadyError("neither valkey-server nor redis-server is installed")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return so many ports that nobody listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

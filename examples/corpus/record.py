@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from examples.corpus.drive import drive
+from examples.corpus.held_out.plan import HELD_OUT
+from examples.corpus.held_out.run import drive_world, world_up
 from examples.corpus.house import on_ground, product_up
 
 if TYPE_CHECKING:
@@ -44,8 +46,12 @@ def _record_one(into: Path, ground: Ground, instrumentation: str, planted: Plant
     name = f"{planted.name}.{instrumentation}"
     told = ground.home / f"{name}.jsonl"
     ground.collector.write_to(told)
-    with product_up(ground, name, instrumentation, planted.switches, PROGRAM) as up:
-        drive(up)
+    if planted in HELD_OUT:
+        with world_up(ground, planted, instrumentation) as up:
+            drive_world(planted, up)
+    else:
+        with product_up(ground, name, instrumentation, planted.switches, PROGRAM) as up:
+            drive(up)
     lines = told.read_bytes()
     with (into / f"{name}.jsonl.gz").open("wb") as file:
         file.write(gzip.compress(lines, 9, mtime=0))

@@ -6,7 +6,7 @@ import gzip
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.audit.engine import audit
 from tollbook.audit.pricing import NoPrices
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from tollbook.audit.report import Audit
 
 RECORDED: Final = Path(__file__).resolve().parent.parent.parent / "tests" / "audit_corpus" / "data"
-_STREAM_ENDED: Final = "streaming response from"
+HELD_OUT_DIR: Final = RECORDED.with_name("held_out")
 _ALL: Final = 1_000_000
 """Findings keep the evidence of every call, for each of them is held against the truth."""
 
 
 class Call(NamedTuple):
-    """A call that the product made."""
+    """A call that the product made, and whatever told of it."""
 
-    span: str
-    """``trace_id:span_id``."""
+    spans: frozenset[str]
+    """``trace_id:span_id`` of each, the requests below it too."""
     part: str
     """Of the product's work."""
     tenant: str
@@ -49,29 +49,21 @@ class Recorded:
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
-        """The calls that were told of: of spans of one call the innermost that tells of a model."""
-        spans = {span["ref"]: span for span in self._spans()}
+        """The calls that some span tells of."""
         truth = self.path.with_name(self.path.name.replace(".jsonl.gz", ".truth.json"))
         tickets: dict[str, str] = json.loads(truth.read_text(encoding="utf-8"))["calls"]
-        told = {
-            ref: ticket
-            for ref, ticket in tickets.items()
-            if ref in spans and "httpx" not in spans[ref]["scope"]
-        }
-        wrapping = {spans[ref]["parent"] for ref in told}
-        # Logfire ends the span of a stream when it begins, and tells its usage in a second one.
-        later = {
-            ticket for ref, ticket in told.items() if spans[ref]["name"].startswith(_STREAM_ENDED)
-        }
-        wrapping |= {
-            ref
-            for ref, ticket in told.items()
-            if ticket in later and not spans[ref]["name"].startswith(_STREAM_ENDED)
-        }
+        told = self._told()
+        spans: dict[str, set[str]] = {}
+        for ref, ticket in tickets.items():
+            if ref in told:
+                spans.setdefault(ticket, set()).add(ref)
         return tuple(
-            Call(ref, ticket.rpartition(".")[2], ticket.partition(".")[0])
-            for ref, ticket in sorted(told.items())
-            if ref not in wrapping
+            Call(
+                frozenset(refs),
+                ticket.partition("#")[0].rpartition(".")[2],
+                ticket.partition(".")[0],
+            )
+            for ticket, refs in sorted(spans.items())
         )
 
     @cached_property
@@ -83,18 +75,14 @@ class Recorded:
         """Return what is worse than a note."""
         return [one for one in self.audit.findings if one.severity != "note"]
 
-    def _spans(self) -> Iterator[dict[str, Any]]:
-        for line in _lines(self.path):
-            for resource in json.loads(line)["resourceSpans"]:
-                for scope in resource["scopeSpans"]:
-                    for span in scope["spans"]:
-                        trace_id, parent = span["traceId"], span.get("parentSpanId")
-                        yield {
-                            "ref": f"{trace_id}:{span['spanId']}",
-                            "parent": f"{trace_id}:{parent}",
-                            "scope": scope["scope"]["name"],
-                            "name": span["name"],
-                        }
+    def _told(self) -> set[str]:
+        return {
+            f"{span['traceId']}:{span['spanId']}"
+            for line in _lines(self.path)
+            for resource in json.loads(line)["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        }
 
 
 def recorded(directory: Path = RECORDED) -> list[Recorded]:

@@ -61,9 +61,9 @@ def judge(run: Recorded, planted: Planted) -> Judged:
     findings = run.findings()
     cells: dict[str, Cell] = {}
     missed: list[str] = []
-    due: dict[str, set[str]] = {}
+    due: dict[str, set[Call]] = {}
     for expected in planted.expected:
-        calls = {call.span for call in _concerned(run.calls, expected)}
+        calls = set(_concerned(run.calls, expected))
         due.setdefault(expected.mode, set()).update(calls)
         hops = _hops_of(findings, expected, calls)
         right = bool(hops) and all(_hop_is_right(one, expected, run) for one in hops)
@@ -74,12 +74,13 @@ def judge(run: Recorded, planted: Planted) -> Judged:
         )
         if expected.first_missing and not right:
             missed.append(f"{expected.mode}: hop {_words(hops)}")
-    said: dict[str, set[str]] = {}
-    known = {call.span for call in run.calls}
+    said: dict[str, set[Call]] = {}
+    known = {ref: call for call in run.calls for ref in call.spans}
     false: list[str] = []
     for one in findings:
-        spans = {f"{ref.trace_id}:{ref.span_id}" for ref in one.evidence} & known
-        said.setdefault(one.mode.value, set()).update(spans)
+        said.setdefault(one.mode.value, set()).update(
+            known[ref] for ref in _refs(one) if ref in known
+        )
         if one.mode.value not in due:
             false.append(f"{one.severity} {one.mode} ({one.rule}): {one.title}")
     for mode in due.keys() | said.keys():
@@ -130,14 +131,10 @@ def _concerned(calls: Iterable[Call], expected: Expected) -> Iterator[Call]:
             yield call
 
 
-def _hops_of(findings: Iterable[Finding], expected: Expected, calls: set[str]) -> list[Finding]:
+def _hops_of(findings: Iterable[Finding], expected: Expected, calls: set[Call]) -> list[Finding]:
     """Return findings of the mode that have some of these calls as evidence."""
-    return [
-        one
-        for one in findings
-        if one.mode.value == expected.mode
-        and calls & {f"{ref.trace_id}:{ref.span_id}" for ref in one.evidence}
-    ]
+    spans = {ref for call in calls for ref in call.spans}
+    return [one for one in findings if one.mode.value == expected.mode and _refs(one) & spans]
 
 
 def _hop_is_right(one: Finding, expected: Expected, run: Recorded) -> bool:
@@ -158,8 +155,12 @@ def _hop_is_right(one: Finding, expected: Expected, run: Recorded) -> bool:
 def _is_one_of(ref: SpanRef, names: tuple[str, ...], run: Recorded) -> bool:
     if f"{ref.service}: {ref.name}" in names:
         return True
-    calls = {call.span for call in run.calls}
-    return "the call" in names and f"{ref.trace_id}:{ref.span_id}" in calls
+    of_call = any(f"{ref.trace_id}:{ref.span_id}" in call.spans for call in run.calls)
+    return "the call" in names and of_call
+
+
+def _refs(one: Finding) -> set[str]:
+    return {f"{ref.trace_id}:{ref.span_id}" for ref in one.evidence}
 
 
 def _words(hops: list[Finding]) -> str:

@@ -20,8 +20,9 @@ around = read_surroundings()
 start_telemetry("gateway", around)
 models = Models(around, direct=True)
 
-app = FastAPI()
-if not around.has("gateway-blind"):
+is_blind = around.has("gateway-blind")
+app = FastAPI(telemetry={"tracing": not is_blind})  # FastAPI goes on with traces by itself
+if not is_blind:
     watch_app(app)
 
 

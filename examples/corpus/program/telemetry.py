@@ -27,14 +27,13 @@ from examples.corpus.program.truth import TruthProcessor
 if TYPE_CHECKING:
     from examples.corpus.program.surroundings import Surroundings
 
-IDENTITY: Final = ("tenant.id", "user.id")
+IDENTITY: Final = ("tenant.id", "user.id", "tenant_id")
 """Keys of baggage."""
 
 
 def start_telemetry(service: str, around: Surroundings) -> None:
     """Set it up once, at the start of a process."""
-    provider = _provider(service, around)
-    atexit.register(provider.force_flush)
+    start_provider(service, around)
     if service == "worker" and around.has("background-baggage"):
         set_global_textmap(TraceContextTextMapPropagator())
     if service != "web" or not around.has("background-jobs"):
@@ -45,13 +44,23 @@ def start_telemetry(service: str, around: Surroundings) -> None:
         HTTPXClientInstrumentor().instrument()
     if around.has("gateway") and service != "gateway":
         return  # the gateway tells of the calls
-    _INSTRUMENT[around.instrumentation]()
+    watch_models(around)
     if around.has("twice-told") and around.instrumentation == "opentelemetry":
         _openllmetry()
     if around.has("langchain"):
         from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 
         LangchainInstrumentor().instrument()
+
+
+def start_provider(service: str, around: Surroundings) -> None:
+    """Send the spans of this process to the collector."""
+    atexit.register(_provider(service, around).force_flush)
+
+
+def watch_models(around: Surroundings) -> None:
+    """Make spans of calls to models, as the instrumentation in use does."""
+    _INSTRUMENT[around.instrumentation]()
 
 
 def watch_app(app: Any) -> None:

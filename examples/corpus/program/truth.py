@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,17 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
+_count = itertools.count(1)
 _ticket: ContextVar[str | None] = ContextVar("ticket", default=None)
 
 
 @contextlib.contextmanager
 def asked(ticket: str) -> Iterator[None]:
-    """Say which call of the product the spans that begin meanwhile are."""
-    token = _ticket.set(ticket)
+    """Say which call of the product the spans that begin meanwhile are.
+
+    Calls of one ticket are numbered, so that two spans of one call are not taken for two calls.
+    """
+    token = _ticket.set(f"{ticket}#{os.getpid()}-{next(_count)}")
     try:
         yield
     finally:

@@ -90,13 +90,13 @@ class _Watch:
 
     def audited(self) -> Audit:
         """Return the audit of what was collected."""
+        from tollbook.audit.advice.advise import with_advice  # noqa: PLC0415
         from tollbook.audit.engine import audit  # noqa: PLC0415 -- when it is used
         from tollbook.audit.pricing import ListPricer  # noqa: PLC0415
-        from tollbook.audit.running import finished  # noqa: PLC0415
         from tollbook.audit.settings import AuditSettings  # noqa: PLC0415
 
         settings = AuditSettings(tenant_attributes=self.tenant_attributes)
-        return audit(self.collector.inputs(), ListPricer(), settings, finish=finished)
+        return audit(self.collector.inputs(), ListPricer(), settings, finish=with_advice)
 
     def failures(self) -> list[str]:
         """Return why the run should fail."""

@@ -1,0 +1,1 @@
+"""Products that the auditor's rules had never seen: other frameworks, names and ways to lose it."""

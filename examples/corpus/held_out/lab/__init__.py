@@ -1,0 +1,1 @@
+"""A product on aiohttp and asyncio: an interface, and helpers that do the work."""
