@@ -60,11 +60,25 @@ def _flat(query: dict[str, Any]) -> Any:
 
 def _body(case: Any) -> dict[str, Any]:
     is_given = case.method != "GET" and not isinstance(case.body, schemathesis.core.NotSet)
-    return {"json": case.body} if is_given else {}
+    if not is_given:
+        return {}
+    if case.media_type == "application/octet-stream":
+        return {"content": _raw(case.body)}
+    if case.media_type == "multipart/form-data" and isinstance(case.body, dict):
+        files = case.body.get("files") or []
+        return {"files": [("files", (f"{at}.json", _raw(one))) for at, one in enumerate(files)]}
+    return {"json": case.body}
+
+
+def _raw(value: Any) -> bytes:
+    """Return the bytes of a file that was made up; whatever else was, as text."""
+    found = getattr(value, "data", value)
+    return found if isinstance(found, bytes) else str(found).encode(errors="replace")
 
 
 def _problems(case: Any, response: Any) -> list[str]:
     """Return which checks an answer fails."""
+    response.request.read()  # of a form with files; it is a stream until then
     wrapped = schemathesis.Response.from_httpx(response, verify=False)
     found = []
     for one in CHECKS:
