@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tollbook.audit.facts import CallFact, SpanFact
 from tollbook.audit.kept import names as of
 from tollbook.audit.kept.beginnings import Beginnings
-from tollbook.audit.kept.calls import call_of, session_of
+from tollbook.audit.kept.calls import call_of, is_later_told, session_of
 from tollbook.audit.kept.carried import carried
 from tollbook.audit.kept.hops import job_library, label_of, reach_of
 from tollbook.audit.kept.names import group_of
@@ -20,13 +20,13 @@ from tollbook.audit.kept.sampling import kept_share_ppm
 from tollbook.audit.told import with_told
 from tollbook.capture.otlp.operations import OTHER, what_is
 from tollbook.capture.otlp.providers import KNOWN_HOSTS
+from tollbook.capture.otlp.spans import Span
 from tollbook.dialects.otel_names import is_count
 
 if TYPE_CHECKING:
     from tollbook.audit.read import Batch
     from tollbook.audit.settings import AuditSettings
     from tollbook.capture.otlp.operations import What
-    from tollbook.capture.otlp.spans import Span
 
 _NAME_MAX_CHARS: Final = 128
 _ID_MAX_CHARS: Final = 64
@@ -170,7 +170,7 @@ class Extractor:
         if groups & of.CALL:
             return what_is(span)
         if span.kind in _ROOT_KINDS and span.parent_span_id is None:
-            return what_is(span)
+            return _ROOT
         return OTHER
 
     def _rest(self, span: Span, groups: int, owner: dict[str, str]) -> dict[str, Any]:
@@ -224,6 +224,8 @@ class Extractor:
         return _nameless(fact, redactor) if self._hides_names else fact
 
 
+_ROOT: Final = what_is(Span(trace_id="", span_id="", kind=_SERVER))
+"""A request or a job, of which no attribute says more."""
 _COUNTED: Final = of.CONTENT | of.OWNER | of.CALL
 _REACHING: Final = of.HTTP | of.RPC | of.DATABASE | of.MESSAGING | of.PEER
 
@@ -285,4 +287,8 @@ def _is_told_later(span: Span) -> bool:
 
     It writes a second one beside it, with the usage, when the stream has ended.
     """
-    return span.scope_name.startswith("logfire.") and not span.is_error
+    return (
+        span.scope_name.startswith("logfire.")
+        and not span.is_error
+        and not is_later_told(span.name)
+    )

@@ -85,6 +85,8 @@ _CONVERSATIONS: Final = (
 )  # fmt: skip
 _STATUSES: Final = ("http.response.status_code", "http.status_code")
 _ATTEMPT_MAX: Final = 1000
+_LATER: Final = "streaming response from"
+"""Of the span that Logfire writes when a stream has ended."""
 _INVOCATION: Final = "llm.invocation_parameters"
 
 
@@ -164,7 +166,7 @@ def session_of(attributes: Mapping[str, Any]) -> str | None:
 def is_stream(attributes: Mapping[str, Any], name: str) -> bool:
     """Whether the answer of a call came bit by bit, by whatever says so."""
     if _STREAMING.isdisjoint(attributes):
-        return name.startswith("streaming response") and "with" in name  # Logfire
+        return is_later_told(name)
     if any(attributes.get(one) in _YES for one in _STREAMS):
         return True
     if any(one in attributes for one in _FIRST_CHUNK):
@@ -174,7 +176,12 @@ def is_stream(attributes: Mapping[str, Any], name: str) -> bool:
     parameters = attributes.get(_INVOCATION)
     if isinstance(parameters, str) and '"stream"' in parameters[: _WORD_MAX_CHARS * 64]:
         return '"stream": true' in parameters or '"stream":true' in parameters
-    return name.startswith("streaming response") and "with" in name  # Logfire
+    return is_later_told(name)
+
+
+def is_later_told(name: str) -> bool:
+    """Whether a span of Logfire is the one that tells of a stream when it has ended."""
+    return name.startswith(_LATER)
 
 
 def word_of(text: str | None) -> str | None:

@@ -35,7 +35,7 @@ class Seen:
     """All calls of a place."""
 
     def __init__(self) -> None:
-        self.calls = self.owned = self.traces = 0
+        self.calls = self.owned = self.traces = self.retrievals = 0
         self.users: set[str] = set()
         """Users and sessions, so many at most as tell that there are several."""
 
@@ -93,6 +93,7 @@ class Pending:
                 seen = self._seen[place] = Seen()
             seen.calls += 1
             seen.owned += call.span_id in owned
+            seen.retrievals += operation_of(call) in EMBEDDINGS
             if place not in places:
                 places.add(place)
                 seen.traces += 1

@@ -68,7 +68,8 @@ class NeverNamed:
     def _judge(self, group: Group) -> Break:
         pending = self._state.pending
         seen = pending.seen(group.place)
-        is_other_work = pending.is_any_named and (group.began == "job" or group.is_retrieval)
+        is_indexer = seen.retrievals == seen.calls
+        is_other_work = pending.is_any_named and (group.began == "job" or is_indexer)
         if seen.owned * _NEARLY_ALL <= seen.calls and not is_other_work:
             if max(seen.traces, len(seen.users)) >= _SEVERAL:
                 return _single_key(group)
