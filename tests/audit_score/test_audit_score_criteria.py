@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from tests.audit_score.made_traces import AT_NS, S, call, span, trace
 
-from tollbook.audit.criteria import CACHED_FROM_TOKENS, NEEDED, WHOLE_MILLIS
+from tollbook.audit.criteria import (
+    CACHED_FROM_TOKENS,
+    CLAUDE_CACHED_FROM_TOKENS,
+    NEEDED,
+    WHOLE_MILLIS,
+)
 from tollbook.audit.findings import Mode, Severity
 from tollbook.audit.scoring import ALL, CallScore, Found, score_call
 from tollbook.usage import Kinds
@@ -75,6 +80,11 @@ def test_a_prompt_long_enough_to_be_cached_needs_a_count_of_what_was() -> None:
     assert score(kinds=short, counts=told) == ALL
     assert score(kinds=long, counts=told | {"cache_read": 0}) == ALL
     assert score(kinds=long, counts=told, provider="a-server-of-ones-own") == ALL
+    claude = {"provider": "bedrock", "model_actual": "anthropic.claude-opus-5"}
+    assert score(kinds=short, counts=told, **claude).lacks == ("token_kinds",)
+    few = Kinds(CLAUDE_CACHED_FROM_TOKENS - 1, visible_output_tokens=5)
+    assert score(kinds=few, counts=told, **claude) == ALL
+    assert score(kinds=few, counts=told, provider="deepseek").lacks == ("token_kinds",)
     cached = Kinds(CACHED_FROM_TOKENS, 3, visible_output_tokens=5)
     assert score(kinds=cached, counts=told) == ALL
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 WHOLE_MILLIS: Final = 1000
 PAYERS: Final = ("tenant_id", "team_id")
 CACHED_FROM_TOKENS: Final = 1024
-"""The shortest prompt that a provider keeps: OpenAI 1,024 tokens, Anthropic 1,024 to 4,096, Gemini
-1,024 to 4,096 (their pages on prompt caching). Of a shorter one nothing can have been cached."""
+"""The shortest prompt that most providers keep: of a shorter one nothing can have been cached.
+OpenAI 1,024 tokens, Gemini 2,048 and more (their pages on prompt caching)."""
+CLAUDE_CACHED_FROM_TOKENS: Final = 512
+"""Of Claude 5; 1,024 to 4,096 of older ones (Anthropic, Prompt caching, cache limitations)."""
 _CACHES: Final = frozenset({
     "anthropic", "azure", "bedrock", "deepseek", "fireworks", "gemini", "groq", "moonshot",
     "openai", "openrouter", "vertex", "xai",
@@ -83,11 +85,18 @@ def _may_hide_cache(call: CallFact) -> bool:
     if call.provider not in _CACHES or call.operation not in _CHATS or call.kinds is None:
         return False
     kinds = call.kinds
-    if kinds.input_tokens < CACHED_FROM_TOKENS or not _CACHE_COUNTS.isdisjoint(call.counts):
+    if kinds.input_tokens < _cached_from_tokens(call) or not _CACHE_COUNTS.isdisjoint(call.counts):
         return False
     cached = kinds.cache_read_tokens + kinds.cache_write_5m_tokens + kinds.cache_write_1h_tokens
     is_raw = any("the provider's own usage" in one for one in call.usage_notes)
     return not cached and not is_raw
+
+
+def _cached_from_tokens(call: CallFact) -> int:
+    if call.provider == "deepseek":
+        return 1  # no least length is told (DeepSeek, Context Caching)
+    is_claude = "claude" in (call.model_actual or call.model_requested or "")
+    return CLAUDE_CACHED_FROM_TOKENS if is_claude else CACHED_FROM_TOKENS
 
 
 def has_price(seen: Seen) -> bool:
@@ -128,8 +137,8 @@ NEEDED: Final = (
     ),
     Needed(
         "token_kinds", "Tokens by kind", "Tokens by kind are not told", 150,
-        "The amount is tokens times prices, and kinds differ in price by up to a factor of 125: "
-        "a cached token is no fresh one. An estimate is no measure.", has_tokens,
+        "The amount is tokens times prices, and kinds of one model differ in price by a "
+        "factor of up to 200: a cached token is no fresh one. An estimate is no measure.", has_tokens,
     ),
     Needed(
         "price", "A price card with a version", "The price is not known", 150,
