@@ -138,7 +138,8 @@ NEEDED: Final = (
     Needed(
         "token_kinds", "Tokens by kind", "Tokens by kind are not told", 150,
         "The amount is tokens times prices, and kinds of one model differ in price by a "
-        "factor of up to 200: a cached token is no fresh one. An estimate is no measure.", has_tokens,
+        "factor of up to 200: a cached token is no fresh one. An estimate is no measure.",
+        has_tokens,
     ),
     Needed(
         "price", "A price card with a version", "The price is not known", 150,
