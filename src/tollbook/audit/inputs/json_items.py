@@ -104,8 +104,14 @@ class JsonItems:
             spans = spans_of(piece.data)
         except Unreadable:
             yield from self._saved(piece)
-        else:
-            yield self._batch(spans, piece)
+            return
+        # Only the first: it may be all there is, and of a line no more can be lost than the line
+        if self._messages == 1 and _has_swallowed(piece.data, spans):
+            words = "is not closed where it should be: lists stand within each other"
+            yield self._trouble(words, piece.line, piece.offset)
+            yield from self._saved(piece)
+            return
+        yield self._batch(spans, piece)
 
     def _saved(self, piece: Piece, context: Context | None = None) -> Iterator[Item]:
         """Yield what can be read of a piece in which something is broken."""
@@ -274,6 +280,11 @@ class JsonItems:
 
     def _trouble(self, words: str, line: int, offset: int, records: int | None = None) -> Trouble:
         return Trouble(Where(self._read.source, line, offset), words, records)
+
+
+def _has_swallowed(data: bytes, spans: list[Span]) -> bool:
+    """Whether a message names more spans than it has: some stand where none are looked for."""
+    return data.count(b'"spanId"') > len(spans) + sum(len(one.links) for one in spans)
 
 
 def _window(piece: Piece) -> Window:

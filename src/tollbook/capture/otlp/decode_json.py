@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _Int64 = int | str
 _ERROR: Final = 2  # StatusCode of OTLP
 _MAX_DIGITS: Final = 20
+_NS_DIGITS: Final = 19
+"""Of nanoseconds since the epoch, from 2001 to 2286."""
 
 
 # These are trees that live for a moment: the collector of cycles need not know them.
@@ -266,6 +268,8 @@ def _double(number: float | str) -> float | None:
 
 
 def _time(number: _Int64) -> int:
+    if isinstance(number, str) and len(number) == _NS_DIGITS and number.isdecimal():
+        return min(int(number), NS_MAX)  # as nearly all are written
     return min(max(_int64(number) or 0, 0), NS_MAX)
 
 
