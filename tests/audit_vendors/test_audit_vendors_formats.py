@@ -188,19 +188,21 @@ def _observation(**other: Any) -> dict[str, Any]:
 
 class TestLangfuse:
     def test_traces_may_come_before_or_after(self) -> None:
-        """What a trace says is brought to its topmost observations."""
+        """What a trace says is brought to its observations."""
         trace = {"id": "t", "timestamp": _WHEN, "userId": "u", "metadata": {"tenant": "acme"}}
         for values in ([trace, _observation()], [_observation(), trace]):
             [fact] = _facts("langfuse", *values)
             assert fact.owner == {"tenant_id": "acme", "user_id": "u"}
 
-    def test_only_the_topmost_get_it(self) -> None:
-        """So that a rule sees where it is first missing in the program's own spans."""
-        trace = {"id": "t", "timestamp": _WHEN, "userId": "u"}
-        lower = _observation(id="b", parentObservationId="00f067aa0ba902b7")
+    def test_all_observations_of_a_trace_get_it(self) -> None:
+        """It is of the whole trace, so no hop between them lost it."""
+        trace = {"id": "t", "timestamp": _WHEN, "userId": "u", "metadata": {"tenant": "acme"}}
+        own = {"tenant": "globex"}
+        lower = _observation(id="b", parentObservationId="00f067aa0ba902b7", metadata=own)
         top, below = _facts("langfuse", trace, _observation(), lower)
-        assert top.owner == {"user_id": "u"}
-        assert below.owner == {}
+        assert top.owner == {"tenant_id": "acme", "user_id": "u"}
+        assert below.owner["user_id"] == "u"
+        assert "name different tenant_id" in below.problems[0]
 
     def test_what_waits_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of very many observations without a trace the oldest go on as they are."""

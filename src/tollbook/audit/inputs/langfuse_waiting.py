@@ -17,10 +17,11 @@ _OWNERS: Final = ("langfuse.user.id", "langfuse.session.id", "langfuse.trace.nam
 
 
 class Waiting:
-    """Brings what traces say to the observations without a parent, whichever come first.
+    """Brings what traces say to their observations, whichever come first.
 
-    Only the topmost need it: what they say is theirs whom they caused. Of an input with more than
-    memory holds, the oldest go on as they are.
+    A trace's user and metadata are of all that is in it, as Langfuse's own export of enriched
+    observations has it; so nothing was lost between those of them that say nothing themselves. Of
+    an input with more than memory holds, the oldest go on as they are.
     """
 
     def __init__(self) -> None:
@@ -37,8 +38,7 @@ class Waiting:
     def put(self, batch: Batch) -> Iterator[Batch]:
         """Take observations, and yield those that need not wait any more."""
         span = batch.spans[0]
-        is_top = any(one.parent_span_id is None for one in batch.spans)
-        if not is_top or any(name in span.attributes for name in _OWNERS):
+        if any(name in span.attributes for name in _OWNERS):
             yield batch
         elif span.trace_id in self._owners:
             yield self._owned(batch)
@@ -63,10 +63,5 @@ class Waiting:
         owner = self._owners.get(batch.spans[0].trace_id)
         if not owner:
             return batch
-        spans = [
-            replace(one, attributes={**owner, **one.attributes})
-            if one.parent_span_id is None
-            else one
-            for one in batch.spans
-        ]
+        spans = [replace(one, attributes={**owner, **one.attributes}) for one in batch.spans]
         return batch._replace(spans=spans)
