@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollbook.audit.advice.advise import BOOK, FAMILIES, advise, with_advice
+from tollbook.audit.criteria import BY_NAME
 from tollbook.audit.findings import SIX, Advice, Finding, Hop, Mode, Severity, SpanRef
-from tollbook.audit.report import Audit, Defensibility
+from tollbook.audit.report import AtRisk, Audit, Defensibility
 from tollbook.audit.rules.catalogue import CATALOGUE
 
 SPAN = SpanRef("a" * 32, "b" * 16, "chat")
@@ -60,7 +61,12 @@ def test_every_rule_has_advice(rule: str) -> None:
 
 def test_keys_name_modes_and_rules_that_exist() -> None:
     subjects = {subject for subject, _ in BOOK}
-    assert subjects <= {mode.value for mode in Mode} | set(CATALOGUE)
+    assert subjects <= {mode.value for mode in Mode} | set(CATALOGUE) | set(BY_NAME)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_criterion_has_advice(name: str) -> None:
+    assert BOOK[name, ""].title
 
 
 def test_families_lead_to_frameworks_that_are_known() -> None:
@@ -115,8 +121,13 @@ def test_advice_is_added_to_all_findings_and_replaces_none() -> None:
         services={}, findings=(finding(Mode.STREAMING, "openai"), finding(Mode.RETRIES, fix=own)),
         defensibility=Defensibility(
             score_millis=0, formula="", criteria=(), calls=2, defensible_calls=0, cost_pico=0,
-            unpriced_calls=0, at_risk_pico=0, at_risk=(),
+            unpriced_calls=0, at_risk_pico=0,
+            at_risk=(
+                AtRisk(cause="streaming", title="", calls=1, cost_pico=0, unpriced_calls=0),
+                AtRisk(cause="request_id", title="", calls=1, cost_pico=0, unpriced_calls=0),
+            ),
         ),
     )  # fmt: skip
-    fixes = [one.fix for one in with_advice(audit).findings]
-    assert fixes == [BOOK["streaming", "openai"], own]
+    advised = with_advice(audit)
+    assert [one.fix for one in advised.findings] == [BOOK["streaming", "openai"], own]
+    assert [one.fix for one in advised.defensibility.at_risk] == [None, BOOK["request_id", ""]]

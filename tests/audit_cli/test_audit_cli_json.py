@@ -90,7 +90,8 @@ totals = st.builds(
     at_risk_pico=pico,
     at_risk=st.lists(
         st.builds(
-            AtRisk, cause=text, title=text, calls=count, cost_pico=pico, unpriced_calls=count
+            AtRisk, cause=text, title=text, calls=count, cost_pico=pico, unpriced_calls=count,
+            fix=st.none() | st.builds(Advice, text, text, text, text),
         ),
         max_size=2,
     ).map(tuple),

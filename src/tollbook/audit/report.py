@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from tollbook.audit.findings import Finding
+from tollbook.audit.findings import Advice, Finding
 from tollbook.audit.read import InputRead, Trouble
 
 
@@ -31,6 +31,8 @@ class AtRisk(Struct, frozen=True, kw_only=True):
     calls: int
     cost_pico: int
     unpriced_calls: int
+    fix: Advice | None = None
+    """For a criterion; a mode has findings, which have their own."""
 
 
 class Defensibility(Struct, frozen=True, kw_only=True):

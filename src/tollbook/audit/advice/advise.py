@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tollbook.audit.advice import (
     agents,
     counting,
+    criteria,
     gateway,
     http,
     jobs,
@@ -20,6 +21,7 @@ from tollbook.audit.advice import (
     streaming,
     telemetry,
 )
+from tollbook.audit.criteria import BY_NAME
 
 if TYPE_CHECKING:
     from tollbook.audit.advice.making import Book
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from tollbook.audit.report import Audit
 
 _MODULES: Final = (
-    agents, counting, gateway, http, jobs, owners, prices, privacy, queues, retrieval,
+    agents, counting, criteria, gateway, http, jobs, owners, prices, privacy, queues, retrieval,
     streaming, telemetry,
 )  # fmt: skip
 BOOK: Final[Book] = {key: one for module in _MODULES for key, one in module.ADVICE.items()}
@@ -79,8 +81,16 @@ def advise(finding: Finding) -> Advice | None:
 
 
 def with_advice(audit: Audit) -> Audit:
-    """Return the audit with advice for each finding; what was advised before stays."""
+    """Return the audit with advice for each finding and each criterion that dollars lack.
+
+    What was advised before stays.
+    """
     findings = tuple(
         one if one.fix is not None else replace(one, fix=advise(one)) for one in audit.findings
     )
-    return replace(audit, findings=findings)
+    told = audit.defensibility
+    at_risk = tuple(
+        replace(one, fix=BOOK[one.cause, ""]) if one.fix is None and one.cause in BY_NAME else one
+        for one in told.at_risk
+    )
+    return replace(audit, findings=findings, defensibility=replace(told, at_risk=at_risk))

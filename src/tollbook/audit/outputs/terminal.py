@@ -41,7 +41,7 @@ def terminal_text(audit: Audit, style: Style, *, full: bool = False) -> str:
     lines = [*_head(audit, style)]
     if audit.calls:
         lines += _score(audit.defensibility, style, full=full)
-        lines += _at_risk(audit.defensibility, style)
+        lines += _at_risk(audit.defensibility, style, full=full)
     else:
         lines += _nothing(audit, style)
     lines += _findings(audit, style, full=full)
@@ -114,7 +114,7 @@ def _score(told: Defensibility, style: Style, *, full: bool) -> Iterator[str]:
     yield ""
 
 
-def _at_risk(told: Defensibility, style: Style) -> Iterator[str]:
+def _at_risk(told: Defensibility, style: Style, *, full: bool) -> Iterator[str]:
     unpriced = told.unpriced_calls
     share = words.share(told.at_risk_pico, told.cost_pico)
     yield style.paint("Dollars at risk", "bold") + (
@@ -135,6 +135,10 @@ def _at_risk(told: Defensibility, style: Style) -> Iterator[str]:
     for one, tail in zip(shown, tails, strict=True):
         bar = style.bar(one.cost_pico, most, width).ljust(width)
         yield f"  {plain(one.title)[:title]:<{title}}  {style.paint(bar, 'red')} {tail}"
+        if one.fix is not None:
+            yield from style.wrap(one.fix.title, "         ", first="    Fix  ")
+            if full:
+                yield from _snippet(one.fix.snippet, style, full=full)
     yield ""
 
 
