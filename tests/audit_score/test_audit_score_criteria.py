@@ -82,6 +82,8 @@ def test_a_prompt_long_enough_to_be_cached_needs_a_count_of_what_was() -> None:
     assert score(kinds=long, counts=told, provider="a-server-of-ones-own") == ALL
     claude = {"provider": "bedrock", "model_actual": "anthropic.claude-opus-5"}
     assert score(kinds=short, counts=told, **claude).lacks == ("token_kinds",)
+    older = claude | {"model_actual": "claude-opus-4-5-20251101"}
+    assert score(kinds=short, counts=told, **older) == ALL
     few = Kinds(CLAUDE_CACHED_FROM_TOKENS - 1, visible_output_tokens=5)
     assert score(kinds=few, counts=told, **claude) == ALL
     assert score(kinds=few, counts=told, provider="deepseek").lacks == ("token_kinds",)

@@ -7,6 +7,7 @@ the same call, then whether it may be the same call again.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ CACHED_FROM_TOKENS: Final = 1024
 OpenAI 1,024 tokens, Gemini 2,048 and more (their pages on prompt caching)."""
 CLAUDE_CACHED_FROM_TOKENS: Final = 512
 """Of Claude 5; 1,024 to 4,096 of older ones (Anthropic, Prompt caching, cache limitations)."""
+_CLAUDE_5: Final = re.compile(r"claude-[a-z]+-([5-9]|[1-9]\d)(?!\d)")
 _CACHES: Final = frozenset({
     "anthropic", "azure", "bedrock", "deepseek", "fireworks", "gemini", "groq", "moonshot",
     "openai", "openrouter", "vertex", "xai",
@@ -95,8 +97,8 @@ def _may_hide_cache(call: CallFact) -> bool:
 def _cached_from_tokens(call: CallFact) -> int:
     if call.provider == "deepseek":
         return 1  # no least length is told (DeepSeek, Context Caching)
-    is_claude = "claude" in (call.model_actual or call.model_requested or "")
-    return CLAUDE_CACHED_FROM_TOKENS if is_claude else CACHED_FROM_TOKENS
+    is_claude_5 = _CLAUDE_5.search(call.model_actual or call.model_requested or "") is not None
+    return CLAUDE_CACHED_FROM_TOKENS if is_claude_5 else CACHED_FROM_TOKENS
 
 
 def has_price(seen: Seen) -> bool:
