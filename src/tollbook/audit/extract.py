@@ -17,6 +17,7 @@ from tollbook.audit.kept.owner_names import rank_of
 from tollbook.audit.kept.owners import NOBODY, owner_in, process_owner_in, says_payer
 from tollbook.audit.kept.redact import Redactor
 from tollbook.audit.kept.sampling import kept_share_ppm
+from tollbook.audit.later import CLOSED_EARLY
 from tollbook.audit.told import with_told
 from tollbook.capture.otlp.operations import OTHER, what_is
 from tollbook.capture.otlp.providers import KNOWN_HOSTS
@@ -87,8 +88,10 @@ class Extractor:
         owner = owner_in(attributes, owners, self._chosen) if owners else NOBODY
         what = self._what(span, groups)
         call = None
-        if counts or (what.is_inference and (not _is_told_later(span))):
+        if counts or what.is_inference:
             call = with_told(call_of(span, what, counts), span)
+            if not counts and _is_told_later(span):
+                call = replace(call, is_stream=True, usage_source=CLOSED_EARLY)
         fact = SpanFact(
             trace_id=span.trace_id[:_ID_MAX_CHARS],
             span_id=span.span_id[:_ID_MAX_CHARS],

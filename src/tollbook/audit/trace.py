@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from tollbook.audit.later import paired
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -145,6 +147,11 @@ class Trace:
         return entry
 
     @cached_property
+    def closed_early(self) -> dict[str, SpanFact]:
+        """Spans that were closed when a stream began, by the id of the one that told it later."""
+        return paired(self.spans)
+
+    @cached_property
     def calls(self) -> list[SpanFact]:
         """The calls that are billed: those with no call below them that tells of usage too.
 
@@ -152,6 +159,9 @@ class Trace:
         a summing span with nothing below it stands for the calls that are missing.
         """
         told = [one for one in self.spans if one.call is not None]
+        if self.closed_early:
+            again = {one.span_id for one in self.closed_early.values()}
+            told = [one for one in told if one.span_id not in again]
         covered: set[str] = set()
         for one in told:
             assert one.call is not None

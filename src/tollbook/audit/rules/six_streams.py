@@ -32,8 +32,9 @@ def streams_without_usage(trace: Trace, drawn: Drawn) -> Iterator[Hit]:
             continue
         told = _told_elsewhere(trace, span)
         if told is None:
-            title = f"streams of {where(span)} end without their usage: {span.name}"
-            one = Break(Mode.STREAMING, "process", None, span, title, Severity.ERROR, "A05")
+            first = trace.closed_early.get(span.span_id, span)
+            title = f"streams of {where(span)} end without their usage: {first.name}"
+            one = Break(Mode.STREAMING, "process", None, first, title, Severity.ERROR, "A05")
         else:
             title = f"the usage of {span.name} in {where(span)} is on another span: {told.name}"
             one = Break(Mode.STREAMING, "process", told, span, title, Severity.WARNING, "A05")
