@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.audit_rules.made_traces import AT_NS, CLIENT, SERVER, call, found, span
+from tests.audit_rules.made_traces import AT_NS, CLIENT, SERVER, agent, call, found, span
 
 from tollbook.audit.findings import Mode, Severity
 from tollbook.audit.read import InputRead
+from tollbook.audit.rules.conflicts import Conversations
 from tollbook.audit.rules.distinct import Distinct
+from tollbook.audit.rules.first_of import FirstOf
 from tollbook.audit.rules.hosts import bare_host, is_public, is_trusted, provider_at
 from tollbook.audit.rules.metrics_only import metrics_only
 from tollbook.audit.rules.sampling import in_percent, times
+from tollbook.audit.trace import Trace
 
 SECOND = 1_000_000_000
 
@@ -136,3 +139,26 @@ def test_whose_a_host_is() -> None:
     assert not is_trusted("example.com", [""])
     assert bare_host("example.com:443") == "example.com"
     assert bare_host("::1") == "::1"
+
+
+def test_of_a_key_that_everything_has_the_first_are_taken() -> None:
+    first = FirstOf(3)
+    assert [first.takes("same") for _ in range(5)] == [True, True, True, False, False]
+    assert first.takes("other")
+
+
+def test_a_conversation_that_all_calls_have_does_not_bring_all_together() -> None:
+    rule = Conversations()
+    trace = Trace([call(at, of={"conversation_id": "always"}) for at in range(1, 3000)])
+    assert len(list(rule.keys(trace))) == 1000
+
+
+def test_a_chain_of_contradictions_is_told_a_bounded_number_of_times() -> None:
+    chain = [
+        agent(at, at - 1 if at > 1 else None, owner={"tenant_id": f"t{at % 2}"},
+              service=f"s{at % 2}", ended_at_ns=AT_NS - 1)
+        for at in range(1, 2000)
+    ]  # fmt: skip
+    hits = found(chain)
+    for rule in ("A03", "A28"):
+        assert len([hit for hit in hits if hit.rule == rule]) == 100

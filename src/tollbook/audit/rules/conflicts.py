@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from tollbook.audit.findings import Severity
-from tollbook.audit.rules.found import called, calls_at, hit_of, tenant_of
+from tollbook.audit.rules.first_of import FirstOf
+from tollbook.audit.rules.found import HITS_MAX, above, called, calls_at, hit_of, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from tollbook.audit.trace import Trace
 
 _SERVER: Final = 2
+_CONVERSATION_MAX: Final = 1000
+"""Of more calls of one conversation no more are compared."""
 _CLAIMS: Final = "name different tenant_id"
 _SPELLINGS: Final = {"prod": "production", "stage": "staging", "dev": "development"}
 
@@ -33,6 +37,9 @@ class OneTenant:
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit where a tenant gives way to another, and for a request with several."""
+        return islice(self._check(trace), HITS_MAX)
+
+    def _check(self, trace: Trace) -> Iterator[Hit]:
         tenants = {one.owner.get("tenant_id") for one in trace.spans} - {None}
         if len(tenants) < 2 and not any(one.problems for one in trace.spans):  # noqa: PLR2004 -- several
             return  # nearly all traces: they are not looked at more closely
@@ -44,17 +51,17 @@ class OneTenant:
             tenant, parent = span.tenant, trace.parent(span)
             if tenant is None or parent is None:
                 continue
-            above = trace.owner_of(parent)
-            if above is None or above.span.tenant is None or above.value == tenant:
+            had = trace.owner_of(parent)
+            if had is None or had.span.tenant is None or had.value == tenant:
                 continue  # what a process names is for spans that name nobody
             if not _is_part(trace, span):
                 changed = True
                 yield hit_of(
                     "A03",
-                    f"The tenant changes from {above.span.service or called(above.span)} to"
+                    f"The tenant changes from {had.span.service or called(had.span)} to"
                     f" {span.service or called(span)} ({called(span)}) within a trace",
-                    (above.span.service, span.service, called(span), span.name),
-                    [span, above.span],
+                    (had.span.service, span.service, called(span), span.name),
+                    [span, had.span],
                     calls=[one for one in calls_at(trace, span) if tenant_of(trace, one) == tenant],
                 )
         if not changed:
@@ -63,7 +70,7 @@ class OneTenant:
 
 def _is_part(trace: Trace, span: SpanFact) -> bool:
     """Whether a span is a job's part, which other spans caused."""
-    return bool(span.links) or any(one.links for one in trace.ancestors(span))
+    return bool(span.links) or any(one.links for one in above(trace, span))
 
 
 def _claims(trace: Trace, span: SpanFact) -> Hit:
@@ -105,12 +112,17 @@ class Conversations:
 
     name = "conversations"
 
+    def __init__(self) -> None:
+        self._first = FirstOf(_CONVERSATION_MAX)
+
     def keys(self, trace: Trace) -> Iterator[tuple[str, SpanFact]]:
         """Yield calls with a tenant by their conversation."""
         for span in trace.calls:
             conversation = _conversation(trace, span)
             tenant = tenant_of(trace, span)
-            if conversation is not None and tenant is not None:
+            if conversation is None or tenant is None:
+                continue
+            if self._first.takes(conversation):
                 yield conversation, replace(span, owner={"tenant_id": tenant})
 
     def check_group(self, key: str, spans: Sequence[SpanFact]) -> Iterator[Hit]:
@@ -138,7 +150,7 @@ def _conversation(trace: Trace, span: SpanFact) -> str | None:
         return span.call.conversation_id
     if span.session_id is not None:
         return span.session_id
-    return next((one.session_id for one in trace.ancestors(span) if one.session_id), None)
+    return next((one.session_id for one in above(trace, span) if one.session_id), None)
 
 
 class OneEnvironment:
@@ -149,19 +161,19 @@ class OneEnvironment:
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for the first span, below another, that names another environment."""
-        if not trace.calls:
+        if not trace.calls or len({_environment(one) for one in trace.spans}) < 2:  # noqa: PLR2004 -- several
             return
         for span in trace.spans:
             parent = trace.parent(span)
             if parent is None:
                 continue
-            here, above = _environment(span), _environment(parent)
-            if here and above and here != above:
+            here, there = _environment(span), _environment(parent)
+            if here and there and here != there:
                 yield hit_of(
                     "A32",
-                    f"{parent.service or called(parent)} is of {above} and calls"
+                    f"{parent.service or called(parent)} is of {there} and calls"
                     f" {span.service or called(span)} of {here}",
-                    (parent.service, above, span.service, here),
+                    (parent.service, there, span.service, here),
                     [span, parent],
                     calls=calls_at(trace, span),
                 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
-from tollbook.audit.rules.found import called, calls_at, hit_of
+from tollbook.audit.rules.found import HITS_MAX, called, calls_at, hit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,10 @@ class Damage:
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each damage at or above calls."""
+        return islice(self._check(trace), HITS_MAX)
+
+    @staticmethod
+    def _check(trace: Trace) -> Iterator[Hit]:
         if not trace.calls or not trace.calls[0].has_trace or len(trace.spans) >= _SPANS_MAX:
             return
         for span in trace.orphans:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
+from tollbook.audit.rules.first_of import FirstOf
 from tollbook.audit.rules.found import WHOLE, called, hit_of, tokens_of
 from tollbook.audit.told import FETCH
 
@@ -32,13 +33,18 @@ class Answers:
 
     name = "answers"
 
+    def __init__(self) -> None:
+        self._first = FirstOf(_TOLD_MAX + 1)
+
     def keys(self, trace: Trace) -> Iterator[tuple[str, SpanFact]]:
         """Yield billed calls by the id of their answer."""
         for span in trace.calls:
             call = span.call
             if call is None or call.kinds is None or is_fetched(call):
                 continue
-            if call.response_id is not None and len(call.response_id) >= _ID_MIN_CHARS:
+            if call.response_id is None or len(call.response_id) < _ID_MIN_CHARS:
+                continue
+            if self._first.takes(call.response_id):
                 yield call.response_id, span
 
     def check_group(self, key: str, spans: Sequence[SpanFact]) -> Iterator[Hit]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Hit, SpanRef
@@ -9,13 +11,16 @@ from tollbook.audit.rules.catalogue import CATALOGUE
 from tollbook.audit.rules.frameworks import recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tollbook.audit.facts import SpanFact
     from tollbook.audit.findings import Mode, Severity
     from tollbook.audit.trace import Trace
 
 _EVIDENCE_MAX: Final = 32
+_ABOVE_MAX: Final = 200
+HITS_MAX: Final = 100
+"""Of one rule in one trace, where each looks at all below it: a made-up trace has thousands."""
 _TELLING: Final = 4
 """Spans of the evidence that say which framework it is about."""
 WHOLE: Final = 1000
@@ -91,10 +96,21 @@ def called(span: SpanFact) -> str:
     return span.scope or span.service or "an unnamed instrumentation"
 
 
+@lru_cache(maxsize=1)
+def billed_in(trace: Trace) -> frozenset[str]:
+    """Return the ids of the spans of a trace that are billed calls; the last trace's are kept."""
+    return frozenset([one.span_id for one in trace.calls])
+
+
 def calls_at(trace: Trace, span: SpanFact) -> list[SpanFact]:
     """Return the billed calls that a span is or that are below it."""
-    inside = {span.span_id, *(one.span_id for one in trace.below(span))}
-    return [one for one in trace.calls if one.span_id in inside]
+    billed = billed_in(trace)
+    return [one for one in (span, *trace.below(span)) if one.span_id in billed]
+
+
+def above(trace: Trace, span: SpanFact) -> Iterator[SpanFact]:
+    """Yield the spans above one, the nearest first; not all of a chain without end."""
+    return islice(trace.ancestors(span), _ABOVE_MAX)
 
 
 def tokens_of(spans: Sequence[SpanFact]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
 from tollbook.audit.rules.distinct import Distinct
-from tollbook.audit.rules.found import hit_of, tenant_of
+from tollbook.audit.rules.found import above, hit_of, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def _same_as(trace: Trace, span: SpanFact, tenant: str) -> str | None:
     call = span.call
     assert call is not None
     if tenant in {call.conversation_id, span.session_id} or any(
-        one.session_id == tenant for one in trace.ancestors(span)
+        one.session_id == tenant for one in above(trace, span)
     ):
         return "conversation"
     if tenant.replace("-", "").lower() == span.trace_id:

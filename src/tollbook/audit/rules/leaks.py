@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
-from tollbook.audit.rules.found import calls_at, hit_of
+from tollbook.audit.rules.found import above, billed_in, calls_at, hit_of
 from tollbook.audit.rules.hosts import bare_host, is_public, is_trusted, provider_at
 
 if TYPE_CHECKING:
@@ -74,12 +74,9 @@ def _goes_on(trace: Trace, span: SpanFact) -> bool:
 
 
 def _calls_around(trace: Trace, span: SpanFact) -> list[SpanFact]:
-    """Return the call that a request was sent for: itself, or a call right above it."""
-    below = calls_at(trace, span)
-    if below:
-        return below
-    billed = {one.span_id for one in trace.calls}
-    return [one for one in trace.ancestors(span) if one.span_id in billed][:1]
+    """Return the call that a request was sent for: itself, or the nearest above it."""
+    billed = billed_in(trace)
+    return [one for one in (span, *above(trace, span)) if one.span_id in billed][:1]
 
 
 class Untrusted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tollbook.audit.rules.found import called, hit_of
+from tollbook.audit.rules.found import above, called, hit_of
 from tollbook.audit.rules.hosts import bare_host, provider_at
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Unmeasured:
             if span.protocol != "http" or not span.name.upper().startswith(("POST", "HTTP POST")):
                 continue
             provider = provider_at(bare_host(span.peer))
-            if provider is None or any(one.call is not None for one in trace.ancestors(span)):
+            if provider is None or any(one.call is not None for one in above(trace, span)):
                 continue
             yield hit_of(
                 "A22",

@@ -110,15 +110,16 @@ class Costs:
                 model = call.model_actual or call.model_requested or "unnamed models"
                 yield hit_of(
                     "A12",
-                    f"Costs told by {source} for {model} are not those by the price book",
-                    (source, call.provider, model),
+                    f"Costs that {called(span)} tells of {model} ({source}) are not those by the"
+                    " price book",
+                    (source, called(span), call.provider, model),
                     [span],
                     factor_millis=call.reported_cost_pico * WHOLE // max(1, call.cost_pico),
                 )
             if call.price_version is None and source != "provider":
                 yield hit_of(
                     "A30",
-                    f"Costs told by {source} do not say by which prices",
+                    f"Costs that {called(span)} tells ({source}) do not say by which prices",
                     (source, called(span)),
                     [span],
                 )

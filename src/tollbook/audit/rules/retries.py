@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Mode, Severity
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tollbook.audit.findings import Hit
     from tollbook.audit.trace import Trace
 
+_SIBLINGS_MAX: Final = 200
 _FAILED: Final = 400
 """HTTP: an answer with this status or a higher one holds no answer of a model."""
 
@@ -70,8 +72,10 @@ def _retry_of(trace: Trace, failed: SpanFact) -> SpanFact | None:
     parent = trace.parent(failed)
     if parent is None:
         return None
-    for one in trace.children.get(parent.span_id, ()):
-        if one.call is None or one.call.is_error or one.started_at_ns < failed.ended_at_ns:
+    siblings = trace.children.get(parent.span_id, [])
+    later = bisect_left(siblings, failed.ended_at_ns, key=lambda one: one.started_at_ns)
+    for one in siblings[later : later + _SIBLINGS_MAX]:
+        if one is failed or one.call is None or one.call.is_error:
             continue
         if _asks(one) == _asks(failed):
             return one
@@ -90,8 +94,8 @@ def _marked(trace: Trace, span: SpanFact) -> Iterator[Hit]:
     if call is None or call.retry_of is None:
         return
     parent = trace.parent(span)
-    siblings = trace.children.get(parent.span_id, ()) if parent is not None else trace.calls
-    for one in siblings:
+    siblings = trace.children.get(parent.span_id, []) if parent is not None else trace.calls
+    for one in siblings[:_SIBLINGS_MAX]:
         if one.call is None or one.call.kinds is None or one is span or one.call.is_error:
             continue
         if call.retry_of in {one.span_id, one.call.response_id, one.call.request_id}:

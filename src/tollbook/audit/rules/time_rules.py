@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tollbook import clock
 from tollbook.audit.findings import Severity
-from tollbook.audit.rules.found import called, calls_at, hit_of
+from tollbook.audit.rules.found import HITS_MAX, called, calls_at, hit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,9 @@ class Times:
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each such span at or above a call."""
+        return islice(self._check(trace), HITS_MAX)
+
+    def _check(self, trace: Trace) -> Iterator[Hit]:
         if not trace.calls:
             return
         for span in trace.spans:

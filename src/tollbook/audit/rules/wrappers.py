@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
-from tollbook.audit.rules.found import WHOLE, called, hit_of, tokens_of
+from tollbook.audit.rules.found import WHOLE, billed_in, called, hit_of, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tollbook.audit.findings import Hit
     from tollbook.audit.trace import Trace
 
+_WRAPPERS_MAX: Final = 500
+"""Of one trace: each is held against all below it."""
 _NOT_IN_SUMS: Final = frozenset({"embeddings", "rerank", "image", "speech", "transcription"})
 """Operations that agents do not sum up."""
 
@@ -33,8 +35,8 @@ class Wrappers:
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each instrumentation that sums up, in a trace."""
         by_place: dict[tuple[str, str, str], list[tuple[SpanFact, list[SpanFact]]]] = {}
-        billed = {one.span_id for one in trace.calls}
-        for span in trace.wrappers:
+        billed = billed_in(trace)
+        for span in trace.wrappers[:_WRAPPERS_MAX]:
             if span.call is None or span.call.is_aggregate or not tokens_of([span]):
                 continue
             below = [
@@ -84,8 +86,8 @@ class AgentSums:
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each agent whose sum is higher."""
-        billed = {one.span_id for one in trace.calls}
-        for span in trace.wrappers:
+        billed = billed_in(trace)
+        for span in trace.wrappers[:_WRAPPERS_MAX]:
             if span.call is None or span.call.is_call or span.call.kinds is None:
                 continue
             below = [one for one in trace.below(span) if one.span_id in billed]
