@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollbook.audit.advice.advise import BOOK, FAMILIES, advise, with_advice
+from tollbook.audit.advice.advise import BOOK, FAMILIES, STREAM_OWNER, advise, with_advice
 from tollbook.audit.criteria import BY_NAME
 from tollbook.audit.findings import SIX, Advice, Finding, Hop, Mode, Severity, SpanRef
 from tollbook.audit.report import AtRisk, Audit, Defensibility
@@ -42,7 +42,7 @@ def finding(
 
 @pytest.mark.parametrize("mode", Mode)
 def test_every_mode_has_advice_for_any_framework(mode: Mode) -> None:
-    found = advise(finding(mode, "a framework that nobody knows"))
+    found = advise(finding(mode, "a framework that nobody knows", rule="A99"))
     assert found is BOOK[mode.value, ""]
 
 
@@ -61,7 +61,8 @@ def test_every_rule_has_advice(rule: str) -> None:
 
 def test_keys_name_modes_and_rules_that_exist() -> None:
     subjects = {subject for subject, _ in BOOK}
-    assert subjects <= {mode.value for mode in Mode} | set(CATALOGUE) | set(BY_NAME)
+    modes = {mode.value for mode in Mode}
+    assert subjects <= modes | {STREAM_OWNER} | set(CATALOGUE) | set(BY_NAME)
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -94,6 +95,35 @@ def test_the_framework_goes_before_the_crossing(
     assert found is BOOK["background-jobs", expected]
 
 
+@pytest.mark.parametrize(
+    ("mode", "framework", "crossing", "expected"),
+    [
+        # The client that made the call says nothing of the thread it was made in.
+        (Mode.EMBEDDINGS_RETRIEVAL, "openai", "thread", ("embeddings-retrieval", "thread")),
+        (Mode.EMBEDDINGS_RETRIEVAL, "openai", "start", ("embeddings-retrieval", "openai")),
+        (Mode.AGENT_RECURSION, "openai", "thread", ("agent-recursion", "thread")),
+        (Mode.AGENT_RECURSION, "langchain", "thread", ("agent-recursion", "langchain")),
+        (Mode.BACKGROUND_JOBS, "fastapi", "queue", ("background-jobs", "queue")),
+        # But the server is where a header is read.
+        (Mode.HEADER_STRIPPING, "fastapi", "http", ("header-stripping", "fastapi")),
+        (Mode.HEADER_STRIPPING, "traefik", "gateway", ("header-stripping", "gateway")),
+        (Mode.SINGLE_KEY, "openai", "gateway", ("single-key", "openai")),
+        # A stream without an owner is mended otherwise than one without usage.
+        (Mode.STREAMING, "openai", "thread", ("streaming-owner", "")),
+        (Mode.STREAMING, "fastapi", "thread", ("streaming-owner", "fastapi")),
+    ],
+)
+def test_advice_is_about_where_it_was_lost(
+    mode: Mode, framework: str, crossing: str, expected: tuple[str, str]
+) -> None:
+    assert advise(finding(mode, framework, crossing)) is BOOK[expected]
+
+
+def test_streams_without_usage_are_told_how_to_ask_for_it() -> None:
+    found = finding(Mode.STREAMING, "openai", "process", rule="A05")
+    assert advise(found) is BOOK["streaming", "openai"]
+
+
 def test_the_rule_goes_before_the_mode() -> None:
     assert advise(finding(Mode.TOKEN_KINDS, rule="A08")) is BOOK["A08", ""]
     assert advise(finding(Mode.TOKEN_KINDS, rule="A27")) is BOOK["token-kinds", ""]
@@ -118,7 +148,9 @@ def test_advice_is_added_to_all_findings_and_replaces_none() -> None:
     audit = Audit(
         version="1", made_at="2026-11-22T00:00:00+00:00", inputs=(), troubles=(), spans=2,
         traces=1, calls=2, wrappers=0, first_at_ns=0, last_at_ns=0, instrumentations={},
-        services={}, findings=(finding(Mode.STREAMING, "openai"), finding(Mode.RETRIES, fix=own)),
+        services={}, findings=(
+            finding(Mode.STREAMING, "openai", rule="A05"), finding(Mode.RETRIES, fix=own),
+        ),
         defensibility=Defensibility(
             score_millis=0, formula="", criteria=(), calls=2, defensible_calls=0, cost_pico=0,
             unpriced_calls=0, at_risk_pico=0,

@@ -240,3 +240,27 @@ def test_a_message_of_dramatiq_has_the_context_of_who_sent_it() -> None:
         worker.stop()
         broker.close()
     assert seen == ["acme", None]
+
+
+def test_a_stream_is_made_and_read_in_the_context_of_its_request() -> None:
+    names = _run(BOOK["streaming-owner", ""].snippet)
+
+    def answer() -> Iterator[Any]:
+        for _ in range(2):
+            yield baggage.get_baggage("tenant.id")
+
+    token = context.attach(baggage.set_baggage("tenant.id", "acme"))
+    stream = names["in_context"](answer)
+    context.detach(token)
+    assert [(part, baggage.get_baggage("tenant.id")) for part in stream] == [("acme", None)] * 2
+
+
+def test_a_stream_belongs_to_its_tenant_with_tollbook() -> None:
+    names = _run(BOOK["streaming-owner", ""].with_tollbook)
+
+    def answer() -> Iterator[Any]:
+        for _ in range(2):
+            yield tollbook.current().tenant_id
+
+    stream = names["stream_as"]("acme", answer)
+    assert [(part, tollbook.current().tenant_id) for part in stream] == [("acme", None)] * 2

@@ -22,6 +22,8 @@ from tollbook.audit.advice import (
     telemetry,
 )
 from tollbook.audit.criteria import BY_NAME
+from tollbook.audit.findings import Mode
+from tollbook.audit.rules.frameworks import CLIENTS, WEB
 
 if TYPE_CHECKING:
     from tollbook.audit.advice.making import Book
@@ -64,20 +66,36 @@ FAMILIES: Final = {
 """Frameworks whose advice is that of another one."""
 
 
+STREAM_OWNER: Final = "streaming-owner"
+"""Streams that lost their owner: another matter than streams that lost their usage."""
+_SAYS_LITTLE: Final = frozenset((*CLIENTS, *WEB)) - {"vercel-ai"}
+"""Frameworks that say less of where identity was lost than the crossing does."""
+
+
 def advise(finding: Finding) -> Advice | None:
     """Return the smallest change that mends a finding.
 
-    What is known of the rule goes before what is known of the mode, and the framework before the
-    crossing (``queue``, ``thread``), which goes before what holds for all.
+    What is known of the rule goes before what is known of the mode. The framework goes before the
+    crossing (``queue``, ``thread``), unless it is only the client that made the call, or the server
+    whose request it was; both go before what holds for all.
     """
     framework = FAMILIES.get(finding.framework, finding.framework)
     crossing = finding.hop.crossing if finding.hop is not None else ""
-    for place in (*filter(None, (framework, crossing)), ""):
-        for subject in (finding.rule, finding.mode.value):
+    places = [framework, crossing]
+    if framework in _SAYS_LITTLE and finding.mode is not Mode.HEADER_STRIPPING:
+        places.reverse()
+    for place in (*filter(None, places), ""):
+        for subject in (finding.rule, _subject(finding)):
             found = BOOK.get((subject, place))
             if found is not None:
                 return found
     return None
+
+
+def _subject(finding: Finding) -> str:
+    if finding.mode is Mode.STREAMING and (finding.is_cause or finding.rule in {"A01", "A02"}):
+        return STREAM_OWNER
+    return finding.mode.value
 
 
 def with_advice(audit: Audit) -> Audit:

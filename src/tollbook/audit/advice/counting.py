@@ -57,19 +57,28 @@ _ONE_LAYER: Final = advice(
     page="otlp/README.md",
 )
 
+_ONE_TELLS: Final = advice(
+    "Let one layer tell of each call",
+    "Two instrumentations, or a client and a gateway, tell of the same answer: keep the one "
+    "nearest to the provider, or join them by the answer's id.",
+    """
+    # leave one of the instrumentations out, by the name of its entry point
+    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=openai,langchain
+    """,
+    "bash",
+    page="stitching.md",
+)
+
 ADVICE: Final[Book] = {
     (_DOUBLE, ""): _ONE_LAYER,
-    ("A07", ""): advice(
-        "Let one layer tell of each call",
-        "Two instrumentations, or a client and a gateway, tell of the same answer: keep the one "
-        "nearest to the provider, or join them by the answer's id.",
-        """
-        # leave one of the instrumentations out, by the name of its entry point
-        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=openai,langchain
-        """,
-        "bash",
-        page="stitching.md",
-    ),
+    ("A07", ""): _ONE_TELLS,
+    # Two instrumentations of one client are no wrapper and its calls.
+    ("A06", "openai"): _ONE_TELLS,
+    ("A06", "anthropic"): _ONE_TELLS,
+    ("A06", "bedrock"): _ONE_TELLS,
+    ("A06", "google-genai"): _ONE_TELLS,
+    ("A06", "cohere"): _ONE_TELLS,
+    ("A06", "mistral"): _ONE_TELLS,
     ("A20", ""): advice(
         "Do not sum up spans that fetch an answer again",
         "Fetching a stored answer tells its usage once more and costs nothing.",

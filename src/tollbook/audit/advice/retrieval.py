@@ -65,6 +65,33 @@ ADVICE: Final[Book] = {
                     embed(document)
         """,
     ),
+    (_RETRIEVAL, "thread"): advice(
+        "Run retrieval in a copy of the request's context",
+        "The chat's call has the tenant, the embeddings before it run in a pool's thread, which "
+        "begins with an empty context.",
+        """
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+        from contextvars import copy_context
+
+
+        def submit(pool: ThreadPoolExecutor, embed, texts: list[str]):
+            return pool.submit(copy_context().run, embed, texts)
+
+
+        async def in_thread(embed, texts: list[str]):
+            return await asyncio.to_thread(embed, texts)  # copies it; run_in_executor does not
+        """,
+        page="sdk/threads.md",
+        tollbook="""
+        from tollbook.sdk.propagation.threads import PropagatingExecutor
+
+
+        def embed_all(embed, parts: list[list[str]]) -> list:
+            with PropagatingExecutor(4) as pool:
+                return list(pool.map(embed, parts))
+        """,
+    ),
     (_RETRIEVAL, "langchain"): advice(
         "Hand the run's config to the retriever, and instrument the embeddings' client",
         "LangChain's embeddings are no runnables: no callback and no metadata reach them, so the "
@@ -105,7 +132,7 @@ ADVICE: Final[Book] = {
         page="otlp/openinference.md",
     ),
     (_RETRIEVAL, "openai"): advice(
-        "Name the user in the embedding's call, and instrument it",
+        "Make the embedding's call in the tenant's context",
         "Embeddings have no metadata at OpenAI; the field user is what they can carry, and the "
         "span takes the tenant from baggage.",
         """

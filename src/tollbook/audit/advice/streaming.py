@@ -34,7 +34,99 @@ _OPENAI: Final = advice(
     """,
 )
 
+_OWNER: Final = "streaming-owner"
+
 ADVICE: Final[Book] = {
+    (_OWNER, ""): advice(
+        "Make the call in the request's context, and let each read of the stream have it",
+        "A generator's body runs where it is iterated, not where it was made: by then the request "
+        "is over and its context left.",
+        """
+        from contextvars import copy_context
+
+
+        def in_context(make):
+            context = copy_context()  # of the request, with its tenant
+
+            def parts():
+                iterator = context.run(lambda: iter(make()))  # the call is made in here
+                while True:
+                    try:
+                        part = context.run(next, iterator)
+                    except StopIteration:
+                        return
+                    yield part
+
+            return parts()  # StreamingResponse(in_context(lambda: answer(question)))
+        """,
+        page="sdk/context.md",
+        tollbook="""
+        import tollbook
+
+
+        def stream_as(tenant_id: str, make):
+            @tollbook.tenant(tenant_id)  # a generator's body has a context of its own
+            def parts():
+                yield from make()
+
+            return parts()
+        """,
+    ),
+    (_OWNER, "fastapi"): advice(
+        "Set the tenant in a middleware around the application, not in a dependency",
+        "A StreamingResponse is read after the endpoint and its dependencies have returned; what "
+        "wraps the whole application is still there.",
+        """
+        from opentelemetry import baggage, context
+
+
+        class TenantMiddleware:
+            def __init__(self, app, tenant_of):
+                self.app, self.tenant_of = app, tenant_of
+
+            async def __call__(self, scope, receive, send):
+                owner = baggage.set_baggage("tenant.id", self.tenant_of(scope))
+                token = context.attach(owner)
+                try:
+                    await self.app(scope, receive, send)  # until the last part is sent
+                finally:
+                    context.detach(token)
+        """,
+        page="sdk/fastapi.md",
+        tollbook="""
+        from fastapi import FastAPI
+
+        from tollbook.sdk.middleware.fastapi import TollbookMiddleware
+
+        app = FastAPI()
+        app.add_middleware(TollbookMiddleware, tenant_of=lambda request: request.state.tenant)
+        """,
+    ),
+    (_OWNER, "flask"): advice(
+        "Stream with the request's context",
+        "Flask leaves the request before the body is iterated, unless it is told to keep it.",
+        """
+        from contextvars import copy_context
+
+        from flask import Response, stream_with_context
+
+
+        def stream(make):
+            context = copy_context()
+            iterator = context.run(lambda: iter(make()))
+            parts = iter(lambda: context.run(next, iterator, None), None)
+            return Response(stream_with_context(parts))
+        """,
+        page="sdk/flask.md",
+        tollbook="""
+        from flask import Flask, g
+
+        from tollbook.sdk.middleware.flask import Tollbook
+
+        app = Flask(__name__)
+        Tollbook(app, tenant_of=lambda request: g.get("tenant"))  # carries streamed bodies
+        """,
+    ),
     (_STREAMING, ""): advice(
         "End the span when the stream ends, with the usage that came last",
         "A span that ends when the call returns has no usage, and the usage that comes with the "
