@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from tollbook.audit.kept.beginnings import side_of
 from tollbook.audit.kept.hops import label_of
 from tollbook.audit.rules.frameworks import is_job
 from tollbook.audit.rules.hosts import bare_host, provider_at
@@ -56,8 +57,7 @@ def entry_keys(lost: Lost) -> str:
     if is_job(entry):
         return f"q:{entry.peer or entry.messaging or entry.service}:{started_ns // QUEUE_NS}"
     if entry.kind == _SERVER:
-        side = entry.path_hash or label_of(entry.peer or "") or entry.service
-        return f"h:{side}:{started_ns // REQUEST_NS}"
+        return f"h:{side_of(entry)}:{started_ns // REQUEST_NS}"
     return f"t:{entry.service}:{started_ns // THREAD_NS}"
 
 
@@ -85,7 +85,7 @@ def other_sides(view: View, beginnings: Beginnings | None = None) -> Iterator[tu
                 yield from _producer(trace, span)
         elif span.kind == _CLIENT:
             if requests and span.protocol == "http" and span.call is None:
-                yield from _client(trace, span)
+                yield from _client(trace, span, beginnings)
         elif (
             span.kind in _IN_PROCESS
             and span.call is None
@@ -105,8 +105,15 @@ def _producer(trace: Trace, span: SpanFact) -> Iterator[tuple[str, SpanFact]]:
     yield f"q:{side}:{bucket + 1}", fact
 
 
-def _client(trace: Trace, span: SpanFact) -> Iterator[tuple[str, SpanFact]]:
+def _client(
+    trace: Trace, span: SpanFact, beginnings: Beginnings | None
+) -> Iterator[tuple[str, SpanFact]]:
     """A request that nothing of this trace answered, and that was none to a provider."""
+    sides = {span.path_hash, label_of(span.peer or "")} - {""}
+    if beginnings is not None:
+        sides = {one for one in sides if beginnings.seeks(one)}
+    if not sides:
+        return
     above = trace.parent(span)
     if trace.children.get(span.span_id) or (above is not None and above.call is not None):
         return
@@ -116,7 +123,7 @@ def _client(trace: Trace, span: SpanFact) -> Iterator[tuple[str, SpanFact]]:
         return
     fact = replace(span, role=NAMED)
     bucket = span.started_at_ns // REQUEST_NS
-    for side in {span.path_hash, label_of(span.peer or "")} - {""}:
+    for side in sides:
         yield f"h:{side}:{bucket}", fact
         yield f"h:{side}:{bucket + 1}", fact
 
