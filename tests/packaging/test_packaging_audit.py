@@ -163,3 +163,22 @@ def test_every_module_of_the_audit_is_imported_with_the_base_install(site: Path)
     done = run(site, "tollbook.audit.pytest_plugin", program=IMPORT_ALL)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 40
+
+
+PARTLY = """
+import sys
+sys.modules["sqlalchemy"] = None
+sys.argv = ["tollbook", "keys", "list"]
+from tollbook.cli.start import main
+main()
+"""
+
+
+def test_a_command_without_one_of_its_packages_says_which_and_what_to_install() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PARTLY], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "tollbook: this command needs the package sqlalchemy: pip install 'tollbook[server]'\n"
+    )
