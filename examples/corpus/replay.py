@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.audit.engine import audit
-from tollbook.audit.pricing import NoPrices
-from tollbook.audit.read import Batch, InputRead, Where
+from tollbook.audit.inputs.sources import open_inputs
+from tollbook.audit.pricing import ListPricer
 from tollbook.audit.settings import AuditSettings
-from tollbook.capture.otlp.decode_json import decode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from tollbook.audit.findings import Finding
     from tollbook.audit.report import Audit
@@ -69,7 +67,7 @@ class Recorded:
     @cached_property
     def audit(self) -> Audit:
         """What the auditor says, with the evidence of every call."""
-        return audit([_Lines(self.path)], NoPrices(), AuditSettings(evidence_max=_ALL))
+        return audit(open_inputs([str(self.path)]), ListPricer(), AuditSettings(evidence_max=_ALL))
 
     def findings(self) -> list[Finding]:
         """Return what is worse than a note."""
@@ -92,15 +90,3 @@ def recorded(directory: Path = RECORDED) -> list[Recorded]:
 
 def _lines(path: Path) -> list[bytes]:
     return gzip.decompress(path.read_bytes()).splitlines()
-
-
-class _Lines:
-    """A file of the corpus as an input."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.read = InputRead(source=path.name, format="otlp-jsonl")
-
-    def __iter__(self) -> Iterator[Batch]:
-        for number, line in enumerate(_lines(self._path), 1):
-            yield Batch(decode_json(line), Where(self._path.name, number))

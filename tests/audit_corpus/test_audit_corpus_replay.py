@@ -6,9 +6,10 @@ from functools import cache
 
 import pytest
 
+from examples.corpus.held_out.plan import HELD_OUT
 from examples.corpus.page import PAGE, written
 from examples.corpus.plan import INSTRUMENTATIONS, PLAN
-from examples.corpus.replay import Recorded, recorded
+from examples.corpus.replay import HELD_OUT_DIR, Recorded, recorded
 from examples.corpus.score import Judged, judge, judge_all
 
 RUNS = {(planted.name, by): planted for planted in PLAN for by in planted.instrumentations}
@@ -78,3 +79,10 @@ def test_every_call_is_one_call_of_the_audit() -> None:
 def test_the_page_has_these_figures() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert written(page, "corpus", judged()) == page
+
+
+def test_the_page_has_the_figures_of_the_worlds_held_out_as_they_come() -> None:
+    held_out = list(judge_all(recorded(HELD_OUT_DIR), HELD_OUT))
+    assert {one.recorded.name for one in held_out} == {planted.name for planted in HELD_OUT}
+    page = PAGE.read_text(encoding="utf-8")
+    assert written(page, "held out", held_out) == page
