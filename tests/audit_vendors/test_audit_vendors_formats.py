@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tollbook.audit.extract import Extractor
@@ -224,6 +227,13 @@ class TestLangfuse:
         assert fact.call.kinds is not None
         assert fact.call.kinds.cache_read_tokens == 5
 
+    def test_a_trace_too_large_to_be_read_at_once(self) -> None:
+        """Its observations come one by one, with its own members beside them."""
+        beside = {"id": "t", "userId": "u", "input": "SECRET"}
+        [span] = _spans("langfuse", _observation(), beside=beside)
+        assert span.attributes["langfuse.user.id"] == "u"
+        assert "SECRET" not in repr(span)
+
     def test_a_downloaded_trace(self) -> None:
         """The page of a trace has it and its observations side by side."""
         trace = {"id": "t", "timestamp": _WHEN, "userId": "u"}
@@ -320,7 +330,43 @@ class TestPhoenix:
         assert "SECRET" not in repr(_spans("phoenix", row))
 
 
+class TestParquet:
+    @pytest.mark.parametrize("name", ["phoenix_dataframe.jsonl", "langsmith_runs.jsonl"])
+    def test_the_same_as_lines_of_json(
+        self, look: Callable[..., Any], data: Path, tmp_path: Path, name: str
+    ) -> None:
+        """Times are timestamps there, and members that a row lacks are null."""
+        rows = [json.loads(line) for line in (data / name).read_text().splitlines()]
+        for row in rows:
+            for field in ("start_time", "end_time"):
+                row[field] = datetime.fromisoformat(row[field])
+            for field in ("outputs", "extra", "inputs"):  # the bulk export has them as text
+                if field in row:
+                    row[field] = json.dumps(row[field])
+        names = {field for row in rows for field in row}
+        columns = {field: [row.get(field) for row in rows] for field in sorted(names)}
+        pq.write_table(pa.table(columns), tmp_path / "export.parquet")
+        expected, seen = look(data / name), look(tmp_path / "export.parquet")
+        assert seen.read.format == expected.read.format
+        assert seen.troubles == []
+        assert [one[:9] for one in seen.calls] == [one[:9] for one in expected.calls]
+
+
 class TestOpenrouter:
+    def test_one_generation_as_the_api_answers(
+        self, look: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        """``GET /api/v1/generation`` has it under ``data``."""
+        path = tmp_path / "generation.json"
+        told = {"id": "gen-1", "created_at": _WHEN, "model": "openai/gpt-4o", "total_cost": 0.01,
+                "native_tokens_prompt": 9, "native_tokens_completion": 1, "streamed": True,
+                "generation_time": 900, "provider_name": "OpenAI", "external_user": "u"}  # fmt: skip
+        path.write_text(json.dumps({"data": told}, indent=1))
+        [call] = look(path).calls
+        assert (call.user, call.uncached_input, call.output) == ("u", 9, 1)
+        assert call.fact.call is not None
+        assert call.fact.call.is_stream
+
     def test_days_are_no_calls(self) -> None:
         """A sum of a day has no call in it that could be attributed."""
         row = {"date": "2026-11-19", "requests": 12, "model_permaslug": "m", "usage": 1.5,

@@ -52,7 +52,11 @@ def read(records: Iterator[Record | Trouble], about: About) -> Iterator[Batch | 
 
     def take(row: Fields) -> list[Span]:
         if any(row.get(name) is not None for name in _TRACE_IDS):
-            return [observation_of(row, about)]
+            span = observation_of(row, about)
+            # A trace too large to be read at once: its own members stand beside its observations.
+            if row.beside.get("id") == span.trace_id and not waiting.knows(span.trace_id):
+                waiting.know(span.trace_id, owner_of(Fields(dict(row.beside)), about))
+            return [span]
         return _of_trace(row, about, waiting)
 
     for part in spans_of(records, about, take, has_traces=True):

@@ -35,6 +35,10 @@ class Waiting:
             del self._owners[next(iter(self._owners))]
         self._owners[trace_id] = owner
 
+    def knows(self, trace_id: str) -> bool:
+        """Whether the record of a trace was seen."""
+        return trace_id in self._owners
+
     def put(self, batch: Batch) -> Iterator[Batch]:
         """Take observations, and yield those that need not wait any more."""
         span = batch.spans[0]

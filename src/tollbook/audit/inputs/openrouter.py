@@ -31,15 +31,23 @@ _RESOURCE: Final = {"service.name": "openrouter"}
 def sniff(head: bytes, first: object | None) -> bool:
     """Whether the first record has several fields that only OpenRouter's have."""
     del head
-    return isinstance(first, dict) and len(_MARKS & first.keys()) >= _MARKS_MIN
+    return isinstance(first, dict) and len(_MARKS & _record(first).keys()) >= _MARKS_MIN
 
 
 def read(records: Iterator[Record | Trouble], about: About) -> Iterator[Batch | Trouble]:
     """Yield the spans of generations."""
-    return spans_of(records, about, _take, has_traces=False)
+    return spans_of(
+        records, about, lambda row: [_span(Fields(_record(row.values)))], has_traces=False
+    )
 
 
-def _take(row: Fields) -> list[Span]:
+def _record(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the generation that an answer of the API holds, or the row itself."""
+    data = value.get("data")
+    return data if isinstance(data, dict) else value
+
+
+def _span(row: Fields) -> Span:
     if row.get("date") is not None and row.get("requests") is not None:
         reason = "is the sum of a day, of which no call is seen; export generations instead"
         raise RowError("date", reason)
@@ -57,19 +65,13 @@ def _take(row: Fields) -> list[Span]:
         user__id=row.text("external_user", "externalUser", "user"),
         session__id=session,
     )
-    return [_span(call.row_id, session, call.started_at_ns, call.ended_at_ns, attributes)]
-
-
-def _span(
-    row_id: str, session: str, started_ns: int, ended_ns: int | None, attributes: dict[str, Any]
-) -> Span:
     return Span(
-        trace_id=session or row_id,
-        span_id=row_id,
+        trace_id=session or call.row_id,
+        span_id=call.row_id,
         name="generation",
         kind=3,
-        started_at_ns=started_ns,
-        ended_at_ns=ended_ns or started_ns,
+        started_at_ns=call.started_at_ns,
+        ended_at_ns=call.ended_at_ns or call.started_at_ns,
         attributes=attributes,
         resource=_RESOURCE,
         scope_name="openrouter",
