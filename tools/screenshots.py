@@ -40,6 +40,7 @@ NEXT: Final = f"{clock.utc_now():%Y-%m}"
 MONTH: Final = f"{clock.utc_now().replace(day=1) - timedelta(days=1):%Y-%m}"
 """The month that is closed, and the one after it."""
 TENANT: Final = "ridge-bank"
+RECORDED: Final = Path(__file__).parent.parent / "tests" / "audit_corpus" / "data"
 _COLOURS: Final = 255
 """Of a picture: enough for text, lines and soft backgrounds, at a third of the size."""
 _WHY: Final = "set up for the pictures"
@@ -74,6 +75,16 @@ class Desk:
         name, _, query = path.partition("?")
         found: dict[str, Any] = self._http.get(f"{name}.json?{query}").raise_for_status().json()
         return found
+
+    def hand_in(self, files: list[tuple[str, bytes]]) -> str:
+        """Have traces audited, and return the path of the result once it is there."""
+        sent = self._http.post("/do/trace-audit", files=[("files", one) for one in files])
+        path: str = sent.headers["location"]
+        while not (page := self.page(path))["tables"]:
+            if not page["figures"]:
+                raise RuntimeError(f"trace audit: {page['notices']}")
+            time.sleep(0.5)
+        return path
 
 
 class Shot(NamedTuple):
@@ -235,10 +246,22 @@ def shots(desk: Desk) -> list[Shot]:
     token = desk.ask("portal.token", tenant=TENANT)["token"]
     found.append(Shot("portal", f"/portal/?{urlencode({'token': token})}", is_public=True))
     found.append(Shot("login", "/login", is_public=True))
+    found += _audited(desk)
     for path in ("/insights", "/insights/change"):  # computed beside, for whoever comes again
         desk.page(path)
     found.append(Shot("insights", "/insights"))
     return found
+
+
+def _audited(desk: Desk) -> list[Shot]:
+    """Hand recorded traces in, and return the pages of their audit."""
+    names = ("clean", "background-jobs", "stripped-headers", "embeddings-retrieval")
+    files = [(f"{one}.jsonl.gz", (RECORDED / f"{one}.opentelemetry.jsonl.gz").read_bytes())
+             for one in names]  # fmt: skip
+    path = desk.hand_in(files)
+    first = desk.page(path)["tables"]["findings"]["rows"][0]["finding_id"]
+    return [Shot("trace-audit", "/trace-audit"), Shot("trace-audit-result", path),
+            Shot("trace-audit-finding", f"{path}&finding={first}")]  # fmt: skip
 
 
 def take(

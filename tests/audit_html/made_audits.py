@@ -75,7 +75,7 @@ def finding(number: int = 0, **changes: Any) -> Finding:
         fix=Advice(
             "Send baggage along with the task",
             "The task starts a trace of its own context: the publisher's baggage is not put into "
-            "the headers of the message.", "python", _SNIPPET, "docs/propagation.md#celery",
+            "the headers of the message.", "python", _SNIPPET, "https://example.org/a/page/of/the/documentation/that/has/a/long/name.md#celery",
             with_tollbook="from tollbook.sdk import install\n\ninstall('celery')\n",
         ),
     )  # fmt: skip

@@ -120,7 +120,7 @@ def test_names_are_redacted_unless_they_are_asked_for() -> None:
         assert name not in text
     assert "tenant 1 is charged for tenant 1-eu, not for (tenant 2)" in text
     assert "GET /t/tenant 2/ask" in text
-    assert "have labels instead of names" in text
+    assert "tenants have labels instead of names" in text
     shown = html_text(made, show_names=True)
     assert title in shown
     assert f"{FOLDER}/traces.jsonl" in shown

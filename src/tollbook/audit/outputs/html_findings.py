@@ -59,7 +59,6 @@ def overview(findings: Sequence[Finding], drawn: Drawn, linked_max: int) -> Html
 
 def finding(one: Finding, drawn: Drawn, *, is_open: bool) -> Html:
     """Return a finding, folded unless it is to be open."""
-    crossing = words.NOTHING if one.hop is None else crossing_words(one.hop)
     seen = f"{words.count(one.hits, 'time')} in {words.count(one.traces, 'trace')}"
     facts = [
         words.MODES[one.mode], one.rule, words.count(one.calls, "call"),
@@ -77,7 +76,7 @@ def finding(one: Finding, drawn: Drawn, *, is_open: bool) -> Html:
     inside = el(
         "div",
         None if one.hop is None else hop(one.hop, drawn.names),
-        _trace(one, drawn, crossing),
+        _trace(one, drawn),
         evidence(one, drawn.names),
         None if one.fix is None else _fix(one.fix, one.score_after, drawn),
         class_="inside",
@@ -122,10 +121,13 @@ def _box(ref: SpanRef, is_: str, class_: str, names: Names) -> Html:
     )  # fmt: skip
 
 
-def _trace(one: Finding, drawn: Drawn, crossing: str) -> Html | None:
+def _trace(one: Finding, drawn: Drawn) -> Html | None:
     if one.sketch is None or not one.sketch.bars:
         return None
-    told = waterfall(one.sketch, drawn.names, drawn.palette, drawn.names.text(crossing))
+    break_words = "No owner from here on"
+    if one.hop is not None and one.hop.last_seen is not None:
+        break_words = f"The owner is lost {crossing_words(one.hop)}"
+    told = waterfall(one.sketch, drawn.names, drawn.palette, drawn.names.text(break_words))
     return join(el("h4", "One such trace"), told)
 
 

@@ -38,7 +38,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .7rem; }
 h3 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 h4 { font-size: .87rem; margin: 1.2rem 0 .4rem; color: var(--muted); }
-p { margin: .4rem 0; max-width: 80ch; }
+p { margin: .4rem 0; max-width: 80ch; overflow-wrap: anywhere; }
 code, pre { font-family: var(--mono); font-size: .87em; overflow-wrap: anywhere; }
 pre code { font-size: inherit; overflow-wrap: normal; }
 pre { overflow-x: auto; margin: .4rem 0; padding: .8rem; background: var(--page);

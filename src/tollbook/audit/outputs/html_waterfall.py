@@ -38,14 +38,14 @@ class Palette:
         return number % _OWNER_COLOURS + 1
 
 
-def waterfall(sketch: Sketch, names: Names, palette: Palette, crossing: str) -> Html:
+def waterfall(sketch: Sketch, names: Names, palette: Palette, break_words: str) -> Html:
     """Return a trace as a table whose last column is drawn.
 
     Args:
         sketch: the trace, cut to what matters.
         names: how names are shown.
         palette: colours of owners.
-        crossing: what lies between the span that had an owner and the one that has none, in words.
+        break_words: what is said where the owner is first missing.
     """
     whole_us = max((one.start_us + one.duration_us for one in sketch.bars), default=0)
     caption = el(
@@ -57,20 +57,20 @@ def waterfall(sketch: Sketch, names: Names, palette: Palette, crossing: str) -> 
     return el(
         "table", caption,
         el("colgroup", el("col", class_="of-name"), el("col", class_="of-time")),
-        el("thead", head), el("tbody", _rows(sketch, names, palette, crossing, whole_us)),
+        el("thead", head), el("tbody", _rows(sketch, names, palette, break_words, whole_us)),
         class_="trace fits",
     )  # fmt: skip
 
 
 def _rows(
-    sketch: Sketch, names: Names, palette: Palette, crossing: str, whole_us: int
+    sketch: Sketch, names: Names, palette: Palette, break_words: str, whole_us: int
 ) -> Iterator[Html]:
     is_broken = False
     for bar in sketch.bars:
         if bar.mark == "first-missing" and not is_broken:
             is_broken = True
             yield el(
-                "tr", el("td", f"\N{BLACK SCISSORS} The owner is lost {crossing}", colspan=2),
+                "tr", el("td", f"\N{BLACK SCISSORS} {break_words}", colspan=2),
                 class_="break",
             )  # fmt: skip
         yield el(

@@ -36,7 +36,7 @@ class Names(Protocol):
 class Shown:
     """Names as they are."""
 
-    words = "Names of tenants, users and files are shown as they were read."
+    words = "In this file names of tenants and files are shown as they were read."
 
     def owner(self, value: str) -> str:
         """Return a value of identity as it is."""
@@ -59,8 +59,8 @@ class Redacted:
     """
 
     words = (
-        "Tenants have labels instead of names, and files are named without their folders. "
-        "Names of services and spans are shown as they were read."
+        "In this file tenants have labels instead of names, and inputs are named without their "
+        "folders; services and spans have their names."
     )
 
     def __init__(self, audit: Audit) -> None:

@@ -9,6 +9,7 @@ from tollbook.audit.outputs.html_findings import crossing_words
 from tollbook.console.audits.errors import NoSuchAuditError
 from tollbook.console.pages.charts import waterfall
 from tollbook.console.pages.trace_audit.result import command_of
+from tollbook.console.pages.trace_audit.waiting import files_words
 from tollbook.console.pages.view import (
     Chart,
     Choice,
@@ -78,7 +79,7 @@ def finding_view(context: PageContext, job: Job, audit: Audit, finding_id: str) 
         title=one.title, subtitle=f"{words.MODES[one.mode]}, rule {one.rule}", tz=context.tz,
         sections=tuple(sections), command=command_of(job),
         trail=(Choice("Trace audit", "/trace-audit"),
-               Choice(", ".join(job.files), f"/trace-audit?id={job.job_id}")),
+               Choice(files_words(job), f"/trace-audit?id={job.job_id}")),
     )  # fmt: skip
 
 
@@ -199,9 +200,12 @@ def _evidence(one: Finding) -> Table:
 
 
 def _fix(fix: Advice) -> list[Section]:
-    page = f"\n\nRead on: {fix.page}" if fix.page else ""
+    is_link = fix.page.startswith("https://")
+    page = f"\n\nRead on: {fix.page}" if fix.page and not is_link else ""
     sections: list[Section] = [
-        Notice(text=f"Smallest fix: {fix.title}", tone="good"), Text(text=f"{fix.why}{page}"),
+        Notice(text=f"Smallest fix: {fix.title}.", tone="good",
+               url=fix.page if is_link else None, action="Read on"),
+        Text(text=f"{fix.why}{page}"),
     ]  # fmt: skip
     if fix.snippet:
         sections.append(Text(title="What to write", text=fix.snippet, is_code=True))

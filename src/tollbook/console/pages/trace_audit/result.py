@@ -9,7 +9,7 @@ from tollbook.audit.outputs import words
 from tollbook.audit.outputs.html_charts import tone
 from tollbook.console.pages.charts import ranked_bars
 from tollbook.console.pages.trace_audit.read import read_sections
-from tollbook.console.pages.trace_audit.waiting import TRAIL
+from tollbook.console.pages.trace_audit.waiting import TRAIL, files_words
 from tollbook.console.pages.view import (
     Chart,
     Choice,
@@ -67,7 +67,7 @@ def result_view(context: PageContext, job: Job, audit: Audit) -> View:
     sections += read_sections(audit)
     base = f"/trace-audit/report?id={job.job_id}&format="
     return View(
-        title="Trace audit", subtitle=", ".join(job.files), tz=context.tz, trail=TRAIL,
+        title="Trace audit", subtitle=files_words(job), tz=context.tz, trail=TRAIL,
         sections=tuple(sections), command=command_of(job),
         actions=tuple(
             Choice(label, base + form)
@@ -144,7 +144,8 @@ def _findings(job: Job, audit: Audit) -> Table:
             "severity": one.severity.value, "title": one.title, "mode": words.MODES[one.mode],
             "rule": one.rule, "calls": one.calls, "cost_usd": usd_text(one.cost_pico),
             "unpriced_calls": one.unpriced_calls, "score_after": after,
-            "fix": None if one.fix is None else one.fix.title, "_links": {"title": link},
+            "fix": None if one.fix is None else one.fix.title,
+            "finding_id": one.finding_id, "_links": {"title": link},
         }  # fmt: skip
         rows.append(row)
     return Table(

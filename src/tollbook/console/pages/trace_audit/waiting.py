@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 TRAIL: Final = (Choice("Trace audit", "/trace-audit"),)
 _AGAIN_S: Final = 2
+_NAMED_MAX: Final = 3
+
+
+def files_words(job: Job) -> str:
+    """Return which files an audit is of."""
+    if len(job.files) <= _NAMED_MAX:
+        return ", ".join(job.files)
+    return f"{job.files[0]} and {len(job.files) - 1} more"
 
 
 def waiting_view(context: PageContext, job: Job) -> View:
@@ -22,7 +30,7 @@ def waiting_view(context: PageContext, job: Job) -> View:
     elapsed_s = (clock.monotonic_ns() - job.begun_ns) // clock.NS_PER_S
     text = f"{words}." if job.is_running else "It waits for its turn: one audit runs at a time."
     return View(
-        title="Trace audit", subtitle=", ".join(job.files), tz=context.tz, trail=TRAIL,
+        title="Trace audit", subtitle=files_words(job), tz=context.tz, trail=TRAIL,
         refresh_s=_AGAIN_S,
         sections=(
             Notice(text=text, tone="plain", url=f"/trace-audit?id={job.job_id}",
@@ -41,7 +49,7 @@ def failed_view(job: Job) -> View:
     """Return why there is no result."""
     problem = job.problem or ""
     return View(
-        title="Trace audit", subtitle=", ".join(job.files), trail=TRAIL,
+        title="Trace audit", subtitle=files_words(job), trail=TRAIL,
         sections=(
             Notice(text=problem[:1].upper() + problem[1:], tone="bad", url="/trace-audit",
                    action="Hand in other files"),
