@@ -34,7 +34,8 @@ def metrics_only(inputs: Sequence[InputRead], calls: int) -> Iterator[Hit]:
         mode=entry.mode,
         rule=entry.rule,
         severity=Severity.ERROR,
-        title=f"Usage is told by {points} points of metrics and by no span",
+        title=f"Usage is told by {points} point{'' if points == 1 else 's'} of metrics and by no"
+        " span",
         place=("metrics",),
         span=sources[0],
         evidence=(),
