@@ -102,6 +102,14 @@ def audit(
     return made if finish is None else finish(made)
 
 
+def _once(facts: list[SpanFact]) -> list[SpanFact]:
+    """Leave out events of logs whose span was read too: both tell of the same call."""
+    if all(fact.has_trace for fact in facts):
+        return facts
+    spans = {fact.span_id for fact in facts if fact.has_trace}
+    return [fact for fact in facts if fact.has_trace or fact.span_id not in spans]
+
+
 @contextmanager
 def _seldom_collected() -> Iterator[None]:
     """Have the collector of cycles run seldom: spans come and go by the thousand, none in a cycle.
@@ -161,7 +169,7 @@ class _Run:
                 put(fact.trace_id.encode(errors="surrogatepass"), encode_fact(fact))
             self._spans += len(part.spans)
             self._progress.reading(one.read)
-        one.read.content_dropped = self._extractor.take_dropped()
+        one.read.content_dropped += self._extractor.take_dropped()  # to what its reader dropped
         self._progress.reading(one.read)
 
     def judge(self) -> None:
@@ -170,7 +178,7 @@ class _Run:
                 one.expect(self._extractor.beginnings)
         for _, records in self._by_trace.groups():
             for at in range(0, len(records), _SPANS_MAX):
-                facts = [decode_fact(one) for one in records[at : at + _SPANS_MAX]]
+                facts = _once([decode_fact(one) for one in records[at : at + _SPANS_MAX]])
                 self._judge(Trace([self._priced(fact) for fact in facts]))
         for rule, grouping in self._joins:
             for key, records in grouping.groups():
