@@ -120,6 +120,7 @@ def run(
     """Run the command in this process, in an empty directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
 
     def started(*arguments: str | Path, stdin: bytes | None = None) -> Answer:
         if stdin is not None:

@@ -252,6 +252,15 @@ def test_where_nothing_could_be_read_it_says_so(run: Run, tmp_path: Path, conten
     assert "No spans were read." in answer.out
 
 
+def test_names_of_files_cannot_write_over_the_terminal(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[2J\nb.json"
+    path.write_bytes(b"nothing")
+    answer = run(path)
+    assert answer.code == 2
+    assert "\x1b" not in answer.err + answer.out
+    assert answer.err.count("\n") == 1
+
+
 def test_damage_is_told_and_the_rest_is_audited(run: Run, traces: Path) -> None:
     lines = traces.read_text(encoding="utf-8").splitlines()
     traces.write_text("\n".join([lines[0], '{"broken', *lines[1:]]) + "\n", encoding="utf-8")

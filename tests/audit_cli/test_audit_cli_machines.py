@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -202,6 +203,13 @@ def test_sarif_has_a_result_for_each_finding(sample: Audit) -> None:
         assert result["level"] == found.severity.value
         assert result["partialFingerprints"] == {"tollbookFinding/v1": found.finding_id}
     assert run["properties"]["score"] == "41.2"
+
+
+def test_sarif_links_to_sections_that_exist(sample: Audit) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "audit-rules.md").read_text("utf-8")
+    for rule in sarif(sample)["tool"]["driver"]["rules"]:
+        anchor = urlsplit(rule["helpUri"]).fragment
+        assert f"\n## {rule['id']} {anchor.partition('-')[2]}\n" in page
 
 
 def test_sarif_points_to_lines_of_the_inputs(sample: Audit) -> None:

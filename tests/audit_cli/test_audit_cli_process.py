@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "tollbook", "audit"]
-ENVIRON = {**os.environ, "COLUMNS": "100"}
+ENVIRON = {**os.environ, "COLUMNS": "100", "FORCE_COLOR": "", "PYTHONWARNINGS": "default"}
 
 
 def started(*arguments: str | Path, **more: Any) -> subprocess.Popen[bytes]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tollbook.audit.checks import failures
 from tollbook.audit.options import parse
 from tollbook.audit.outputs.call_file import OutputError
+from tollbook.audit.outputs.hops import plain
 from tollbook.audit.outputs.style import Style, style_of
 from tollbook.audit.outputs.terminal import headline
 from tollbook.audit.outputs.written import written
@@ -126,5 +127,6 @@ def _print(text: str) -> None:
 
 
 def _say(text: str) -> None:
+    """Write a line to standard error; names of files and problems may hold anything."""
     encoding = sys.stderr.encoding or "utf-8"
-    print(text.encode(encoding, errors="replace").decode(encoding), file=sys.stderr)  # noqa: T201 -- a command line
+    print(plain(text).encode(encoding, errors="replace").decode(encoding), file=sys.stderr)  # noqa: T201 -- a command line

@@ -74,7 +74,7 @@ def _rule(one: Entry) -> dict[str, Any]:
         "shortDescription": {"text": one.summary},
         "fullDescription": {"text": f"{one.summary} {one.why}"},
         "help": {"text": f"{one.look_at} {one.mend}"},
-        "helpUri": f"{HELP}#{one.rule.lower()}",
+        "helpUri": f"{HELP}#{one.rule.lower()}-{one.name}",
         "defaultConfiguration": {"level": _LEVELS[one.severity]},
         "properties": {"tags": ["attribution", *(mode.value for mode in one.modes)]},
     }
