@@ -360,7 +360,8 @@ class TestOpenrouter:
         path = tmp_path / "generation.json"
         told = {"id": "gen-1", "created_at": _WHEN, "model": "openai/gpt-4o", "total_cost": 0.01,
                 "native_tokens_prompt": 9, "native_tokens_completion": 1, "streamed": True,
-                "generation_time": 900, "provider_name": "OpenAI", "external_user": "u"}  # fmt: skip
+                "generation_time": 900, "provider_name": "OpenAI",
+                "external_user": "u"}  # fmt: skip
         path.write_text(json.dumps({"data": told}, indent=1))
         [call] = look(path).calls
         assert (call.user, call.uncached_input, call.output) == ("u", 9, 1)
