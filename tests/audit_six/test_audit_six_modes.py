@@ -126,6 +126,35 @@ def test_each_request_is_matched_with_its_own_client() -> None:
     }
 
 
+def test_a_client_below_a_call_to_a_gateway_of_one_s_own() -> None:
+    spans = [
+        call("web", "chat", tenant="acme", ms=400),
+        client("web", "http", "chat", url="http://llm.internal/v1/chat", name="POST", at=2, ms=90,
+               tenant="acme"),
+        server("gate", "came", name="POST /v1/chat", service="gateway", at=5, ms=380,
+               url__path="/v1/chat"),
+        call("gate", "made", "came", service="gateway", at=10, ms=300),
+    ]  # fmt: skip
+
+    found = only_cause(audited(spans))
+
+    assert found.mode is Mode.HEADER_STRIPPING
+    assert hop_of(found) == ("web: POST", "gateway: POST /v1/chat")
+
+
+def test_requests_to_providers_are_nobody_s_other_side() -> None:
+    spans = [
+        call("web", "chat", tenant="acme", ms=400),
+        client("web", "http", "chat", url="https://api.openai.com/v1/chat", at=2, ms=390,
+               tenant="acme"),
+        server("gate", "came", name="POST /v1/chat", service="gateway", at=5, ms=380,
+               url__path="/v1/chat"),
+        call("gate", "made", "came", service="gateway", at=10, ms=300),
+    ]  # fmt: skip
+
+    assert only_cause(audited(spans)).mode is Mode.MISSING_TENANT
+
+
 def test_a_proxy_that_drops_baggage_only_is_a_warning_since_the_trace_still_tells() -> None:
     spans = request("one")
     spans = [
@@ -220,8 +249,21 @@ def test_a_job_that_links_to_who_asked() -> None:
 
     found = only_cause(audited([*_enqueued(), *job]))
 
-    assert found.mode is Mode.BACKGROUND_JOBS
+    assert (found.mode, found.severity) == (Mode.BACKGROUND_JOBS, Severity.WARNING)
     assert hop_of(found)[0] == "web: apply_async/summarise"
+
+
+def test_a_job_that_links_to_the_request_itself() -> None:
+    job = [
+        span("job", "run", name="summarise", service="worker", at=90_000,
+             links=[("web0", "post0")]),
+        call("job", "chat", "run", service="worker", at=90_010),
+    ]  # fmt: skip
+
+    found = only_cause(audited([*_enqueued(), *job]))
+
+    assert found.mode is Mode.BACKGROUND_JOBS
+    assert hop_of(found) == ("web: POST /documents", "worker: summarise")
 
 
 def test_a_job_whose_producer_is_not_seen_is_a_job_all_the_same() -> None:
@@ -291,6 +333,25 @@ def test_a_stream_without_usage_is_told_whoever_owns_it(tenant: str | None) -> N
     (found,) = [one for one in made.findings if one.rule == "A05" and one.mode is Mode.STREAMING]
     assert (found.severity, found.is_cause, found.calls) == (Severity.ERROR, False, 1)
     assert len(owner_findings(made)) == (tenant is None)
+
+
+LOGFIRE = "logfire.openai"
+
+
+def test_a_stream_of_logfire_is_one_call_that_two_spans_tell_of() -> None:
+    later = "streaming response from {request_data[model]!r} took {duration:.2f}s"
+    spans = [
+        server("web", "ask", name="POST /ask", ms=900, tenant="acme"),
+        call("web", "one", "ask", scope=LOGFIRE, usage=None, at=10, tenant="acme", name="Chat"),
+        call("web", "one-later", "ask", scope=LOGFIRE, name=later, at=90, ms=0, tenant="acme"),
+        call("web", "two", "ask", scope=LOGFIRE, usage=None, at=100, tenant="acme", name="Chat"),
+    ]
+
+    made = audited(spans)
+
+    assert made.calls == 2
+    (found,) = [one for one in made.findings if one.rule == "A05"]
+    assert (found.calls, hop_of(found)) == (1, (None, "web: Chat"))
 
 
 def test_a_stream_that_failed_is_not_said_to_lack_usage() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
 _SERVICES_MAX: Final = 10_000
+_LINKED_MAX: Final = 200_000
 _SIDES_MAX: Final = 10_000
 
 
@@ -29,9 +30,13 @@ class Beginnings:
         """Something that was taken from a queue, or that a link names the cause of."""
         self.services: set[str] = set()
         """Services in which a trace begins within the process."""
+        self.linked: set[str] = set()
+        """``trace_id:span_id`` of what such a span names as its cause."""
 
     def see(self, span: SpanFact) -> None:
         """Take a span that does not say who pays."""
+        if span.links and len(self.linked) < _LINKED_MAX:
+            self.linked.add(span.links[0])
         if span.kind == _SERVER:
             self.has_requests = True
             if len(self._sides) <= _SIDES_MAX:

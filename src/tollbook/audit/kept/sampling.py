@@ -41,9 +41,9 @@ def kept_share_ppm(
 
 def _told(attributes: Mapping[str, Any]) -> int | None:
     for name in _ONE_IN:
-        rate = _number(attributes.get(name))
-        if rate is not None and 1 <= rate <= ALL_PPM:
-            return max(1, int(ALL_PPM / rate))
+        one_in = _number(attributes.get(name))
+        if one_in is not None and 1 <= one_in <= ALL_PPM:
+            return max(1, int(ALL_PPM / one_in))
     if attributes.get("sampler.type") == "probabilistic":
         return _ppm(attributes.get("sampler.param"))
     limit = _ppm(attributes.get("_dd.limit_psr"))

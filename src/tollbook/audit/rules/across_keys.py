@@ -77,9 +77,12 @@ def other_sides(view: View, beginnings: Beginnings | None = None) -> Iterator[tu
     jobs = beginnings is None or beginnings.has_jobs
     requests = beginnings is None or beginnings.has_requests
     services = None if beginnings is None else beginnings.services
-    if not (jobs or requests or services):
+    linked = None if beginnings is None else beginnings.linked
+    if not (jobs or requests or services or linked):
         return
     for span in trace.spans:
+        if linked and span.ref in linked:
+            yield f"l:{span.ref}", _side(trace, span)
         if span.kind == _PRODUCER or (span.messaging is not None and span.kind == _CLIENT):
             if jobs:
                 yield from _producer(trace, span)
@@ -95,10 +98,12 @@ def other_sides(view: View, beginnings: Beginnings | None = None) -> Iterator[tu
             yield from _waiting(trace, span)
 
 
+def _side(trace: Trace, span: SpanFact) -> SpanFact:
+    return replace(span, role=NAMELESS if trace.payer_of(span) is None else NAMED)
+
+
 def _producer(trace: Trace, span: SpanFact) -> Iterator[tuple[str, SpanFact]]:
-    role = NAMELESS if trace.payer_of(span) is None else NAMED
-    fact = replace(span, role=role)
-    yield f"l:{span.ref}", fact
+    fact = _side(trace, span)
     side = span.peer or span.messaging or span.service
     bucket = span.started_at_ns // QUEUE_NS
     yield f"q:{side}:{bucket}", fact
@@ -114,8 +119,7 @@ def _client(
         sides = {one for one in sides if beginnings.seeks(one)}
     if not sides:
         return
-    above = trace.parent(span)
-    if trace.children.get(span.span_id) or (above is not None and above.call is not None):
+    if trace.children.get(span.span_id):
         return
     if span.peer is not None and provider_at(bare_host(span.peer)) is not None:
         return

@@ -75,7 +75,9 @@ def hit_at(
 def framework_of(one: Break, call: SpanFact) -> str:
     """Return the framework whose change would mend a break."""
     spans = (one.first_missing, one.last_seen, call)
-    return recognise(*spans, among=_TELLING.get(one.mode, ())) or recognise(*spans)
+    found = recognise(*spans, among=_TELLING.get(one.mode, ()))
+    # What lost an agent's context is the agent's framework or nobody's, never the model's client.
+    return found or ("" if one.mode is Mode.AGENT_RECURSION else recognise(*spans))
 
 
 class Drawn:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from tollbook.audit.findings import Severity
 from tollbook.audit.rules.across_keys import (
     CALL,
     ENTRY,
@@ -114,8 +115,11 @@ def _break(kind: str, last: SpanFact, entry: SpanFact, calls: Sequence[SpanFact]
     """Return the break between a span and the trace that it caused, by what lies between."""
     if kind == "t:":
         return _in_process(last, entry, calls)
-    is_request = kind == "h:" or (kind == "l:" and entry.kind == _SERVER)
-    return header_break(last, entry) if is_request else queue_break(last, entry)
+    if kind == "l:":  # the ledger follows links, other tools do not
+        severity = Severity.WARNING
+        made = header_break if entry.kind == _SERVER else queue_break
+        return made(last, entry, severity)
+    return header_break(last, entry) if kind == "h:" else queue_break(last, entry)
 
 
 def _in_process(last: SpanFact, entry: SpanFact, calls: Sequence[SpanFact]) -> Break:
@@ -161,9 +165,11 @@ def _asked(sides: Sequence[SpanFact]) -> Callable[[SpanFact], SpanFact | None]:
         around = [
             one
             for one in sides[max(0, at - _LOOKED_AT) : at]
-            if one.ref not in used and one.ended_at_ns + _SKEW_NS >= entry.ended_at_ns
+            if one.ref not in used and one.ended_at_ns + _SKEW_NS >= entry.started_at_ns
         ]
-        found = min(around, key=_length, default=None)
+        whole = [one for one in around if one.ended_at_ns + _SKEW_NS >= entry.ended_at_ns]
+        # A client's span may end with the head of an answer that is streamed.
+        found = min(whole, key=_length, default=None) or (around[-1] if around else None)
         if found is not None:
             used.add(found.ref)
         return found
