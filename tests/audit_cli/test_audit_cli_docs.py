@@ -37,7 +37,7 @@ def test_every_command_runs(traces: Path, tmp_path: Path) -> None:
         capture_output=True,
         check=False,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("Tollbook audit   2 calls in 3 traces") == 5

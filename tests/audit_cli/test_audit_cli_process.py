@@ -42,7 +42,7 @@ def started(*arguments: str | Path, **more: Any) -> subprocess.Popen[bytes]:
 
 def test_a_process_reads_a_pipe_and_writes_a_pipe(traces: Path) -> None:
     with started("-", "--format", "json", "--fail-under", "100") as process:
-        out, err = process.communicate(traces.read_bytes(), timeout=60)
+        out, err = process.communicate(traces.read_bytes(), timeout=300)
     assert process.returncode == 1
     assert json.loads(out)["calls"] == 2
     assert err.decode().count("\n") == 1, "no progress where nobody looks"
@@ -54,7 +54,7 @@ def test_a_reader_that_leaves_early_is_no_defect(traces: Path) -> None:
         process.stdout.close()
         assert process.stderr is not None
         told = process.stderr.read().decode()
-        process.wait(60)
+        process.wait(300)
     assert "Traceback" not in told
     assert "defect" not in told
 
@@ -67,7 +67,7 @@ def test_ctrl_c_reports_what_was_read_until_then(traces: Path) -> None:
             process.stdin.write(traces.read_bytes())
         process.stdin.flush()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     told = json.loads(out)
     assert told["calls"] > 0
@@ -79,7 +79,7 @@ def test_progress_is_shown_on_a_terminal(traces: Path) -> None:
     ours, theirs = pty.openpty()
     try:
         with started(traces, stderr=theirs) as process:
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=300)
         os.write(theirs, b"\0end")
         told = b""
         while not told.endswith(b"\0end"):
@@ -106,7 +106,7 @@ def test_a_live_endpoint_is_read_until_ctrl_c(traces: Path) -> None:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert json.loads(out)["calls"] == 2
 
