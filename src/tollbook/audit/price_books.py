@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from tollbook.books.records import FILE_NAME
 from tollbook.errors import TollbookError
 from tollbook.prices.book import BookPrices
 from tollbook.prices.bookcard import DatedCard
@@ -20,7 +21,6 @@ from tollbook.prices.inforce import in_force
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_FILE: Final = "books.sqlite"
 _TIMEOUT_S: Final = 5.0
 _CARDS: Final = """
     SELECT name, version, effective_from_ns, effective_until_ns, body, document_id, reason
@@ -49,7 +49,7 @@ def prices_in(data_dir: str, providers: Collection[str]) -> tuple[BookPrices, tu
         UnreadBooksError: the file cannot be read.
         FxTextError: kept exchange rates that cannot be read.
     """
-    path = Path(data_dir) / _FILE
+    path = Path(data_dir) / FILE_NAME
     if not path.is_file():
         return BookPrices(), ()
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
