@@ -219,6 +219,15 @@ def test_a_body_that_is_said_to_be_too_large_is_not_read() -> None:
             assert raw.recv(64).startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_sender_that_is_refused_can_read_why() -> None:
+    """It is not reset while it still writes."""
+    body = bytes(BODY_MAX_BYTES + 2_000_000)
+    with _open() as live:
+        status, answer = _post(live, body, _JSON)
+    assert status == 413
+    assert b"smaller batches" in answer
+
+
 def test_senders_are_asked_to_come_again_when_too_much_waits() -> None:
     """Memory is bounded; nothing is thrown away silently."""
     inbox = Inbox(held_max_bytes=300)

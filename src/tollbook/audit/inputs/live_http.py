@@ -6,10 +6,11 @@ send these content types to another origin, for no preflight is answered.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook import clock
@@ -24,6 +25,8 @@ BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 _CONNECTIONS_MAX: Final = 64
 _READ_TIMEOUT_S: Final = 15.0
 _BODY_NS: Final = 30 * clock.NS_PER_S
+_DISCARD_NS: Final = 5 * clock.NS_PER_S
+_DISCARD_WAIT_S: Final = 1.0
 _PART_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 128
 _SIGNALS: Final = {
@@ -62,7 +65,7 @@ class LiveServer(ThreadingHTTPServer):
         self.inbox = inbox
         self._free = threading.BoundedSemaphore(_CONNECTIONS_MAX)
         if ":" in host:
-            self.address_family = AF_INET6
+            self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -186,6 +189,25 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+        if self.close_connection:
+            self._discard()
+
+    def _discard(self) -> None:
+        """Read what the sender still sends, for a while.
+
+        A connection that is closed with unread bytes is reset, and the answer may never be read
+        (RFC 9112, section 9.6).
+        """
+        left = 2 * BODY_MAX_BYTES
+        until_ns = clock.monotonic_ns() + _DISCARD_NS
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_DISCARD_WAIT_S)
+            while left > 0 and clock.monotonic_ns() < until_ns:
+                part = self.rfile.read1(_PART_BYTES)
+                if not part:
+                    return
+                left -= len(part)
 
 
 def _in_time(until_ns: int) -> None:
