@@ -12,6 +12,7 @@ from tests.audit_six.span_kit import HERE, START_NS, call, client, facts, server
 from tollbook.audit.extract import Extractor
 from tollbook.audit.facts import SpanFact, decode_fact, encode_fact
 from tollbook.audit.kept.hops import label_of
+from tollbook.audit.kept.owners import owner_in
 from tollbook.audit.kept.usage import usage_of
 from tollbook.audit.read import Batch
 from tollbook.audit.settings import DEFAULT, AuditSettings
@@ -499,3 +500,21 @@ def test_huge_values_are_bounded() -> None:
     one = call("t", "s", name="n" * 10**6, **told)
 
     assert len(encode_fact(kept(one))) < 4096
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["tenant.id", "tenant_id", "user.id", "org_id", "metadata", "app.tenant", "usr.id"]
+        ),
+        st.sampled_from(
+            ["acme", "zeta", '"acme"', "", "{x}", '{"tenant": "t"}', 7, True, None, []]
+        ),
+    )
+)
+def test_plain_names_of_owners_tell_what_weighing_them_tells(attributes: dict[str, Any]) -> None:
+    plain = owner_in(attributes, attributes, frozenset())
+    weighed = owner_in(attributes, attributes, frozenset({"nothing"}))
+
+    assert plain == weighed

@@ -7,6 +7,7 @@ them a convention (``customer.id``, ``org_id``), since OpenTelemetry has none.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from tollbook.identity.names import BAGGAGE_KEYS, field_named
@@ -94,6 +95,7 @@ def free_field(name: str) -> str | None:
     return field_named(name) or habit_of(name)
 
 
+@lru_cache(maxsize=20_000)
 def rank_of(name: str) -> tuple[int, str] | None:
     """Return how soon an attribute is believed (0 first) and the field that it names, if any.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.audit.kept.owner_names import CHOSEN, DOCUMENT, free_field, rank_of
@@ -51,6 +52,35 @@ def owner_in(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozen
         names: those among them that may name an owner.
         chosen: attributes that name the tenant here, by the settings.
     """
+    plain = None if chosen else _plain(attributes, names)
+    return _weighed(attributes, names, chosen) if plain is None else plain
+
+
+def _plain(attributes: Mapping[str, Any], names: Iterable[str]) -> Owner | None:
+    """Return whom attributes name that say one thing each, None where more is to be thought of."""
+    fields: dict[str, str] = {}
+    carriers: dict[str, str] = {}
+    for name in names:
+        ranked = rank_of(name)
+        value = attributes[name]
+        if ranked is None or type(value) is not str or len(value) > _TEXT_MAX_CHARS:
+            return None
+        rank, field = ranked
+        known = _as_id(value)
+        if known is None or rank == DOCUMENT or field in fields:
+            return None
+        fields[field] = known
+        carriers[field] = name
+    return Owner(fields, carriers) if fields else NOBODY
+
+
+@lru_cache(maxsize=50_000)
+def _as_id(text: str) -> str | None:
+    """Return a text as an id; None where it is none, or is set in quotes."""
+    return None if text.startswith('"') else as_id(text)
+
+
+def _weighed(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]) -> Owner:
     best: dict[str, tuple[int, str, str]] = {}
     problems: list[str] = []
     for name in names:
