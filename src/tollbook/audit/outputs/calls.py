@@ -1,7 +1,7 @@
 """Each call with its score, a line each: for looking further, and for other programs.
 
-Written while the traces are judged, so it may be larger than memory; a cause that takes all traces to
-know is in the report alone.
+Written while the traces are judged, so it may be larger than memory; a cause that takes all traces
+to know is in the report alone.
 """
 
 from __future__ import annotations
