@@ -13,7 +13,7 @@ import pytest
 from tollbook.audit.extract import Extractor
 from tollbook.audit.inputs.registry import About, Record, formats
 from tollbook.audit.read import Batch, InputRead, Trouble
-from tollbook.audit.settings import DEFAULT
+from tollbook.audit.settings import DEFAULT, AuditSettings
 from tollbook.call import SpanKind
 from tollbook.capture.imports.errors import MappingError
 
@@ -437,6 +437,18 @@ class TestTable:
         first, second = _facts("table", top, call)
         assert (first.call, second.parent_span_id) == (None, "a")
         assert second.has_trace
+
+    def test_a_column_that_is_named_as_the_tenant(self) -> None:
+        """``--tenant-attribute`` works for columns that nobody would guess."""
+        value = {"id": "a", "time": _WHEN, "model": "gpt-4o", "prompt_tokens": 1,
+                 "shop": "shop-9", "org_id": "o", "reply": "SECRET",
+                 "note": "SECRET words"}  # fmt: skip
+        extractor = Extractor(AuditSettings(tenant_attributes=("shop",)))
+        [part] = _parts("table", value)
+        assert isinstance(part, Batch)
+        fact = extractor.fact(part.spans[0], 0, part)
+        assert (fact.tenant, fact.carriers["tenant_id"]) == ("shop-9", "shop")
+        assert "SECRET" not in repr(part.spans)
 
     def test_retries_and_batches(self) -> None:
         """Markers of what was tried again, fell back, or went in a batch."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.audit.inputs.foreign import Fields, told
 from tollbook.audit.inputs.usage_words import cost, tokens
+from tollbook.audit.kept.content import is_content
 from tollbook.audit.kept.owner_names import rank_of
 from tollbook.capture.imports.providers import (
     operation_at,
@@ -14,12 +15,20 @@ from tollbook.capture.imports.providers import (
     without_provider,
 )
 from tollbook.capture.otlp.spans import Span
+from tollbook.identity.values import as_id
 
 if TYPE_CHECKING:
     from tollbook.audit.inputs.table_guess import Guess
 
 _COUNTS: Final = ("input", "output", "total", "cache_read", "cache_write", "reasoning")
 _OWNERS: Final = ("tenant_id", "user_id", "team_id", "feature", "environment")
+_OTHERS_MAX: Final = 64
+_SAID: Final = frozenset(
+    {"answer", "answers", "body", "completions", "content", "inputs", "instructions", "message",
+     "outputs", "prompts", "query", "reply", "request_body", "response", "response_body", "said",
+     "system", "system_prompt", "text", "user_message"}
+)  # fmt: skip
+"""Names of columns with what was said, beside those that no instrumentation uses otherwise."""
 _FAILED: Final = frozenset({"error", "failed", "failure", "cancelled", "timeout", "errored"})
 _NS_PER_MS: Final = 10**6
 _ERROR_MIN: Final = 400
@@ -84,10 +93,14 @@ def guessed_span(guess: Guess, values: dict[str, Any], row_id: str) -> Span:
     status = _status(cells)
     is_error = status >= _ERROR_MIN or (cells.text("status") or "").lower() in _FAILED
     error_type = cells.of("error_type").word(cells.names["error_type"])
-    attributes = _owner(guess, values) | told(
-        http__response__status_code=status or None,
-        error__type=error_type,
-        session__id=cells.id("session_id"),
+    attributes = (
+        _others(values)
+        | _owner(guess, values)
+        | told(
+            http__response__status_code=status or None,
+            error__type=error_type,
+            session__id=cells.id("session_id"),
+        )
     )
     if is_call:
         attributes |= usage | _call(cells, model, asked)
@@ -127,6 +140,31 @@ def _call(cells: _Cells, model: str | None, asked: str | None) -> dict[str, Any]
         batch_id=cells.id("batch_id"),
         api_key_id=cells.of("api_key_id").word(cells.names["api_key_id"]),
     )  # fmt: skip
+
+
+def _others(values: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the cells that may be ids, under the log's own names.
+
+    The person who asks may have named one of them as the tenant. What has a space in it, or stands
+    under a name of what was said, is left out.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if len(found) >= _OTHERS_MAX:
+            break
+        if is_content(name) or name.lower() in _SAID:
+            continue
+        if isinstance(value, dict) and not above:
+            found |= _others(value, f"{name}.")
+        elif _may_be_id(value) and rank_of(above + name) is None:
+            found[above + name] = value
+    return found
+
+
+def _may_be_id(value: object) -> bool:
+    if isinstance(value, str):
+        return " " not in value and as_id(value) is not None
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _owner(guess: Guess, values: dict[str, Any]) -> dict[str, Any]:
