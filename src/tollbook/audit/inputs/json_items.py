@@ -39,6 +39,7 @@ _is_list: Final = re.compile(
 ).match
 _JOINED: Final = 500
 """Single spans that are decoded together."""
+_JOINED_MAX_BYTES: Final = 512 * 1024
 _decode: Final = msgspec.json.Decoder().decode
 _BESIDE_MAX: Final = 32
 
@@ -74,15 +75,17 @@ class JsonItems:
     def items(self, read: Callable[[], bytes]) -> Iterator[Item]:
         """Yield what a text holds, to its end; never raises on what it holds."""
         waiting: list[Piece] = []
+        held_bytes = 0
         for piece in pieces(Window(read), self._limits):
             if waiting and not (
                 isinstance(piece, Piece)
                 and len(waiting) < _JOINED
+                and held_bytes < _JOINED_MAX_BYTES
                 and piece.path == waiting[0].path
                 and all(a is b for a, b in zip(piece.beside, waiting[0].beside, strict=True))
             ):
                 yield from self._joined(waiting)
-                waiting = []
+                waiting, held_bytes = [], 0
             if isinstance(piece, Damage):
                 yield self._trouble(piece.words, piece.line, piece.offset)
                 continue
@@ -91,6 +94,7 @@ class JsonItems:
                 yield from self._message(piece)
             elif piece.path and self._is_native and context_of(piece) is not None:
                 waiting.append(piece)
+                held_bytes += len(piece.data)
             else:
                 yield from self._other(piece)
         if waiting:
@@ -132,7 +136,8 @@ class JsonItems:
         """Yield the spans of pieces that stand side by side."""
         context = context_of(waiting[0])
         assert context is not None
-        self._found("otlp-json" if context.signal == "spans" else f"otlp-{context.signal}")
+        told = "tempo" if "batches" in waiting[0].path else "otlp-json"
+        self._found(told if context.signal == "spans" else f"otlp-{context.signal}")
         if context.signal != "spans":
             for piece in waiting:
                 yield from self._signal(context.signal, context.message(piece.data), piece)

@@ -12,7 +12,7 @@ MIB: Final = 1024 * 1024
 class Limits(Struct, frozen=True, kw_only=True):
     """Bounds of reading; what is beyond one becomes a Trouble, not an error."""
 
-    value_max_bytes: int = 8 * MIB
+    value_max_bytes: int = 4 * MIB
     """A JSON value up to this is read whole; a larger one element by element of its lists."""
     listed_max_bytes: int = 64 * MIB
     """The same for one element of a list, such as a trace of Jaeger or a row with prompts."""

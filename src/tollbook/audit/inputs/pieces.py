@@ -41,6 +41,7 @@ _OUTER: Final = LISTS & {
 _holder: Final = re.compile(
     rf'\{{\s*"(?:{"|".join(sorted(LISTS | _HOLDERS))})"\s*:\s*[\[{{]\s*[\[{{"]'
 ).match
+_message: Final = re.compile(rf'\{{\s*"(?:{"|".join(sorted(_OUTER))})"\s*:\s*\[').match
 _outer_lists: Final = re.compile(r'"(?:resource|scope)(?:Spans|Logs|Metrics)"\s*:\s*\[').finditer
 _BESIDE_MAX_BYTES: Final = 1024 * 1024
 _LEVELS_MAX: Final = 16
@@ -184,7 +185,9 @@ class _Walker:
         self, path: tuple[str, ...], beside: tuple[Mapping[str, bytes], ...], level: int
     ) -> Iterator[Piece | Damage]:
         window = self._window
-        if len(path) < self._open_levels:
+        if len(path) < self._open_levels or (
+            not level and _message(window.text, window.at) is not None
+        ):  # a message of OTLP that is no line is seldom small, and is read by its lists anyway
             yield from self._opened(path, beside, level)
             return
         is_leaf = len(path) > 1 and path[-1] in _LEAVES
