@@ -20,8 +20,10 @@ from tests.audit_six.span_kit import (
 )
 
 from tollbook.audit.findings import Mode, Severity
+from tollbook.audit.settings import AuditSettings
 
 if TYPE_CHECKING:
+    from tollbook.audit.report import Audit
     from tollbook.capture.otlp.spans import Span
 
 
@@ -354,6 +356,19 @@ def test_a_stream_of_logfire_is_one_call_that_two_spans_tell_of() -> None:
     assert (found.calls, hop_of(found)) == (1, (None, "web: Chat"))
 
 
+def test_a_stream_of_logfire_outside_of_any_span_is_one_call_in_two_traces() -> None:
+    later = "streaming response from {request_data[model]!r} took {duration:.2f}s"
+    spans = [
+        call("begun", "one", scope=LOGFIRE, usage=None, at=10, tenant="acme", name="Chat"),
+        call("ended", "one-later", scope=LOGFIRE, name=later, at=90, ms=0, tenant="acme"),
+    ]
+
+    made = audited(spans)
+
+    assert made.calls == 1
+    assert loud(made) == []
+
+
 def test_a_stream_that_failed_is_not_said_to_lack_usage() -> None:
     made = audited([stream("web", "chat", usage=None, tenant="acme", is_error=True)])
 
@@ -536,3 +551,50 @@ def test_lines_of_a_log_are_judged_by_service_and_key() -> None:
     found = only_cause(audited(spans, has_traces=False))
 
     assert (found.mode, found.calls) == (Mode.SINGLE_KEY, 10)
+
+
+def _lines(keys: int, users: int) -> list[Span]:
+    return [
+        call(f"line{at}", f"line{at}", service="litellm", api_key_id=f"key-of-{at % keys}", at=at,
+             user__id=f"u{at % users}")
+        for at in range(24)
+    ]  # fmt: skip
+
+
+def test_many_keys_that_nobody_is_named_for_are_not_one_key() -> None:
+    found = only_cause(audited(_lines(keys=6, users=1), has_traces=False))
+
+    assert (found.mode, found.calls) == (Mode.MISSING_TENANT, 24)
+
+
+def test_many_keys_that_several_users_share_each() -> None:
+    found = owner_findings(audited(_lines(keys=4, users=24), has_traces=False))
+
+    assert {one.mode for one in found} == {Mode.SINGLE_KEY}
+    assert sorted(one.calls for one in found) == [6, 6, 6, 6]
+
+
+def test_hidden_names_do_not_hide_the_hop() -> None:
+    spans = [
+        client("web", "http", url="http://agent/run", name="POST", ms=600, tenant="acme"),
+        server("agent", "run", name="POST /run", service="agent", at=5, ms=590, url__path="/run"),
+        call("agent", "think", "run", service="agent", at=20),
+        *_enqueued(at=5000),
+        span("job", "run", name="run/summarise", service="worker", kind="consumer", at=6000,
+             messaging__destination__name="celery", scope="opentelemetry.instrumentation.celery"),
+        call("job", "chat", "run", service="worker", at=6010),
+    ]  # fmt: skip
+    plain = audited(spans)
+    hidden = audited(spans, AuditSettings(hash_names=True, redact_names=True))
+
+    def told(made: Audit) -> set[tuple[str, str, str]]:
+        return {
+            (one.mode.value, one.hop.last_seen.span_id, one.hop.first_missing.span_id)
+            for one in owner_findings(made)
+            if one.hop is not None and one.hop.last_seen is not None
+        }
+
+    assert told(plain) == told(hidden)
+    assert {mode for mode, _, _ in told(hidden)} == {"header-stripping", "background-jobs"}
+    words = repr(hidden.findings)
+    assert not any(name in words for name in ("acme", "agent", "worker", "POST"))

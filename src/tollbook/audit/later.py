@@ -36,3 +36,15 @@ def paired(spans: Iterable[SpanFact]) -> dict[str, SpanFact]:
         elif waiting.get(beside):
             found[span.span_id] = waiting[beside].pop(0)
     return found
+
+
+def told_elsewhere(span: SpanFact) -> bool:
+    """Whether the span that tells of a call later is in a trace of its own.
+
+    Where nothing is around the call, each of its two spans begins a trace.
+    """
+    return (
+        span.parent_span_id is None
+        and span.call is not None
+        and span.call.usage_source == CLOSED_EARLY
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollbook.audit.later import paired
+from tollbook.audit.later import paired, told_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -158,10 +158,12 @@ class Trace:
         A span that sums up what is below it is a wrapper (otel.md, double counting: bill leaves);
         a summing span with nothing below it stands for the calls that are missing.
         """
-        told = [one for one in self.spans if one.call is not None]
-        if self.closed_early:
-            again = {one.span_id for one in self.closed_early.values()}
-            told = [one for one in told if one.span_id not in again]
+        again = {one.span_id for one in self.closed_early.values()}
+        told = [
+            one
+            for one in self.spans
+            if one.call is not None and one.span_id not in again and not told_elsewhere(one)
+        ]
         covered: set[str] = set()
         for one in told:
             assert one.call is not None

@@ -40,10 +40,10 @@ _S: Final = 10**9
 _MS: Final = 10**6
 QUEUE_NS: Final = 60 * _S
 REQUEST_NS: Final = 2 * _S
-THREAD_NS: Final = 10 * _S
+THREAD_NS: Final = 5 * _S
 _SERVER, _CLIENT, _PRODUCER = 2, 3, 4
 _IN_PROCESS: Final = frozenset({0, 1, 2, 5})
-_BUCKETS_MAX: Final = 8
+_BUCKETS_MAX: Final = 12
 _GAPS_MAX: Final = 4
 _CHILDREN_MAX: Final = 256
 

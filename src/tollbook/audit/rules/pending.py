@@ -6,6 +6,7 @@ brought together by place and judged at the end.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tollbook.audit.rules.frameworks import is_job
@@ -75,6 +76,7 @@ class Pending:
         self._seen: dict[Place, Seen] = {}
         self._groups: dict[tuple[str, ...], Group] = {}
         self._kept = 0
+        self._keys: Counter[str] = Counter()
 
     def count(self, calls: Iterable[SpanFact], owned: frozenset[str] | set[str]) -> None:
         """Count the calls of a trace.
@@ -122,6 +124,12 @@ class Pending:
                 if group is None:
                     group = self._groups[key] = Group(place, entry, began, call)
             self._kept += group.put(call, is_kept=self._kept < _KEPT_MAX)
+
+    def keys_of(self, service: str) -> int:
+        """Return how many keys a service calls with, as far as they are told."""
+        if not self._keys:
+            self._keys.update(Counter(place.service for place in self._seen if place.api_key_id))
+        return self._keys[service]
 
     def seen(self, place: Place) -> Seen:
         """Return what was counted of a place."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from tollbook.audit.findings import Mode, Severity
-from tollbook.audit.rules.hops import hit_at
+from tollbook.audit.rules.hops import hit_at, place_of
 from tollbook.audit.rules.lost import Break, where
 from tollbook.audit.rules.six_within import break_within
 
@@ -28,6 +28,8 @@ _NEARLY_ALL: Final = 100
 """One call in so many may say who pays, and it is the single key still."""
 _SEVERAL: Final = 2
 """Traces, or users, from which on a key is shared; one request shows nothing about others."""
+_MANY_KEYS: Final = 3
+"""Keys of one service, from which on each may well stand for somebody: nobody said for whom."""
 _ERROR: Final = Severity.ERROR
 
 
@@ -60,10 +62,10 @@ class NeverNamed:
             drawn = self._state.sketch_of(group.entry)
             for call in group.evidence:
                 hit = hit_at(one, [call], is_cause=True, drawn=drawn)
-                yield replace(hit, place=(*group.place, *hit.place))
+                yield replace(hit, place=_place(one, group))
             left = group.calls - len(group.evidence)
             if left:
-                yield _rest(hit, group, left)
+                yield _rest(replace(hit, place=_place(one, group)), group, left)
 
     def _judge(self, group: Group) -> Break:
         pending = self._state.pending
@@ -71,10 +73,19 @@ class NeverNamed:
         is_indexer = seen.retrievals == seen.calls
         is_other_work = pending.is_any_named and (group.began == "job" or is_indexer)
         if seen.owned * _NEARLY_ALL <= seen.calls and not is_other_work:
-            if max(seen.traces, len(seen.users)) >= _SEVERAL:
+            is_one_of_many = bool(group.place.api_key_id) and (
+                pending.keys_of(group.place.service) >= _MANY_KEYS and len(seen.users) < _SEVERAL
+            )
+            if max(seen.traces, len(seen.users)) >= _SEVERAL and not is_one_of_many:
                 return _single_key(group)
             return _missing(group)
         return _other_work(group)
+
+
+def _place(one: Break, group: Group) -> tuple[str, ...]:
+    """Return what findings are brought together by: the key too, where it is what is shared."""
+    key = group.place.api_key_id if one.mode is Mode.SINGLE_KEY else ""
+    return group.place.service, key, *place_of(one)
 
 
 def _rest(hit: Hit, group: Group, left: int) -> Hit:
@@ -84,7 +95,6 @@ def _rest(hit: Hit, group: Group, left: int) -> Hit:
     unpriced = group.unpriced_calls - (len(group.evidence) - len(known))
     return replace(
         hit,
-        place=(*group.place, *hit.place),
         evidence=(),
         affected=(),
         calls=left,
