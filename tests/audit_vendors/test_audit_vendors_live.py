@@ -188,6 +188,7 @@ def test_events_and_metrics() -> None:
         (b"{}", _JSON | {"content-encoding": "br"}, "/v1/traces", 415),
         (b"{}", _JSON, "/elsewhere", 404),
     ],
+    ids=["json", "protobuf", "gzip", "cut", "bomb", "type", "coding", "path"],
 )  # fmt: skip
 def test_what_is_refused(body: bytes, headers: dict[str, str], path: str, status: int) -> None:
     """The sender is told, and the endpoint goes on."""
