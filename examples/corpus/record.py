@@ -38,7 +38,7 @@ def record(into: Path, runs: Sequence[tuple[str, Planted]]) -> None:
         for instrumentation, planted in runs:
             began = time.monotonic()
             spans = _record_one(into, ground, instrumentation, planted)
-            print(f"{planted.name:<22}{instrumentation:<16}{spans:>6} lines "
+            print(f"{planted.name:<24} {instrumentation:<16}{spans:>6} lines "
                   f"{time.monotonic() - began:6.1f} s", flush=True)  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from tollbook.audit.pricing import ListPricer
 from tollbook.audit.settings import AuditSettings
 
 if TYPE_CHECKING:
-
     from tollbook.audit.findings import Finding
     from tollbook.audit.report import Audit
 

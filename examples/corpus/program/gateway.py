@@ -40,7 +40,7 @@ async def chat(request: Request) -> Any:
             whole = await models.async_openai.chat.completions.create(**body, extra_headers=more)
         return whole.model_dump(exclude_unset=True)
     with asked(ticket):
-        chunks = models.openai.chat.completions.create(**body, extra_headers=more)
+        chunks = list(models.openai.chat.completions.create(**body, extra_headers=more))
 
     def events() -> Iterator[str]:
         for chunk in chunks:

@@ -93,7 +93,7 @@ class Models:
         if self._around.instrumentation != "openllmetry" or self._through:
             return
         with asked(ticket):
-            options: Any = {"additional_headers": {"x-sim-request-id": ticket}}
+            options: Any = {"additional_headers": self.headers(ticket)}
             self._cohere.rerank(
                 model=RERANK, query=question, documents=documents, top_n=2, request_options=options
             )
