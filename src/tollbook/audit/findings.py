@@ -65,7 +65,8 @@ class Hop(Struct, frozen=True):
     """None: it was never there."""
     first_missing: SpanRef
     crossing: str
-    """What lies between: ``http``, ``queue``, ``thread``, ``process``, ``gateway``, ``start``."""
+    """What lies between: ``http``, ``queue``, ``thread``, ``process`` (another), ``within`` (one
+    process), ``gateway``, ``start``."""
 
 
 class Bar(Struct, frozen=True):

@@ -103,7 +103,7 @@ def _in_process(
         if call.call is not None and call.call.is_stream:
             return stream_break(last, first, _WARNING, "A02")
     title = f"{first.name} in {where(first)} does not say the tenant, {last.name} above it does"
-    return Break(Mode.BAGGAGE_NOT_COPIED, "process", last, first, title, Severity.NOTE, "A02")
+    return Break(Mode.BAGGAGE_NOT_COPIED, "within", last, first, title, Severity.NOTE, "A02")
 
 
 def _others_say(view: View, call: SpanFact) -> bool:

@@ -34,10 +34,10 @@ def streams_without_usage(trace: Trace, drawn: Drawn) -> Iterator[Hit]:
         if told is None:
             first = trace.closed_early.get(span.span_id, span)
             title = f"streams of {where(span)} end without their usage: {first.name}"
-            one = Break(Mode.STREAMING, "process", None, first, title, Severity.ERROR, "A05")
+            one = Break(Mode.STREAMING, "within", None, first, title, Severity.ERROR, "A05")
         else:
             title = f"the usage of {span.name} in {where(span)} is on another span: {told.name}"
-            one = Break(Mode.STREAMING, "process", told, span, title, Severity.WARNING, "A05")
+            one = Break(Mode.STREAMING, "within", told, span, title, Severity.WARNING, "A05")
         yield hit_at(one, [span], is_cause=False, drawn=draw(trace, one, [span], drawn))
 
 

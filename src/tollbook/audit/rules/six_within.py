@@ -55,7 +55,7 @@ def _shown(lost: Lost) -> Break | None:
                     return queue_break(span, first)
                 return header_break(span, first)
             title = f"{where(span)} has the tenant as baggage or header, and no span says it"
-            return Break(Mode.BAGGAGE_NOT_COPIED, "process", span, first, title, _ERROR)
+            return Break(Mode.BAGGAGE_NOT_COPIED, "within", span, first, title, _ERROR)
         below = span
     return None
 
@@ -128,9 +128,9 @@ def _by_operation(view: View, lost: Lost) -> Break:
         return stream_break(last, call)
     if lost.entry.span_id in view.orphans and lost.entry.kind not in {_SERVER, _CONSUMER}:
         title = f"the span above {lost.entry.name} in {where(call)} did not come"
-        return Break(Mode.MISSING_TENANT, "process", last, lost.entry, title, _ERROR)
+        return Break(Mode.MISSING_TENANT, "within", last, lost.entry, title, _ERROR)
     title = f"{call.name} in {where(call)} does not say who pays, others of its trace do"
-    return Break(Mode.MISSING_TENANT, "process", last, call, title, _ERROR)
+    return Break(Mode.MISSING_TENANT, "within", last, call, title, _ERROR)
 
 
 def _topmost(lost: Lost, is_it: Callable[[SpanFact], bool]) -> SpanFact | None:
@@ -165,7 +165,7 @@ def agent_break(
     first: SpanFact,
     severity: Severity = _ERROR,
     rule: str = "A01",
-    crossing: str = "process",
+    crossing: str = "within",
 ) -> Break:
     """Return a break between an agent and what it calls."""
     title = f"{first.name} in {where(first)} does not know for whom its agent works"
@@ -177,7 +177,7 @@ def embeddings_break(
     first: SpanFact,
     severity: Severity = _ERROR,
     rule: str = "A01",
-    crossing: str = "process",
+    crossing: str = "within",
 ) -> Break:
     """Return a break before embeddings, reranking or retrieval."""
     what = operation_of(first) or "retrieval"
@@ -190,7 +190,7 @@ def stream_break(
     first: SpanFact,
     severity: Severity = _ERROR,
     rule: str = "A01",
-    crossing: str = "process",
+    crossing: str = "within",
 ) -> Break:
     """Return a break before a stream."""
     title = f"streams of {where(first)} are read where the tenant of the request is not known"
