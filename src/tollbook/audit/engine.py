@@ -13,6 +13,7 @@ from tollbook import __version__, clock
 from tollbook.audit.extract import Extractor
 from tollbook.audit.facts import SpanFact, decode_fact, encode_fact
 from tollbook.audit.grouping import Grouping
+from tollbook.audit.parts import parts_of
 from tollbook.audit.places import with_places
 from tollbook.audit.read import Trouble
 from tollbook.audit.report import Audit
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 _TROUBLES_MAX: Final = 100
 _COLLECTED_AFTER: Final = 200_000
 """Objects that are made, more than are let go."""
-_SPANS_MAX: Final = 20_000
-"""Of one trace that are looked at together; a trace with more is looked at in parts."""
 
 
 class Pricer(Protocol):
@@ -177,9 +176,8 @@ class _Run:
             if isinstance(one, Expectant):
                 one.expect(self._extractor.beginnings)
         for _, records in self._by_trace.groups():
-            for at in range(0, len(records), _SPANS_MAX):
-                facts = _once([decode_fact(one) for one in records[at : at + _SPANS_MAX]])
-                self._judge(Trace([self._priced(fact) for fact in facts]))
+            for part in parts_of(records):
+                self._judge(Trace([self._priced(fact) for fact in _once(part)]))
         for rule, grouping in self._joins:
             for key, records in grouping.groups():
                 spans = [decode_fact(one) for one in records]
