@@ -21,6 +21,7 @@ _TRACES = [
     ("langfuse_enriched.csv", "langfuse"),
     ("phoenix_dataframe.jsonl", "phoenix"),
     ("phoenix_dataframe.csv", "phoenix"),
+    ("phoenix_rest.json", "phoenix"),
     ("honeycomb.csv", "honeycomb"),
     ("honeycomb_events.jsonl", "honeycomb"),
     ("honeycomb_query.json", "honeycomb"),

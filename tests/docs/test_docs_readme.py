@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tollbook import clock
+from tollbook.audit.options import option_names
 from tollbook.budgets.rules import read_rules
 from tollbook.cli.main import cli
 from tollbook.config import Config, load_config
@@ -37,6 +38,8 @@ _COMMAND = re.compile(
 )
 _BLOCK = re.compile(r"(?:^    .*\n|^\n)+", re.MULTILINE)
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_AUDIT_OPTIONS = option_names()
+"""The audit has a command line of its own, which needs the base install alone."""
 _OPTION = re.compile(r"--[a-z][a-z-]+")
 
 
@@ -80,6 +83,8 @@ def test_every_command_and_option_exists(where: tuple[str, str]) -> None:
     words = shlex.split(where[1].replace("...", ""))
     command, rest = command_of([word for word in words if word])
     known = {name for one in command.params for name in one.opts}
+    if command.name == "audit":
+        known |= _AUDIT_OPTIONS
 
     assert [word for word in rest if _OPTION.fullmatch(word) and word not in known] == []
 
@@ -94,7 +99,8 @@ def test_every_option_named_alone_belongs_to_some_command() -> None:
                 assert below is not None
                 yield from options(below)
 
-    known = {*options(cli), "--require-hashes"}
+    of_pytest = {"--tollbook-audit", "--tollbook-audit-fail-under"}
+    known = {*options(cli), *_AUDIT_OPTIONS, *of_pytest, "--require-hashes"}
     named = {
         option
         for page in PAGES
@@ -149,12 +155,12 @@ def settings_in(page: Path) -> list[str]:
 
 _OTHER_FILE = re.compile(r"# (?!tollbook)[a-z-]+\.toml\n")
 """Documents of the books begin with their file's name; tests of their rooms read them."""
-MAPPINGS = "imports.md"
-"""Its blocks are mappings of other tools' logs; tests/imports runs them."""
+OTHERS = {"imports.md", "audit-inputs.md", "audit-pytest.md"}
+"""Their blocks are mappings of other tools' logs, or settings of pytest; other tests run them."""
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name != MAPPINGS], ids=lambda page: page.name
+    "page", [page for page in PAGES if page.name not in OTHERS], ids=lambda page: page.name
 )
 def test_toml_in_the_pages_is_accepted(page: Path, tmp_path: Path) -> None:
     """Each block of settings, by itself, is what the schema accepts."""

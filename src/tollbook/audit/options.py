@@ -115,6 +115,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     return options
 
 
+def option_names() -> set[str]:
+    """Return all options, for a check of what the documentation says."""
+    return {name for one in _parser()._actions for name in one.option_strings}  # noqa: SLF001 -- argparse has no other way
+
+
 def _check(options: Options) -> None:
     if options.show_rules:
         return

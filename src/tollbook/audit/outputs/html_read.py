@@ -36,8 +36,10 @@ def _row(one: InputRead, names: Names) -> Html:
         words.count(one.records), words.count(one.spans),
         words.count(one.content_dropped, "attribute"), words.count(one.troubles),
     )  # fmt: skip
+    told = [el("br"), *(el("small", names.text(note), " ") for note in one.notes)]
     return el(
-        "tr", el("th", names.source(one.source), scope="row"), el("td", kind),
+        "tr", el("th", names.source(one.source), scope="row"),
+        el("td", kind, told if one.notes else None),
         [el("td", number, class_="number-cell") for number in numbers],
     )  # fmt: skip
 

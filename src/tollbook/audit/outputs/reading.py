@@ -23,6 +23,8 @@ def read_lines(audit: Audit, style: Style, *, full: bool = False) -> Iterator[st
     yield style.paint("Read", "bold")
     for one in audit.inputs[:shown]:
         yield from style.wrap(_input_words(one), "    ", first="  ")
+        for note in one.notes[:shown]:
+            yield from style.wrap(plain(note), "      ", first="    ")
     yield from _more(len(audit.inputs[:shown]), len(audit.inputs), "input", style)
     dropped = sum(one.content_dropped for one in audit.inputs)
     told = f" Dropped: {words.count(dropped, 'attribute')}." if dropped else ""
