@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.audit_inputs.small_product import (
     TREE,
@@ -87,6 +87,10 @@ def test_damage_of_any_kind_raises_nothing(
     instead=st.binary(max_size=10),
     limits=st.sampled_from([SMALL, Limits()]),
 )
+@example("one object", 0.12364787194846799, 39, b"", SMALL)  # what follows lies within a span
+@example("one object", 0.7423534401882346, 24, b"", SMALL)  # the message ends there
+@example("one object", 0.458984375, 6, b"", Limits())
+@example("indented", 0.5923934513909733, 13, b"[\x7f\xd5", SMALL)
 def test_damage_of_a_few_bytes_loses_what_is_around_them(
     name: str, at: float, size: int, instead: bytes, limits: Limits
 ) -> None:

@@ -112,6 +112,8 @@ class _Walker:
         self._open_levels = open_levels
         self.firsts: list[str] = []
         """For each list that is open the first member's name of its elements."""
+        self._outermost: set[str] = set()
+        """The same of outermost lists, for when it is not known any more what is open."""
 
     def values(self) -> Iterator[Piece | Damage]:
         window = self._window
@@ -185,12 +187,12 @@ class _Walker:
         self, path: tuple[str, ...], beside: tuple[Mapping[str, bytes], ...], level: int
     ) -> Iterator[Piece | Damage]:
         window = self._window
-        if len(path) < self._open_levels or (
-            not level and _message(window.text, window.at) is not None
-        ):  # a message of OTLP that is no line is seldom small, and is read by its lists anyway
+        is_leaf = len(path) > 1 and path[-1] in _LEAVES
+        is_message = not level and _message(window.text, window.at) is not None
+        # A message of OTLP that is no line is seldom small, and is read by its lists anyway
+        if is_message or (len(path) < self._open_levels and not is_leaf):
             yield from self._opened(path, beside, level)
             return
-        is_leaf = len(path) > 1 and path[-1] in _LEAVES
         is_row = level > 0 and path in {(), ("data",)}  # of a log; a trace of Jaeger
         limits = self._limits
         limit = limits.listed_max_bytes if is_leaf or is_row else limits.value_max_bytes
@@ -276,6 +278,8 @@ class _Walker:
             end, _ = self._window.value_end(_BESIDE_MAX_BYTES)
         except TooLargeError:
             return False
+        if next(_outer_lists(self._window.text, self._window.at, end), None) is not None:
+            raise BrokenError("brackets are missing")
         data = self._window.take(end)
         if len(members) < 64:  # noqa: PLR2004 -- as above
             members[key] = data
@@ -309,6 +313,8 @@ class _Walker:
                     window.fill(256)
                     found = _first_key(window.text, window.at)
                     self.firsts[depth] = found[1] if found else ""
+                    if not depth and len(self._outermost) < _LEVELS_MAX:
+                        self._outermost.add(self.firsts[0])
                 yield from self._guarded(path, beside, level)
             elif first == "[":
                 window.go(window.at + 1)
@@ -342,7 +348,8 @@ class _Walker:
             _ResumeError: always, unless the text has ended; it tells in which list.
         """
         window = self._window
-        names = sorted({re.escape(one) for one in self.firsts if one})
+        known = {*self.firsts, *self._outermost} - {""} or {"resource"}  # as OTLP begins
+        names = sorted(map(re.escape, known))
         siblings = rf'\}}\s*,\s*(?=\{{\s*"({"|".join(names)})")|' if names else ""
         begins = re.compile(siblings + _line_begins.pattern)
         start = window.at + at_least
@@ -351,11 +358,8 @@ class _Walker:
             if found is not None:
                 window.go(found.end())
                 name = found[1] if names else None
-                raise _ResumeError(
-                    -1
-                    if name is None
-                    else max(at for at, one in enumerate(self.firsts) if one == name)
-                )
+                levels = [at for at, one in enumerate(self.firsts) if one == name]
+                raise _ResumeError(levels[-1] if levels else -1)
             window.go(max(window.at, len(window.text) - _OVERLAP_CHARS))
             start = window.at
             if not window.more():
