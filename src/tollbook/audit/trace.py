@@ -167,7 +167,7 @@ class Trace:
         covered: set[str] = set()
         for one in told:
             assert one.call is not None
-            if one.call.is_call:
+            if one.call.is_call or one.call.kinds is not None:  # as the ledger has it
                 for up in self.ancestors(one):
                     if up.span_id in covered:
                         break  # and so is all above it

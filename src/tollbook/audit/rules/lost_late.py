@@ -8,8 +8,9 @@ from tollbook.audit.rules.found import above, called, hit_of
 from tollbook.audit.rules.hosts import bare_host, provider_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from tollbook.audit.facts import SpanFact
     from tollbook.audit.findings import Hit
     from tollbook.audit.trace import Trace
 
@@ -45,6 +46,9 @@ class Batches:
 class Unmeasured:
     """A22: a request went to a provider's host, and no span of a call is above it.
 
+    Some instrumentations end up beside the request that their call made (OpenLLMetry and the
+    official client of Anthropic); a call under the same parent at the same time is one that does.
+
     Reading requests (GET: lists of models, stored answers) are left out.
 
     Source: OpenTelemetry semantic conventions, HTTP client spans: server.address, name is method.
@@ -60,6 +64,8 @@ class Unmeasured:
             provider = provider_at(bare_host(span.peer))
             if provider is None or any(one.call is not None for one in above(trace, span)):
                 continue
+            if any(_is_at_once(one, span) for one in _beside(trace, span)):
+                continue
             yield hit_of(
                 "A22",
                 f"{span.service or called(span)} calls {provider}, and no instrumentation measures"
@@ -69,3 +75,17 @@ class Unmeasured:
                 calls=[],
                 counted=(1, None),
             )
+
+
+def _beside(trace: Trace, span: SpanFact) -> Sequence[SpanFact]:
+    parent = trace.parent(span)
+    return () if parent is None else trace.children[parent.span_id]
+
+
+def _is_at_once(call: SpanFact, request: SpanFact) -> bool:
+    """Whether a call was under way while a request was."""
+    return (
+        call.call is not None
+        and call.started_at_ns <= request.ended_at_ns
+        and request.started_at_ns <= call.ended_at_ns
+    )
