@@ -140,7 +140,7 @@ class _Run:
         self._troubles: list[Trouble] = []
         self._spans = self._traces = self._calls = self._wrappers = 0
         self._first_ns = self._last_ns = 0
-        self._instrumentations: Counter[str] = Counter()
+        self._instrumentations: Counter[tuple[str, str]] = Counter()
         self._services: Counter[str] = Counter()
         self._unowned: Counter[str] = Counter()
 
@@ -230,10 +230,10 @@ class _Run:
         self._wrappers += len(trace.wrappers)
         for span in trace.calls:
             self._calls += 1
-            self._instrumentations[f"{span.scope} {span.scope_version}".strip() or "unknown"] += 1
+            self._instrumentations[span.scope, span.scope_version] += 1
             service = span.service or "unknown"
             self._services[service] += 1
-            if not _is_owned(trace, span):
+            if trace.payer_of(span) is None:
                 self._unowned[service] += 1
             if span.started_at_ns:
                 self._first_ns = min(self._first_ns or span.started_at_ns, span.started_at_ns)
@@ -251,7 +251,7 @@ class _Run:
             wrappers=self._wrappers,
             first_at_ns=self._first_ns,
             last_at_ns=self._last_ns,
-            instrumentations=dict(self._instrumentations.most_common(50)),
+            instrumentations=_by_name(self._instrumentations),
             services=dict(self._services.most_common(50)),
             unowned_services={
                 name: self._unowned[name]
@@ -269,11 +269,11 @@ class _Run:
         )
 
 
-def _is_owned(trace: Trace, span: SpanFact) -> bool:
-    return any(
-        field in span.process_owner or trace.owner_of(span, field) is not None
-        for field in ("tenant_id", "team_id")
-    )
+def _by_name(told: Counter[tuple[str, str]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (name, version), calls in told.most_common(50):
+        found[f"{name} {version}".strip() or "unknown"] += calls
+    return dict(found)
 
 
 encode_audit: Final = msgspec.json.Encoder().encode

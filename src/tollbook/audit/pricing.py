@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tollbook.prices.book import PriceBook
     from tollbook.prices.card import RateCard
 
+_SIMILAR_MAX: Final = 64
 _ANSWERS_MAX: Final = 8192
 _DAY_NS: Final = 86_400 * 10**9
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,6 +62,7 @@ class _Pricer:
         self._book = book
         self._known = list_provider_ids()
         self._age_max = timedelta(days=price_age_max_days)
+        self._near: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self._answers: dict[tuple[str, str | None, str | None, bool, str | None, int], _Answer] = {}
 
     def price(self, fact: SpanFact) -> SpanFact:
@@ -122,13 +124,25 @@ class _Pricer:
         tier = with_batch(call.service_tier) if call.is_batch else call.service_tier
         card = self._book.resolve(provider, model, at_ns, tier, call.region)
         if card is None:
-            near = self._book.similar(provider, model)
+            near = self._similar(provider, model)
             return _Answer(None, None, (unknown_model(provider, model, near),), is_doubtful=True)
         stale = self._stale(card, at_ns)
         if stale is not None:
             problems.append(stale)
         text = f"{card.provider}/{card.model}, {card.source}, card {card.card_id}"
         return _Answer(card, text, tuple(problems), is_doubtful or stale is not None)
+
+    def _similar(self, provider: str, model: str) -> list[tuple[str, str]]:
+        """Return models of like names, for the first of those that have no price.
+
+        Comparing names takes milliseconds; an input may hold a million names that are none.
+        """
+        key = provider, model
+        if key not in self._near:
+            if len(self._near) >= _SIMILAR_MAX:
+                return []
+            self._near[key] = self._book.similar(provider, model)
+        return self._near[key]
 
     def _provider(self, told: str, model: str, problems: list[str]) -> tuple[str, bool]:
         """Return the provider by the name that the book knows, and whether that is a guess."""
