@@ -49,7 +49,7 @@ def test_every_mode_has_advice_for_any_framework(mode: Mode) -> None:
 @pytest.mark.parametrize("mode", SIX)
 def test_each_of_the_six_knows_four_frameworks(mode: Mode) -> None:
     known = {place for subject, place in BOOK if subject == mode.value} - {""}
-    known -= {"http", "queue", "thread", "process", "gateway", "start"}
+    known -= {"http", "queue", "thread", "process", "gateway", "start", "hole"}
     assert len(known) >= 4
 
 
@@ -163,3 +163,23 @@ def test_advice_is_added_to_all_findings_and_replaces_none() -> None:
     advised = with_advice(audit)
     assert [one.fix for one in advised.findings] == [BOOK["streaming", "openai"], own]
     assert [one.fix for one in advised.defensibility.at_risk] == [None, BOOK["request_id", ""]]
+
+
+@pytest.mark.parametrize("framework", ["", "openai", "langchain", "fastapi"])
+def test_what_nothing_measures_is_to_be_instrumented(framework: str) -> None:
+    fix = advise(finding(Mode.TOKEN_KINDS, framework, rule="A22"))
+    assert fix is not None
+    assert fix.title == "Instrument the client"
+
+
+@pytest.mark.parametrize("framework", ["", "openai", "langchain", "fastapi"])
+def test_where_a_parent_is_missing_it_is_what_is_looked_for(framework: str) -> None:
+    fix = advise(finding(Mode.MISSING_TENANT, framework, "hole"))
+    assert fix is BOOK["missing-tenant", "hole"]
+    assert "parent" in fix.why
+    assert "Nothing" not in fix.why
+
+
+def test_retries_have_the_advice_on_retries_whatever_the_rule() -> None:
+    assert advise(finding(Mode.RETRIES, rule="A07")) is BOOK["retries", ""]
+    assert advise(finding(Mode.DOUBLE_COUNTING, rule="A07")) is BOOK["A07", ""]

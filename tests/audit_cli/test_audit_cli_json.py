@@ -220,6 +220,9 @@ def test_what_is_no_audit_is_refused_by_name(told: bytes) -> None:
     with pytest.raises(NoAuditError, match=r"^old\.json: ") as refused:
         audit_of(told, "old.json")
     assert "\n" not in refused.value.message
+    assert "$" not in refused.value.message
+    assert "_millis" not in refused.value.message
+    assert "--format json --output FILE" in refused.value.message
 
 
 @given(

@@ -63,4 +63,5 @@ def test_a_job_with_more_spans_than_are_held_has_an_owner() -> None:
     made = audited(spans)
 
     assert made.calls == 1
+    assert made.traces == 1
     assert owner_findings(made) == []

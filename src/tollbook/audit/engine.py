@@ -176,6 +176,7 @@ class _Run:
             if isinstance(one, Expectant):
                 one.expect(self._extractor.beginnings)
         for _, records in self._by_trace.groups():
+            self._traces += 1
             for part in parts_of(records):
                 self._judge(Trace([self._priced(fact) for fact in _once(part)]))
         for rule, grouping in self._joins:
@@ -191,7 +192,6 @@ class _Run:
         return fact if fact.call is None else self._pricer.price(fact)
 
     def _judge(self, trace: Trace) -> None:
-        self._traces += 1
         self._count(trace)
         causes: dict[str, str] = {}
         found: dict[str, list[Found]] = {}

@@ -66,7 +66,9 @@ class Hop(Struct, frozen=True):
     first_missing: SpanRef
     crossing: str
     """What lies between: ``http``, ``queue``, ``thread``, ``process`` (another), ``within`` (one
-    process), ``gateway``, ``start``."""
+    process), ``gateway``, ``start``, ``hole`` (a span between them did not come)."""
+    is_change: bool = False
+    """Nothing is missing: the second names another owner than the first."""
 
 
 class Bar(Struct, frozen=True):
@@ -122,6 +124,8 @@ class Hit(Struct, frozen=True):
     sketch: Sketch | None = None
     affected: tuple[str, ...] = ()
     """``trace_id:span_id`` of all its calls; where empty, ``span`` is the call."""
+    traces: int | None = None
+    """In so many traces, where a rule counted over all of them; None is the one of ``span``."""
 
 
 class Advice(Struct, frozen=True):

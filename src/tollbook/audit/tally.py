@@ -57,7 +57,9 @@ class Tally:
         if _RANK[hit.severity] < _RANK[one.severity]:
             one.severity = hit.severity
         trace_id = hit.span.partition(":")[0]
-        if trace_id != one.last_trace:  # traces come one after the other
+        if hit.traces is not None:
+            one.traces += hit.traces
+        elif trace_id != one.last_trace:  # traces come one after the other
             one.traces += 1
             one.last_trace = trace_id
         if hit.factor_millis is not None:

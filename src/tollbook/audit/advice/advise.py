@@ -82,10 +82,15 @@ def advise(finding: Finding) -> Advice | None:
     framework = FAMILIES.get(finding.framework, finding.framework)
     crossing = finding.hop.crossing if finding.hop is not None else ""
     places = [framework, crossing]
-    if framework in _SAYS_LITTLE and finding.mode is not Mode.HEADER_STRIPPING:
+    if crossing == "hole" or (
+        framework in _SAYS_LITTLE and finding.mode is not Mode.HEADER_STRIPPING
+    ):
         places.reverse()
+    subjects = [finding.rule, _subject(finding)]
+    if finding.mode is Mode.RETRIES:
+        subjects.reverse()  # A07 is of another mode mostly, and its advice is that one's
     for place in (*filter(None, places), ""):
-        for subject in (finding.rule, _subject(finding)):
+        for subject in subjects:
             found = BOOK.get((subject, place))
             if found is not None:
                 return found

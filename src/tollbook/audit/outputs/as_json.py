@@ -7,6 +7,7 @@ become points of 100 or factors. Sketches are left out unless all is asked for: 
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -101,7 +102,16 @@ def audit_of(text: bytes, path: str) -> Audit:
     try:
         return msgspec.convert(_private(Audit, told), Audit)
     except (msgspec.ValidationError, TollbookError) as error:
-        raise NoAuditError(path, str(error)[:200]) from error
+        raise NoAuditError(path, _without_path(str(error))) from error
+
+
+def _without_path(problem: str) -> str:
+    """Return why a document is no audit by its public names: a path is that of the structs."""
+    what, _, path = problem.partition(" - at `")
+    field = re.sub(r"\[[^]]*\]|`$", "", path).rpartition(".")[2]
+    what = re.sub("`([a-z_]+)`", lambda found: f"`{public_name(found[1])}`", what)
+    place = f" ({public_name(field)})" if field.strip("$`") else ""
+    return f"no audit that Tollbook wrote: {what[:150]}{place}"
 
 
 def read_audit(path: str) -> Audit:

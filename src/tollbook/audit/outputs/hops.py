@@ -43,10 +43,12 @@ def hop_words(hop: Hop, *, is_cause: bool = True) -> str:
     to = span_words(hop.first_missing)
     if hop.last_seen is None:
         return f"{to}: no tenant here, and none anywhere before it" if is_cause else f"at {to}"
-    return (
-        f"{span_words(hop.last_seen)} --{plain(hop.crossing)}--> {to}: "
-        "tenant seen on the first, missing from the second"
+    what = (
+        "the second names another tenant than the first"
+        if hop.is_change
+        else "tenant seen on the first, missing from the second"
     )
+    return f"{span_words(hop.last_seen)} --{plain(hop.crossing)}--> {to}: {what}"
 
 
 def _short_scope(scope: str) -> str:

@@ -106,8 +106,10 @@ def hop(one: Hop, names: Names) -> Html:
         seen = el("div", el("div", "Never seen", class_="is"),
                   "No span before it names an owner.", class_="span-box")  # fmt: skip
     else:
-        seen = _box(one.last_seen, "Last seen", "seen", names)
-    missing = _box(one.first_missing, "First missing", "missing", names)
+        seen = _box(one.last_seen, "Last of one owner" if one.is_change else "Last seen", "seen",
+                    names)  # fmt: skip
+    is_ = "First of another" if one.is_change else "First missing"
+    missing = _box(one.first_missing, is_, "missing", names)
     return el("div", seen, crossing, missing, class_="hop")
 
 
@@ -126,7 +128,8 @@ def _trace(one: Finding, drawn: Drawn) -> Html | None:
         return None
     break_words = "No owner from here on"
     if one.hop is not None and one.hop.last_seen is not None:
-        break_words = f"The owner is lost {crossing_words(one.hop)}"
+        how = "changes" if one.hop.is_change else "is lost"
+        break_words = f"The owner {how} {crossing_words(one.hop)}"
     told = waterfall(one.sketch, drawn.names, drawn.palette, drawn.names.text(break_words))
     return join(el("h4", "One such trace"), told)
 

@@ -55,7 +55,7 @@ CROSSINGS: Final = MappingProxyType(
     {
         "http": "over HTTP", "queue": "through a queue", "thread": "to another thread",
         "process": "to another process", "gateway": "through a gateway", "start": "at the start",
-        "within": "within one process",
+        "within": "within one process", "hole": "where a span between is missing",
     }
 )  # fmt: skip
 """What lies between the two spans of a hop, in words."""

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from tollbook.audit.findings import Severity
+from tollbook.audit.findings import Hop, Severity
 from tollbook.audit.rules.first_of import FirstOf
-from tollbook.audit.rules.found import HITS_MAX, above, called, calls_at, hit_of, tenant_of
+from tollbook.audit.rules.found import (
+    HITS_MAX,
+    above,
+    called,
+    calls_at,
+    hit_of,
+    ref_of,
+    tenant_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from tollbook.audit.findings import Hit
     from tollbook.audit.trace import Trace
 
-_SERVER: Final = 2
+_SERVER, _PRODUCER, _CONSUMER = 2, 4, 5
 _CONVERSATION_MAX: Final = 1000
 """Of more calls of one conversation no more are compared."""
 _CLAIMS: Final = "name different tenant_id"
@@ -56,16 +64,32 @@ class OneTenant:
                 continue  # what a process names is for spans that name nobody
             if not _is_part(trace, span):
                 changed = True
-                yield hit_of(
-                    "A03",
-                    f"The tenant changes from {had.span.service or called(had.span)} to"
-                    f" {span.service or called(span)} ({called(span)}) within a trace",
-                    (had.span.service, span.service, called(span), span.name),
-                    [span, had.span],
-                    calls=[one for one in calls_at(trace, span) if tenant_of(trace, one) == tenant],
-                )
+                yield _change(trace, had.span, span)
         if not changed:
             yield from _requests(trace)
+
+
+def _change(trace: Trace, last: SpanFact, first: SpanFact) -> Hit:
+    """Return the hit of a hop: the last span that names one tenant, the first of another."""
+    calls = [one for one in calls_at(trace, first) if tenant_of(trace, one) == first.tenant]
+    hit = hit_of(
+        "A03",
+        f"The tenant changes from {_named(last)} to {_named(first)} within a trace",
+        (last.service, last.name, first.service, called(first), first.name),
+        [first, last, *[one for one in calls[:1] if one is not first]],
+        calls=calls,
+    )
+    return replace(hit, hop=Hop(ref_of(last), ref_of(first), _crossing(last, first), True))
+
+
+def _named(span: SpanFact) -> str:
+    return f"{span.name} in {span.service or called(span)}"
+
+
+def _crossing(last: SpanFact, first: SpanFact) -> str:
+    if first.kind == _CONSUMER or last.kind == _PRODUCER:
+        return "queue"
+    return "http" if first.kind == _SERVER or last.service != first.service else "within"
 
 
 def _is_part(trace: Trace, span: SpanFact) -> bool:

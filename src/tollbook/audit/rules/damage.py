@@ -71,7 +71,7 @@ def _hole(trace: Trace, span: SpanFact) -> Iterator[Hit]:
             f"What is above spans of {called(span)} in {span.service or 'a service'} is missing,"
             " and their calls have no tenant",
             ("hole", called(span), span.service, span.name),
-            [span, *lost[:3]],
+            [span, *[one for one in lost if one is not span][:3]],
             calls=lost,
             severity=Severity.WARNING,
         )

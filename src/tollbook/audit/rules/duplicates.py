@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Severity
@@ -92,12 +93,14 @@ class RepeatedSpans:
 
     def check(self, trace: Trace) -> Iterator[Hit]:
         """Yield a hit for each call that is there again."""
+        copies: Counter[str] = Counter()
         for again in trace.repeated:
             first = trace.by_id[again.span_id]
             if again.call is None or first.call is None or first.name != again.name:
                 continue
             if again.call.kinds is None or again.call.kinds != first.call.kinds:
                 continue
+            copies[again.span_id] += 1
             is_overlap = again.source != first.source
             yield hit_of(
                 "A07",
@@ -106,7 +109,7 @@ class RepeatedSpans:
                 ("inputs",) if is_overlap else ("again", called(first), first.service),
                 [again],
                 severity=Severity.NOTE if is_overlap else Severity.ERROR,
-                factor_millis=2 * WHOLE,
+                factor_millis=(1 + copies[again.span_id]) * WHOLE,
             )  # fmt: skip
 
 

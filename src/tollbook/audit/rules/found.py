@@ -52,6 +52,7 @@ def hit_of(
     factor_millis: int | None = None,
     counted: tuple[int, int | None] | None = None,
     is_cause: bool = False,
+    traces: int | None = None,
 ) -> Hit:
     """Return a hit.
 
@@ -67,6 +68,7 @@ def hit_of(
         counted: number and cost in pico of calls that were counted and not kept, instead of
             ``calls``.
         is_cause: whether it says why these calls have no owner.
+        traces: in how many traces, where it was counted over all of them.
     """
     entry = CATALOGUE[rule]
     affected = evidence[:1] if calls is None else calls
@@ -87,6 +89,7 @@ def hit_of(
         framework=recognise(*evidence[:_TELLING]),
         factor_millis=factor_millis,
         is_cause=is_cause,
+        traces=traces,
         affected=() if counted else tuple([one.ref for one in affected if one.call is not None]),
     )
 

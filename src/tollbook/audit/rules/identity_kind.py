@@ -112,11 +112,13 @@ class Cardinality:
     def __init__(self) -> None:
         self._tenants, self._users, self._pairs = Distinct(), Distinct(), Distinct()
         self._traces = self._made = self._same = self._with_both = 0
+        self._call_traces = self._same_traces = 0
         self._unowned_calls = self._calls = 0
         self._cost_pico: int | None = None
         self._first: SpanFact | None = None
         self._first_same: SpanFact | None = None
         self._names_tenant = False
+        self._last_trace = ""
 
     def observe(self, trace: Trace) -> None:
         """Count a trace."""
@@ -128,12 +130,17 @@ class Cardinality:
                 for one in trace.spans
             )
         tenants: set[str] = set()
+        same_before = self._same
+        if trace.calls and trace.trace_id != self._last_trace:  # parts come one after the other
+            self._last_trace = trace.trace_id
+            self._call_traces += 1
         for span in trace.calls:
             self._first = self._first or span
             self._calls += 1
             if span.call is not None and span.call.cost_pico is not None:
                 self._cost_pico = (self._cost_pico or 0) + span.call.cost_pico
             self._count(trace, span, tenants)
+        self._same_traces += self._same > same_before
         if len(tenants) == 1:
             self._traces += 1
             self._made += _is_made(next(iter(tenants))) is not None
@@ -168,6 +175,7 @@ class Cardinality:
                 [self._first],
                 severity=Severity.WARNING,
                 counted=counted,
+                traces=self._call_traces,
             )
         if self._first_same is not None and self._pairs.number >= _PAIRS_MIN:
             if self._same * 100 >= self._with_both * _ALMOST_ALL_PERCENT:
@@ -177,6 +185,7 @@ class Cardinality:
                     ("same as user",),
                     [self._first_same],
                     counted=(self._same, None),
+                    traces=self._same_traces,
                 )
         elif not self._names_tenant and users >= _USERS_MIN:
             yield hit_of(
@@ -185,6 +194,7 @@ class Cardinality:
                 ("users alone",),
                 [self._first],
                 counted=counted,
+                traces=self._call_traces,
             )
 
     def _is_for_each_trace(self, tenants: int, users: int) -> bool:

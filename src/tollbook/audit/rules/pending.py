@@ -50,12 +50,16 @@ class Group:
         self.began = began
         """``job``, ``request``, ``line`` (of a log) or ``process``: how their traces begin."""
         self.is_retrieval = operation_of(call) in EMBEDDINGS
-        self.calls = self.cost_pico = self.unpriced_calls = 0
+        self.calls = self.cost_pico = self.unpriced_calls = self.traces = 0
         self.evidence: list[SpanFact] = []
+        self._last_trace = ""
 
     def put(self, call: SpanFact, *, is_kept: bool) -> bool:
         """Count a call; say whether it was kept as evidence."""
         self.calls += 1
+        if call.trace_id != self._last_trace:
+            self.traces += 1
+            self._last_trace = call.trace_id
         cost = None if call.call is None else call.call.cost_pico
         if cost is None:
             self.unpriced_calls += 1

@@ -24,7 +24,8 @@ class _Key:
     def __init__(self, first: SpanFact) -> None:
         self.examples = [first]
         self.owners = Distinct()
-        self.calls = 0
+        self.calls = self.traces = 0
+        self.last_trace = ""
         self.cost_pico: int | None = None
 
 
@@ -56,6 +57,9 @@ class SharedKeys:
             if key.owners.add(tenant) and 1 < key.owners.number <= 3:  # noqa: PLR2004 -- examples
                 key.examples.append(span)
             key.calls += 1
+            if span.trace_id != key.last_trace:  # traces come one after the other
+                key.traces += 1
+                key.last_trace = span.trace_id
             if call.cost_pico is not None:
                 key.cost_pico = (key.cost_pico or 0) + call.cost_pico
 
@@ -71,4 +75,5 @@ class SharedKeys:
                 (provider, key_id),
                 key.examples,
                 counted=(key.calls, key.cost_pico),
+                traces=key.traces,
             )

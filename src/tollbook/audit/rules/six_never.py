@@ -98,6 +98,7 @@ def _rest(hit: Hit, group: Group, left: int) -> Hit:
         evidence=(),
         affected=(),
         calls=left,
+        traces=max(0, group.traces - len({one.trace_id for one in group.evidence})),
         cost_pico=group.cost_pico - sum(known) if unpriced < left else None,
         unpriced_calls=unpriced,
     )

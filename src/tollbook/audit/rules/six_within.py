@@ -128,7 +128,7 @@ def _by_operation(view: View, lost: Lost) -> Break:
         return stream_break(last, call)
     if lost.entry.span_id in view.orphans and lost.entry.kind not in {_SERVER, _CONSUMER}:
         title = f"the span above {lost.entry.name} in {where(call)} did not come"
-        return Break(Mode.MISSING_TENANT, "within", last, lost.entry, title, _ERROR)
+        return Break(Mode.MISSING_TENANT, "hole", last, lost.entry, title, _ERROR)
     title = f"{call.name} in {where(call)} does not say who pays, others of its trace do"
     return Break(Mode.MISSING_TENANT, "within", last, call, title, _ERROR)
 

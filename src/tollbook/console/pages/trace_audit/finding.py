@@ -111,9 +111,10 @@ def place(ref: SpanRef) -> str:
 
 
 def _hop(hop: Hop) -> Table:
-    ends = [(f"first missing, {crossing_words(hop)}", hop.first_missing, "bad")]
+    last, first = ("of one", "of another") if hop.is_change else ("last seen", "first missing")
+    ends = [(f"{first}, {crossing_words(hop)}", hop.first_missing, "bad")]
     if hop.last_seen is not None:
-        ends.insert(0, ("last seen", hop.last_seen, "good"))
+        ends.insert(0, (last, hop.last_seen, "good"))
     rows = [
         {"what": what, "name": ref.name, "service": ref.service, "scope": ref.scope,
          "span_id": ref.span_id, "place": place(ref), "_tone": tone}
@@ -141,7 +142,8 @@ def _trace(sketch: Sketch, hop: Hop | None) -> list[Section]:
          "owner": bar.owner or (_CALL_OF_NOBODY if bar.is_call else _NOBODY)}
         for number, bar in enumerate(sketch.bars, 1)
     ]  # fmt: skip
-    lost = "" if hop is None else f" The owner is lost {crossing_words(hop)}."
+    how = "changes" if hop is not None and hop.is_change else "is lost"
+    lost = "" if hop is None else f" The owner {how} {crossing_words(hop)}."
     chart = Chart(
         name="waterfall",
         title="When what ran, and whose it was",
