@@ -117,7 +117,26 @@ def test_without_calls_it_says_what_a_call_looks_like(without_calls: Audit) -> N
 
 
 def test_where_nothing_was_found_it_says_so(sample: Audit) -> None:
-    assert "Nothing was found." in terminal_text(replace(sample, findings=()), PLAIN)
+    told = sample.defensibility
+    whole = tuple(replace(one, calls=told.calls) for one in told.criteria)
+    clean = replace(sample, findings=(), defensibility=replace(told, criteria=whole))
+    assert "Nothing was found." in terminal_text(clean, PLAIN)
+
+
+def test_where_no_rule_found_anything_it_says_what_charges_lack(sample: Audit) -> None:
+    told = sample.defensibility
+    one = next(one for one in told.criteria if one.name == "owner")
+    owned = replace(one, calls=told.calls)
+    no_id = replace(one, name="request_id", calls=told.calls - 25)
+    for criteria, words in (
+        ((owned, no_id), "No call lost its owner. What charges lack all the same, by their share"),
+        ((replace(one, calls=0), no_id), "No rule found anything. What charges lack"),
+    ):
+        made = replace(sample, findings=(), defensibility=replace(told, criteria=criteria))
+        shown = " ".join(terminal_text(made, PLAIN).split())
+        assert words in shown
+        assert "the provider's id is not told (50 %)" in shown
+        assert "Nothing was found" not in shown
 
 
 def test_the_headline_is_one_sentence(sample: Audit) -> None:

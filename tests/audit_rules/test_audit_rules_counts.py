@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from tests.audit_rules.made_traces import AT_NS, CLIENT, SERVER, call, found, span
 
-from tollbook.audit.findings import Hop
+from tollbook.audit.findings import Hop, Mode, Severity
 from tollbook.audit.rules.found import ref_of
 from tollbook.audit.tally import Tally
 
@@ -73,3 +73,29 @@ def test_a_call_below_a_hole_is_evidence_once() -> None:
     named = span(1, owner={"tenant_id": "acme"})
     (hit,) = found([named, call(3, 99, owner={})], rule="A31")
     assert [one.span_id[-1] for one in hit.evidence] == ["3"]
+
+
+def _failed(number: int, parent: int, **changes: object) -> SpanFact:
+    of: dict[str, object] = {
+        "kinds": None,
+        "counts": {},
+        "is_error": True,
+        "http_status": 500,
+        "response_id": None,
+    }
+    return call(number, parent, of={**of, **changes}, is_error=True, ended_at_ns=AT_NS + 2_500_000)
+
+
+def test_a_call_after_a_failed_one_that_says_nothing_is_a_note() -> None:
+    (hit,) = found([span(1), _failed(2, 1), call(3, 1)], rule="A07")
+    assert (hit.mode, hit.severity) == (Mode.RETRIES, Severity.NOTE)
+    assert [one.span_id[-1] for one in hit.evidence] == ["3", "2"]
+    assert hit.affected == (call(3, 1).ref,)
+
+
+def test_a_marked_retry_is_no_note() -> None:
+    assert found([span(1), _failed(2, 1), call(3, 1, of={"attempt": 1})], rule="A07") == []
+
+
+def test_calls_that_all_succeeded_are_no_retries() -> None:
+    assert found([span(1), call(2, 1), call(3, 1)], rule="A07") == []

@@ -262,3 +262,17 @@ def test_settings_and_books_that_cannot_be_used_are_one_line(tmp_path: Path) -> 
     sqlite3.connect(tmp_path / "data" / "books.sqlite").close()
     with pytest.raises(UnreadBooksError, match="no such table"):
         BookPricer(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_waiting"),
+    [
+        ({"kinds": None}, True),
+        ({"kinds": None, "model_actual": "acme-1", "provider": "acme-llm"}, False),
+        ({}, False),
+    ],
+)
+def test_without_usage_it_is_said_whether_there_is_a_price(
+    changes: dict[str, Any], *, is_waiting: bool
+) -> None:
+    assert priced(**changes).is_price_waiting is is_waiting

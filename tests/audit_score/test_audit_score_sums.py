@@ -234,3 +234,16 @@ def test_the_spans_of_a_wrapper_are_not_scored() -> None:
     scoring = Scoring()
     scoring.observe(Trace([agent, below]), {})
     assert scoring.result().calls == 1
+
+
+@pytest.mark.parametrize(("is_waiting", "gain_millis"), [(True, 300), (False, 150)])
+def test_a_stream_that_tells_its_usage_has_a_price_too_where_one_is_known(
+    *, is_waiting: bool, gain_millis: int
+) -> None:
+    bare = call(1, kinds=None, counts={}, cost_pico=None, price_card=None, is_price_doubtful=True,
+                is_price_waiting=is_waiting)  # fmt: skip
+    scoring, got, _ = scored(
+        [(span(1, bare), None, [Found("f", Mode.STREAMING, Severity.ERROR, False)])]
+    )
+    assert got.score_millis == 700
+    assert scoring.score_after("f") == 700 + gain_millis

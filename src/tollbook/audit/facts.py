@@ -75,6 +75,8 @@ class CallFact(Struct, frozen=True, array_like=True, gc=False):
     """``reported``, ``estimated`` (a count was missing) or ``none``."""
     is_price_doubtful: bool = False
     """The price is not known for just this provider, tier, region or time; or there is none."""
+    is_price_waiting: bool = False
+    """The price is known, and there is no usage to price."""
 
 
 class SpanFact(Struct, frozen=True, array_like=True, gc=False):

@@ -79,7 +79,7 @@ class _Pricer:
         if told is not None and call.provider in self._book.uses_reported:
             return _as_told(call, told, reported_words(call.provider), is_doubtful=False)
         if call.kinds is None:
-            return _without(call, "no usage is known", told)
+            return self._unused(call, at_ns, told)
         found = self._answer(call, at_ns)
         if found.card is None:
             return _without(call, "; ".join(found.problems), told)
@@ -98,6 +98,15 @@ class _Pricer:
             price_problem="; ".join(problems) if problems else None,
             is_price_doubtful=found.is_doubtful or is_doubtful,
         )
+
+    def _unused(self, call: CallFact, at_ns: int, told: int | None) -> CallFact:
+        """Return a call without usage, with whether only that was missing for a price."""
+        without = _without(call, "no usage is known", told)
+        if told is not None:
+            return without
+        found = self._answer(call, at_ns)
+        is_waiting = found.card is not None and not found.is_doubtful
+        return replace(without, is_price_waiting=is_waiting)
 
     def _answer(self, call: CallFact, at_ns: int) -> _Answer:
         model = call.model_actual or call.model_requested

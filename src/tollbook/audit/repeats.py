@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tollbook.audit.facts import CallFact, SpanFact
     from tollbook.audit.trace import Trace
@@ -38,13 +38,24 @@ def unclear_repeats(trace: Trace) -> set[str]:
             by_parent.setdefault((parent.span_id, call.operation), []).append(span)
     for siblings in by_parent.values():
         if len(siblings) > 1:
-            found |= _after_failures(siblings)
+            found.update(again.span_id for _, again in _after_failures(siblings))
     return found
 
 
-def _after_failures(siblings: Sequence[SpanFact]) -> set[str]:
-    """Return the unmarked calls that come next after a failed one; siblings are in time's order."""
-    found = set()
+def unmarked_retries(trace: Trace) -> Iterator[tuple[SpanFact, SpanFact]]:
+    """Yield each failed call with the one that comes next and does not say that it repeats it."""
+    by_parent: dict[tuple[str, str], list[SpanFact]] = {}
+    for span in trace.calls:
+        parent = trace.parent(span)
+        if parent is not None and span.call is not None:
+            by_parent.setdefault((parent.span_id, span.call.operation), []).append(span)
+    for siblings in by_parent.values():
+        if len(siblings) > 1:
+            yield from _after_failures(siblings)
+
+
+def _after_failures(siblings: Sequence[SpanFact]) -> Iterator[tuple[SpanFact, SpanFact]]:
+    """Yield a failed call and the unmarked one that is next; siblings are in time's order."""
     failed: SpanFact | None = None
     for span in siblings:
         call = span.call
@@ -52,11 +63,10 @@ def _after_failures(siblings: Sequence[SpanFact]) -> set[str]:
             continue
         if failed is not None and span.started_at_ns >= failed.ended_at_ns:
             if not _is_marked(call):
-                found.add(span.span_id)
+                yield failed, span
             failed = None
         if call.is_error:
             failed = span
-    return found
 
 
 def _is_marked(call: CallFact) -> bool:

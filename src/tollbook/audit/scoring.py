@@ -179,7 +179,7 @@ class Scoring:
             )
             self._add(span, scored)
             if scored.lacks:
-                self._gain(scored, about)
+                self._gain(span, scored, about)
             if self._each is not None:
                 self._each(trace, span, scored)
 
@@ -270,20 +270,26 @@ class Scoring:
             self._lacking[name].add(cost)
         self._at_risk.setdefault(scored.cause, _Sum()).add(cost)
 
-    def _gain(self, scored: CallScore, found: Sequence[Found]) -> None:
+    def _gain(self, span: SpanFact, scored: CallScore, found: Sequence[Found]) -> None:
         """Count what each finding, mended alone, would give to a call."""
         for name in scored.lacks:
             mending = {
-                one.finding_id: one.is_cause for one in found if _mended_by(one) == name
-            }  # fmt: skip
+                one.finding_id: one.is_cause for one in found if name in _mended_by(one, span)
+            }
             for finding_id, is_cause in mending.items():
                 if is_cause or len(mending) == 1:
                     self._gains[finding_id] += BY_NAME[name].weight_millis
 
 
-def _mended_by(one: Found) -> str | None:
-    """Return the criterion that a call would meet, were a finding about it mended."""
-    return "owner" if one.is_cause else _MENDS.get(one.mode)
+def _mended_by(one: Found, span: SpanFact) -> tuple[str, ...]:
+    """Return the criteria that a call would meet, were a finding about it mended."""
+    name = "owner" if one.is_cause else _MENDS.get(one.mode)
+    if name is None:
+        return ()
+    call = span.call
+    if name == "token_kinds" and call is not None and call.is_price_waiting:
+        return name, "price"
+    return (name,)
 
 
 def cause_title(cause: str) -> str:

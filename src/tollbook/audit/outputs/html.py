@@ -17,6 +17,7 @@ from tollbook.audit.outputs.html_style import CSS
 from tollbook.audit.outputs.html_summary import at_risk, by_mode, by_service, top
 from tollbook.audit.outputs.html_waterfall import Palette
 from tollbook.audit.outputs.markup import Html, el, join, style
+from tollbook.audit.outputs.no_findings import nothing_found
 from tollbook.audit.outputs.redaction import Redacted, Shown
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def _findings(audit: Audit, drawn: Drawn) -> Html:
     found = audit.findings
     if not found:
         asked = f"every rule but {', '.join(audit.ignored)}" if audit.ignored else "every rule"
-        return el("p", f"Nothing was found; {asked} was asked.", class_="notice good")
+        told = audit.defensibility
+        tone = "notice good" if told.defensible_calls == told.calls else "notice"
+        return el("p", f"{nothing_found(audit)} The audit asked {asked}.", class_=tone)
     more = None
     if len(found) > _SHOWN_MAX:
         left = words.count(len(found) - _SHOWN_MAX, "finding")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tollbook.audit.findings import Severity
 from tollbook.audit.outputs import words
 from tollbook.audit.outputs.hops import hop_words, place_words, plain, span_words
+from tollbook.audit.outputs.no_findings import nothing_found
 from tollbook.audit.outputs.reading import read_lines
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _at_risk(told: Defensibility, style: Style, *, full: bool) -> Iterator[str]:
 def _findings(audit: Audit, style: Style, *, full: bool) -> Iterator[str]:
     if not audit.findings:
         if audit.calls:
-            yield style.paint("Nothing was found.", "bold", "green")
+            yield from style.wrap(nothing_found(audit))
             yield ""
         return
     yield style.paint("Findings", "bold")

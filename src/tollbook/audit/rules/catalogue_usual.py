@@ -121,7 +121,8 @@ USUAL: Final = (
         why="The provider bills it once; sums have it as often as it is told.",
         look_at=(
             "Spans with the same response id that are not above one another; a failed attempt "
-            "with usage beside the attempt that succeeded."
+            "with usage beside the attempt that succeeded; a call after a failed one that does not "
+            "say that it repeats it (a note)."
         ),
         mend=(
             "Count an answer by its response id; let only one of SDK and gateway report usage; "

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from tollbook.audit.findings import Mode, Severity
+from tollbook.audit.repeats import unmarked_retries
 from tollbook.audit.rules.found import called, hit_of, tokens_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class Attempts:
     With a later call of the same kind under the same parent that succeeded it is an attempt and its
     retry, and both are in every sum (A07). Without one, the tokens were made before the call broke
     off, and reports of successful calls leave them out (A19). A provider that answered with an
-    error status bills nothing, so tokens beside one are no cost.
+    error status bills nothing, so tokens beside one are no cost. A call that follows a failed one
+    without tokens and does not say that it repeats it is a note: sums are right, and nothing tells
+    a second charge from a retry.
 
     Source: providers bill the tokens that were made before a stream was broken off, and nothing for
     answers with an error status.
@@ -52,6 +55,8 @@ class Attempts:
                     (called(span), span.service, call.error_type or ""),
                     [span],
                 )
+        if any(one.is_error for one in trace.calls):
+            yield from _unmarked(trace)
 
 
 def _counted(span: SpanFact, retry: SpanFact | None, *, is_free: bool) -> Hit:
@@ -65,6 +70,22 @@ def _counted(span: SpanFact, retry: SpanFact | None, *, is_free: bool) -> Hit:
         mode=Mode.RETRIES,
         severity=Severity.ERROR if is_free else Severity.WARNING,
     )
+
+
+def _unmarked(trace: Trace) -> Iterator[Hit]:
+    """Yield a note where a call follows a failed one without tokens, and says nothing of it."""
+    for failed, again in unmarked_retries(trace):
+        if tokens_of([failed]):
+            continue  # told above
+        yield hit_of(
+            "A07",
+            f"Calls of {called(again)} follow failed ones and do not say that they repeat them",
+            ("attempt", "unmarked", called(again), again.service),
+            [again, failed],
+            calls=[again],
+            mode=Mode.RETRIES,
+            severity=Severity.NOTE,
+        )
 
 
 def _retry_of(trace: Trace, failed: SpanFact) -> SpanFact | None:

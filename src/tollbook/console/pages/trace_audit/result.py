@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.audit.outputs import words
 from tollbook.audit.outputs.html_charts import tone
+from tollbook.audit.outputs.no_findings import nothing_found
 from tollbook.console.pages.charts import ranked_bars
 from tollbook.console.pages.trace_audit.read import read_sections
 from tollbook.console.pages.trace_audit.waiting import TRAIL, files_words
@@ -151,7 +152,7 @@ def _findings(job: Job, audit: Audit) -> Table:
     return Table(
         name="findings", title="Findings", columns=_FINDINGS, rows=rows,
         note="The gravest and dearest first; each leads to its hop, its spans and its fix.",
-        empty="Nothing was found: every rule was asked.",
+        empty=nothing_found(audit),
     )  # fmt: skip
 
 
