@@ -8,7 +8,7 @@ from io import BytesIO, StringIO
 
 from tests.audit_score.made_traces import call, span, trace
 
-from tollbook.audit.outputs.calls import COLUMNS, csv_writer, jsonl_writer
+from tollbook.audit.outputs.calls import COLUMNS, csv_rows, jsonl_rows, row_of
 from tollbook.audit.scoring import Scoring
 
 TRACE = trace(
@@ -19,7 +19,8 @@ TRACE = trace(
 
 def test_each_call_is_a_line_of_json() -> None:
     file = BytesIO()
-    Scoring(jsonl_writer(file)).observe(TRACE, {"t1:s2": "streaming"})
+    write = jsonl_rows(file)
+    Scoring(lambda *of: write(row_of(*of))).observe(TRACE, {"t1:s2": "streaming"})
     first, second = map(json.loads, file.getvalue().splitlines())
     assert tuple(first) == COLUMNS == tuple(second)
     assert (first["score"], first["lacks"], first["cause"]) == (100.0, [], None)
@@ -32,7 +33,8 @@ def test_each_call_is_a_line_of_json() -> None:
 
 def test_each_call_is_a_line_of_csv_and_no_formula() -> None:
     file = StringIO(newline="")
-    Scoring(csv_writer(file)).observe(TRACE, {"t1:s2": "streaming"})
+    write = csv_rows(file)
+    Scoring(lambda *of: write(row_of(*of))).observe(TRACE, {"t1:s2": "streaming"})
     rows = list(csv.DictReader(StringIO(file.getvalue())))
     assert [row["span_id"] for row in rows] == ["s1", "s2"]
     assert rows[1]["service"] == '\'=HYPERLINK("x")'

@@ -17,10 +17,10 @@ from tollbook.audit.parts import parts_of
 from tollbook.audit.places import with_places
 from tollbook.audit.read import Trouble
 from tollbook.audit.report import Audit
-from tollbook.audit.rules.base import Expectant, JoinRule, WholeRule
+from tollbook.audit.rules.base import Expectant, Holder, JoinRule, WholeRule
 from tollbook.audit.rules.metrics_only import metrics_only
 from tollbook.audit.rules.registry import rules_of
-from tollbook.audit.scoring import Found, Scoring
+from tollbook.audit.scoring import AwaitsCauses, Found, Scoring
 from tollbook.audit.settings import DEFAULT
 from tollbook.audit.tally import Tally
 from tollbook.audit.trace import Trace
@@ -88,7 +88,8 @@ def audit(
         settings: see there.
         progress: is told how far it is.
         finish: adds what is said about the findings, such as advice.
-        each_call: is told of each call that is billed and what it has of what a charge needs.
+        each_call: is told of each call that is billed and what it has of what a charge needs; one
+            that :class:`~tollbook.audit.scoring.AwaitsCauses` is told of late causes too.
     """
     run = _Run(pricer, settings, progress or _Silent(), each_call)
     with ExitStack() as stack:
@@ -136,6 +137,7 @@ class _Run:
         self._rules: Sequence[AnyRule] = rules_of(settings)
         self._tally = Tally(settings.evidence_max, settings.findings_max)
         self._scoring = Scoring(each_call)
+        self._awaits = each_call if isinstance(each_call, AwaitsCauses) else None
         self._inputs: list[InputRead] = []
         self._troubles: list[Trouble] = []
         self._spans = self._traces = self._calls = self._wrappers = 0
@@ -169,12 +171,15 @@ class _Run:
             self._spans += len(part.spans)
             self._progress.reading(one.read)
         one.read.content_dropped += self._extractor.take_dropped()  # to what its reader dropped
+        one.read.notes = [*self._extractor.take_notes(), *one.read.notes]  # bad values first
         self._progress.reading(one.read)
 
     def judge(self) -> None:
         for one in self._rules:
             if isinstance(one, Expectant):
                 one.expect(self._extractor.beginnings)
+            if isinstance(one, Holder) and self._awaits is not None:
+                one.tell(self._awaits.waits)
         for _, records in self._by_trace.groups():
             self._traces += 1
             for part in parts_of(records):
@@ -225,6 +230,8 @@ class _Run:
             finding_id = self._tally.add(hit)
             if hit.is_cause:
                 self._scoring.book(hit, finding_id)
+                if self._awaits is not None:
+                    self._awaits.because(hit)
 
     def _count(self, trace: Trace) -> None:
         self._wrappers += len(trace.wrappers)

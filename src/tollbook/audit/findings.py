@@ -126,6 +126,10 @@ class Hit(Struct, frozen=True):
     """``trace_id:span_id`` of all its calls; where empty, ``span`` is the call."""
     traces: int | None = None
     """In so many traces, where a rule counted over all of them; None is the one of ``span``."""
+    free_calls: int = 0
+    """Of ``calls``, those that the provider did not charge: they have nothing to defend."""
+    group: str = ""
+    """What its calls were told by as they came, where ``affected`` does not name them."""
 
 
 class Advice(Struct, frozen=True):

@@ -6,7 +6,7 @@ Everything is a sum of integers, so that the parts are the whole whatever the or
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from tollbook.audit.criteria import BY_NAME, NEEDED, WHOLE_MILLIS, Seen
 from tollbook.audit.findings import Mode, Severity
@@ -65,6 +65,20 @@ class Found(NamedTuple):
     mode: Mode
     severity: Severity
     is_cause: bool
+
+
+@runtime_checkable
+class AwaitsCauses(Protocol):
+    """Is told of each call, and at the end why some of those without an owner have none."""
+
+    def __call__(self, trace: Trace, span: SpanFact, scored: CallScore) -> None:
+        """Take a call; a cause of ``missing-tenant`` may become another one."""
+
+    def waits(self, ref: str, group: str) -> None:
+        """Take that a call (``trace_id:span_id``) is one of a group."""
+
+    def because(self, hit: Hit) -> None:
+        """Take why the calls of a hit, or of its group, have no owner."""
 
 
 ALL: Final = CallScore(WHOLE_MILLIS, (), None)
@@ -190,7 +204,7 @@ class Scoring:
         observed with no cause; it is ``hit.mode``.
         """
         source = self._at_risk.get(_OWNERLESS)
-        moved = 0 if source is None else min(hit.calls, source.calls)
+        moved = 0 if source is None else min(hit.calls - hit.free_calls, source.calls)
         if source is None or not moved:
             return
         if finding_id is not None:

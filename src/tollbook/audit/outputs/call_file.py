@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
-from tollbook.audit.outputs.calls import csv_writer, jsonl_writer
+from tollbook.audit.grouping import Grouping
+from tollbook.audit.outputs.calls import csv_rows, jsonl_rows
+from tollbook.audit.outputs.held_calls import HeldCalls
 from tollbook.errors import TollbookError
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     EachCall = Callable[[Trace, SpanFact, CallScore], None]
 
 
+_HELD_MAX_BYTES: Final = 16 * 1024 * 1024
+"""Of lines in memory whose cause is not known yet."""
+
+
 class OutputError(TollbookError):
     """A file that cannot be written to."""
 
@@ -28,7 +34,7 @@ class OutputError(TollbookError):
 
 @contextmanager
 def calls_to(path: str) -> Iterator[EachCall]:
-    """Open the file and give what writes a call to it.
+    """Open the file and give what writes a call to it; the last lines are written at the end.
 
     Raises:
         OutputError: it cannot be written to.
@@ -38,5 +44,8 @@ def calls_to(path: str) -> Iterator[EachCall]:
         file = Path(path).open("w", encoding="utf-8", errors="replace", newline="")  # noqa: SIM115 -- closed below
     except OSError as error:
         raise OutputError("--calls", path, error.strerror or "cannot be written") from error
-    with file:
-        yield csv_writer(file) if is_table else jsonl_writer(cast("IO[bytes]", file.buffer))
+    with file, Grouping(_HELD_MAX_BYTES) as held:
+        rows = csv_rows(file) if is_table else jsonl_rows(cast("IO[bytes]", file.buffer))
+        calls = HeldCalls(rows, held)
+        yield calls
+        calls.finish()

@@ -1,7 +1,6 @@
 """Each call with its score, a line each: for looking further, and for other programs.
 
-Written while the traces are judged, so it may be larger than memory; a cause that takes all traces
-to know is in the report alone.
+Written while the traces are judged, so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for a formula (OWASP, CSV injection)."""
 
 
-def csv_writer(file: IO[str]) -> Callable[[Trace, SpanFact, CallScore], None]:
-    """Return what the engine tells of each call, written as CSV; the names are written at once.
+def csv_rows(file: IO[str]) -> Callable[[dict[str, Any]], None]:
+    """Return what writes a row as CSV; the names are written at once.
 
     Args:
         file: opened with ``newline=""``.
@@ -39,19 +38,18 @@ def csv_writer(file: IO[str]) -> Callable[[Trace, SpanFact, CallScore], None]:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
 
-    def write(trace: Trace, span: SpanFact, scored: CallScore) -> None:
-        row = row_of(trace, span, scored)
+    def write(row: dict[str, Any]) -> None:
         writer.writerow([_cell(row[name]) for name in COLUMNS])
 
     return write
 
 
-def jsonl_writer(file: IO[bytes]) -> Callable[[Trace, SpanFact, CallScore], None]:
-    """Return what the engine tells of each call, written as JSON Lines."""
+def jsonl_rows(file: IO[bytes]) -> Callable[[dict[str, Any]], None]:
+    """Return what writes a row as JSON Lines."""
     encode = msgspec.json.Encoder().encode
 
-    def write(trace: Trace, span: SpanFact, scored: CallScore) -> None:
-        file.write(encode(row_of(trace, span, scored)) + b"\n")
+    def write(row: dict[str, Any]) -> None:
+        file.write(encode(row) + b"\n")
 
     return write
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tollbook.audit.facts import SpanFact
     from tollbook.audit.findings import Hit
@@ -42,6 +42,14 @@ class Expectant(Protocol):
 
     def expect(self, beginnings: Beginnings) -> None:
         """Take it; nothing else will be looked for."""
+
+
+@runtime_checkable
+class Holder(Protocol):
+    """Holds calls whose cause is known at the end, more than its hits name one by one."""
+
+    def tell(self, each: Callable[[str, str], None]) -> None:
+        """Take what is told of each such call: its ``trace_id:span_id``, and its ``Hit.group``."""
 
 
 @runtime_checkable

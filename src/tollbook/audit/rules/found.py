@@ -90,6 +90,9 @@ def hit_of(
         factor_millis=factor_millis,
         is_cause=is_cause,
         traces=traces,
+        free_calls=0
+        if counted
+        else sum(one.call is not None and not one.call.is_billable for one in affected),
         affected=() if counted else tuple([one.ref for one in affected if one.call is not None]),
     )
 

@@ -13,7 +13,7 @@ from tollbook.audit.rules.frameworks import is_job
 from tollbook.audit.rules.lost import EMBEDDINGS, operation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tollbook.audit.facts import SpanFact
 
@@ -44,19 +44,24 @@ class Seen:
 class Group:
     """Calls of a place that wait for a cause, all by the same way."""
 
-    def __init__(self, place: Place, entry: SpanFact, began: str, call: SpanFact) -> None:
+    def __init__(
+        self, name: str, place: Place, entry: SpanFact, began: str, call: SpanFact
+    ) -> None:
+        self.name = name
         self.place = place
         self.entry = entry
         self.began = began
         """``job``, ``request``, ``line`` (of a log) or ``process``: how their traces begin."""
         self.is_retrieval = operation_of(call) in EMBEDDINGS
         self.calls = self.cost_pico = self.unpriced_calls = self.traces = 0
+        self.free_calls = 0
         self.evidence: list[SpanFact] = []
         self._last_trace = ""
 
     def put(self, call: SpanFact, *, is_kept: bool) -> bool:
         """Count a call; say whether it was kept as evidence."""
         self.calls += 1
+        self.free_calls += is_free(call)
         if call.trace_id != self._last_trace:
             self.traces += 1
             self._last_trace = call.trace_id
@@ -80,6 +85,8 @@ class Pending:
         self._seen: dict[Place, Seen] = {}
         self._groups: dict[tuple[str, ...], Group] = {}
         self._kept = 0
+        self.tell: Callable[[str, str], None] | None = None
+        """Is told of each call that is only counted, with the name of its group."""
         self._keys: Counter[str] = Counter()
 
     def count(self, calls: Iterable[SpanFact], owned: frozenset[str] | set[str]) -> None:
@@ -126,8 +133,13 @@ class Pending:
                     key = ("", "", began, retrieval)
                     group = self._groups.get(key)
                 if group is None:
-                    group = self._groups[key] = Group(place, entry, began, call)
-            self._kept += group.put(call, is_kept=self._kept < _KEPT_MAX)
+                    group = self._groups[key] = Group(
+                        str(len(self._groups)), place, entry, began, call
+                    )
+            if group.put(call, is_kept=self._kept < _KEPT_MAX):
+                self._kept += 1
+            elif self.tell is not None:
+                self.tell(call.ref, group.name)
 
     def keys_of(self, service: str) -> int:
         """Return how many keys a service calls with, as far as they are told."""
@@ -144,6 +156,11 @@ class Pending:
         return sorted(
             self._groups.values(), key=lambda one: (-one.calls, one.place, one.entry.name)
         )
+
+
+def is_free(call: SpanFact) -> bool:
+    """Whether the provider did not charge a call."""
+    return call.call is not None and not call.call.is_billable
 
 
 def place_of(call: SpanFact) -> Place:

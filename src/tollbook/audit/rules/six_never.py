@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from tollbook.audit.findings import Mode, Severity
 from tollbook.audit.rules.hops import hit_at, place_of
 from tollbook.audit.rules.lost import Break, where
+from tollbook.audit.rules.pending import is_free
 from tollbook.audit.rules.six_within import break_within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tollbook.audit.findings import Hit
     from tollbook.audit.rules.pending import Group
@@ -42,6 +43,10 @@ class NeverNamed:
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    def tell(self, each: Callable[[str, str], None]) -> None:
+        """Tell of each call that is counted only, and of its group."""
+        self._state.pending.tell = each
 
     def observe(self, trace: Trace) -> None:
         """Count the calls of a trace; calls of logs wait for their cause here."""
@@ -98,6 +103,8 @@ def _rest(hit: Hit, group: Group, left: int) -> Hit:
         evidence=(),
         affected=(),
         calls=left,
+        free_calls=group.free_calls - sum(map(is_free, group.evidence)),
+        group=group.name,
         traces=max(0, group.traces - len({one.trace_id for one in group.evidence})),
         cost_pico=group.cost_pico - sum(known) if unpriced < left else None,
         unpriced_calls=unpriced,
