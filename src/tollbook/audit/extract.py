@@ -17,6 +17,8 @@ from tollbook.audit.kept.owner_names import rank_of
 from tollbook.audit.kept.owners import NOBODY, owner_in, process_owner_in, says_payer
 from tollbook.audit.kept.redact import Redactor
 from tollbook.audit.kept.sampling import kept_share_ppm
+from tollbook.audit.kept.span_names import shown_name
+from tollbook.audit.kept.unusable import Unusable, bad_counts
 from tollbook.audit.later import CLOSED_EARLY
 from tollbook.audit.told import with_told
 from tollbook.capture.otlp.operations import OTHER, what_is
@@ -73,6 +75,7 @@ class Extractor:
         self._redactor = Redactor() if settings.hash_names or settings.redact_names else None
         self._hides_names = settings.redact_names
         self._dropped = 0
+        self._unusable = Unusable()
         self._shapes: dict[tuple[str, ...], _Sorted] = {}
         self._process = _Process({}, "", {})
         self.beginnings = Beginnings()
@@ -88,6 +91,10 @@ class Extractor:
         owner = owner_in(attributes, owners, self._chosen) if owners else NOBODY
         what = self._what(span, groups)
         call = None
+        if counts:
+            self._unusable.add(bad_counts(attributes, counts), batch.where)
+        if owner.problems:
+            self._unusable.add(owner.problems, batch.where)
         if counts or what.is_inference:
             call = with_told(call_of(span, what, counts), span)
             if not counts and _is_told_later(span):
@@ -96,7 +103,7 @@ class Extractor:
             trace_id=span.trace_id[:_ID_MAX_CHARS],
             span_id=span.span_id[:_ID_MAX_CHARS],
             parent_span_id=_parent(span),
-            name=_clean(span.name),
+            name=shown_name(span.name),
             what=what.kind,
             kind=span.kind,
             service=process.service,
@@ -145,6 +152,10 @@ class Extractor:
         dropped, self._dropped = self._dropped, 0
         return dropped
 
+    def take_notes(self) -> list[str]:
+        """Return what could not be used since the last time: problems, how often, where first."""
+        return self._unusable.take()
+
     def words(self) -> str:
         """Say what happened to names and content."""
         said = (
@@ -165,7 +176,7 @@ class Extractor:
         ]
         return _Process(
             resource,
-            _clean(service) if isinstance(service, str) else "",
+            shown_name(service) if isinstance(service, str) else "",
             process_owner_in(resource, owners, self._chosen),
         )
 
@@ -278,11 +289,6 @@ def _parent(span: Span) -> str | None:
 
 def _time(at_ns: int) -> int:
     return at_ns if 0 <= at_ns <= _NS_MAX else 0
-
-
-def _clean(text: str) -> str:
-    text = text[:_NAME_MAX_CHARS]
-    return text if text.isprintable() else "".join([c if c.isprintable() else " " for c in text])
 
 
 def _is_told_later(span: Span) -> bool:

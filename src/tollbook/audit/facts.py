@@ -6,7 +6,7 @@ default.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -144,5 +144,25 @@ class SpanFact(Struct, frozen=True, array_like=True, gc=False):
         return self.owner.get("tenant_id")
 
 
-encode_fact: Final = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def encode_fact(fact: SpanFact) -> bytes:
+    """Return a fact for a spill file; halves of characters, which no encoding has, become ``?``."""
+    try:
+        return _encode(fact)
+    except UnicodeEncodeError:
+        return _encode(_whole(msgspec.to_builtins(fact)))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, (list, tuple)):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(one) for name, one in value.items()}
+    return value
+
+
 decode_fact: Final = msgspec.msgpack.Decoder(SpanFact).decode

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.audit.kept.owner_names import free_field, habit_of
+from tollbook.audit.kept.owner_values import WIDE, is_placeholder, named_by
 from tollbook.identity.baggage import MAX_BYTES, read_baggage
 from tollbook.identity.claims import Mechanism
 from tollbook.identity.names import BAGGAGE_KEYS
-from tollbook.identity.values import ClaimsBuilder, as_id
+from tollbook.identity.values import ClaimsBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,7 +56,7 @@ def carried(attributes: Mapping[str, Any], names: Iterable[str]) -> dict[str, tu
 def _put(found: dict[str, tuple[str, str]], name: str, field: str | None, texts: list[str]) -> None:
     if field is None or not texts:
         return
-    value = as_id(texts[0][:512])
+    value = named_by(field, texts[0][:512]).value
     if value is not None:
         found[name[:128]] = (field, value)
 
@@ -64,7 +65,8 @@ def _put_baggage(found: dict[str, tuple[str, str]], texts: list[str]) -> None:
     builder = ClaimsBuilder(Mechanism.SPAN)
     read_baggage(builder, [one.encode("utf-8", "replace")[: MAX_BYTES + 1] for one in texts])
     for field, value in builder.fields.items():
-        found[f"baggage:{field}"] = (field, value)
+        if field not in WIDE or not is_placeholder(value):
+            found[f"baggage:{field}"] = (field, value)
     for tag, value in builder.tags.items():
         _put(found, f"baggage:{tag}", _meant(tag), [value])
 

@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tollbook.audit.kept.owner_names import CHOSEN, DOCUMENT, free_field, rank_of
+from tollbook.audit.kept.owner_values import is_placeholder, named_by
 from tollbook.dialects.otel_raw import json_object
-from tollbook.identity.values import MAX_ID_CHARS, as_id, why_not_id
+from tollbook.identity.values import MAX_ID_CHARS, as_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,8 +77,8 @@ def _plain(attributes: Mapping[str, Any], names: Iterable[str]) -> Owner | None:
 
 @lru_cache(maxsize=50_000)
 def _as_id(text: str) -> str | None:
-    """Return a text as an id; None where it is none, or is set in quotes."""
-    return None if text.startswith('"') else as_id(text)
+    """Return a text as an id; None where it is none, or more is to be thought of."""
+    return None if text.startswith('"') or is_placeholder(text.strip()) else as_id(text)
 
 
 def _weighed(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]) -> Owner:
@@ -88,9 +89,10 @@ def _weighed(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozen
             text = _text(value)
             if text is None:
                 continue
-            known = as_id(text) if len(text) <= _TEXT_MAX_CHARS else None
+            known, problem = named_by(field, text)
+            if problem:
+                problems.append(f"{name[:128]} {problem}")
             if known is None:
-                problems.append(f"{name[:128]} {why_not_id(text)}; not used as {field}")
                 continue
             had = best.get(field)
             if had is None or (rank, name) < had[:2]:
