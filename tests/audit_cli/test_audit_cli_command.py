@@ -169,6 +169,47 @@ def test_names_can_be_hashed(run: Run, traces: Path) -> None:
     assert "run/report" not in redacted.out
 
 
+@pytest.mark.parametrize("how", ["--hash-names", "--redact-names"])
+def test_audits_with_hashed_names_compare_with_one_key(
+    run: Run, traces: Path, tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+    (tmp_path / "other").write_text("fedcba9876543210fedcba9876543210", encoding="utf-8")
+    assert run(traces, how, "--hash-key", "key", "--output", "old.json").code == 0
+    text = (tmp_path / "old.json").read_text(encoding="utf-8")
+    assert "0123456789abcdef" not in text
+    again = run(traces, how, "--hash-key", "key", "--compare", "old.json", "--format", "json")
+    assert again.code == 0
+    changes = json.loads(again.out)["comparison"]["changes"]
+    assert {one["change"] for one in changes} == {"same"}
+    run(traces, "--output", "plain.json")
+    run(traces, how, "--output", "random.json")
+    for refused in (
+        run(traces, how, "--hash-key", "other", "--compare", "old.json"),
+        run(traces, how, "--hash-key", "key", "--compare", "plain.json"),
+        run(traces, "--compare", "old.json"),
+        run(traces, how, "--compare", "old.json"),
+        run("random.json", "--compare", "random.json"),
+    ):
+        assert refused.code == 2
+        assert "--hash-key FILE" in refused.err
+        assert refused.err.count("\n") == 1
+
+
+def test_a_key_that_is_none_is_refused(run: Run, traces: Path, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("secret\n" + " " * 100, encoding="utf-8")
+    (tmp_path / "long").write_bytes(b"x" * 4097)
+    for name, said in (("short", "shorter"), ("long", "larger"), ("missing", "No such file")):
+        answer = run(traces, "--hash-names", "--hash-key", name)
+        assert answer.code == 2
+        assert said in answer.err
+        assert "openssl rand" in answer.err
+    (tmp_path / "key").write_text("0123456789abcdef", encoding="utf-8")
+    answer = run(traces, "--hash-key", "key")
+    assert answer.code == 2
+    assert "--hash-names or --redact-names" in answer.err
+
+
 def test_rules_are_listed(run: Run) -> None:
     answer = run("--rules")
     assert answer.code == 0

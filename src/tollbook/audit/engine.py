@@ -13,6 +13,7 @@ from tollbook import __version__, clock
 from tollbook.audit.extract import Extractor
 from tollbook.audit.facts import SpanFact, decode_fact, encode_fact
 from tollbook.audit.grouping import Grouping
+from tollbook.audit.hash_key import names_mark
 from tollbook.audit.parts import parts_of
 from tollbook.audit.places import with_places
 from tollbook.audit.read import Trouble
@@ -272,6 +273,7 @@ class _Run:
             defensibility=self._scoring.result(),
             ignored=self._settings.ignore,
             privacy=self._extractor.words(),
+            names=names_mark(self._settings),
             prices=self._pricer.words,
         )
 

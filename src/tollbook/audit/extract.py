@@ -72,7 +72,9 @@ class Extractor:
 
     def __init__(self, settings: AuditSettings) -> None:
         self._chosen = frozenset(settings.tenant_attributes)
-        self._redactor = Redactor() if settings.hash_names or settings.redact_names else None
+        is_hashed = settings.hash_names or settings.redact_names
+        self._redactor = Redactor(settings.hash_key) if is_hashed else None
+        self._has_key = bool(settings.hash_key)
         self._hides_names = settings.redact_names
         self._dropped = 0
         self._unusable = Unusable()
@@ -167,7 +169,8 @@ class Extractor:
         which = "Names of tenants, users and other identity"
         if self._hides_names:
             which += ", services, spans and hosts"
-        return f"{said} {which} were replaced by a hash with a random key that was not kept."
+        key = "the key that was given" if self._has_key else "a random key that was not kept"
+        return f"{said} {which} were replaced by a hash with {key}."
 
     def _of_process(self, resource: dict[str, Any]) -> _Process:
         service = resource.get("service.name")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from msgspec import Struct
 
+from tollbook.audit.hash_key import read_key
 from tollbook.audit.settings import AuditSettings
 from tollbook.errors import TollbookError
 
@@ -97,10 +98,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
     Raises:
         UsageError: it cannot be understood.
+        HashKeyError: the file of ``--hash-key`` holds no key.
         SystemExit: help was asked for, and printed.
     """
     told = vars(_parser().parse_args(arguments))
+    key_file = told.pop("hash_key")
     settings = AuditSettings(
+        hash_key=b"" if key_file is None else read_key(key_file),
         hash_names=told.pop("hash_names"),
         redact_names=told.pop("redact_names"),
         tenant_attributes=tuple(told.pop("tenant_attribute")),
@@ -129,6 +133,13 @@ def _check(options: Options) -> None:
         raise UsageError("nothing to read: give files, folders or -, or --live MINUTES")
     if options.settings.redact_names and options.show_names:
         raise UsageError("--redact-names and --show-names contradict each other")
+    is_hashed = options.settings.hash_names or options.settings.redact_names
+    if options.settings.hash_key and not is_hashed:
+        raise UsageError("--hash-key is for --hash-names or --redact-names: give one of them")
+    if options.compare is not None and is_hashed and not options.settings.hash_key:
+        raise UsageError(
+            "--compare knows findings again by their names: give --hash-key FILE, the same for both"
+        )
     if options.paths.count("-") > 1:
         raise UsageError("- can be read once only")
 
@@ -184,9 +195,11 @@ def _judging(group: Any) -> None:
 def _privacy(group: Any) -> None:
     add = group.add_argument
     add("--hash-names", action="store_true",
-        help="replace tenants, users and other identity by hashes, keyed per run")  # fmt: skip
+        help="replace tenants, users and other identity by hashes, a new key each run")  # fmt: skip
     add("--redact-names", action="store_true",
         help="replace names of services, spans and tools too")  # fmt: skip
+    add("--hash-key", metavar="FILE",
+        help="a key of your own for these hashes, so that audits can be compared")  # fmt: skip
     add("--show-names", action="store_true",
         help="show tenants and users in HTML, where they are numbered otherwise")  # fmt: skip
 

@@ -84,6 +84,8 @@ class Audit(Struct, frozen=True, kw_only=True):
     """Rules that were not used."""
     privacy: str = ""
     """What happened to names and content, in words."""
+    names: str = ""
+    """How names were treated, as :func:`tollbook.audit.hash_key.names_mark` says it."""
     prices: str = ""
     """Which price book."""
     unowned_services: dict[str, int] = {}

@@ -12,6 +12,7 @@ from msgspec import Struct
 from tollbook.audit.advice.advise import with_advice
 from tollbook.audit.compare import Comparison, compare
 from tollbook.audit.engine import audit
+from tollbook.audit.hash_key import check_comparable, names_mark
 from tollbook.audit.options import UsageError
 from tollbook.audit.outputs.as_json import FORMAT, read_audit
 from tollbook.audit.outputs.call_file import calls_to
@@ -50,6 +51,9 @@ def run(options: Options) -> Ran:
     _check_rules(options)
     earlier = None if options.compare is None else read_audit(options.compare)
     again = _made_before(options)
+    if earlier is not None and options.compare is not None:
+        names = names_mark(options.settings) if again is None else again.names
+        check_comparable(options.compare, earlier.names, names)
     if again is not None:
         return Ran(again, comparison=_compared(earlier, again))
     bounds = bounds_ns(options.since, options.until, options.tz)
@@ -77,18 +81,30 @@ def _check_rules(options: Options) -> None:
 
 
 def _made_before(options: Options) -> Audit | None:
-    """Return the audit that the only input is, if it is one."""
-    if len(options.paths) != 1:
+    """Return the audit that the only input is, if it is one.
+
+    Raises:
+        UsageError: an audit stands among several inputs.
+    """
+    made = next((one for one in options.paths if _is_audit(Path(one))), None)
+    if made is None:
         return None
-    path = Path(options.paths[0])
+    if len(options.paths) > 1:
+        raise UsageError(
+            f"{made} is the result of an audit, which is shown alone; to hold two against each"
+            " other: tollbook audit NEW.json --compare OLD.json"
+        )
+    return read_audit(made)
+
+
+def _is_audit(path: Path) -> bool:
     try:
         if not path.is_file():
-            return None
+            return False
         with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError:
-        return None
-    return read_audit(str(path)) if f'"{FORMAT}"'.encode() in head else None
+            return f'"{FORMAT}"'.encode() in file.read(_HEAD_BYTES)
+    except (OSError, ValueError):
+        return False
 
 
 def _opened(options: Options) -> Sequence[Input]:

@@ -16,6 +16,8 @@ class AuditSettings(Struct, frozen=True, kw_only=True):
     """Whether tenants, users and other values of identity are replaced by a keyed hash."""
     redact_names: bool = False
     """Whether names of services, spans and tools are replaced too."""
+    hash_key: bytes = b""
+    """What they are hashed with, 64 bytes at most; without one a random key, which is forgotten."""
     tenant_attributes: tuple[str, ...] = ()
     """Attributes that name the tenant here, before those that are known."""
     trusted_hosts: tuple[str, ...] = ()

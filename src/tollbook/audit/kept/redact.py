@@ -17,14 +17,17 @@ _SHAPES: Final = (
 
 
 class Redactor:
-    """Replaces names. The key is random and is never written, so nobody can try names out.
+    """Replaces names. The key is never written, so nobody can try names out.
 
     What is left to see is what kind of text it was (``email-…``, ``uuid-…``, ``number-…``), for a
     rule asks whether a tenant is named by an e-mail address.
+
+    Args:
+        key: of 64 bytes at most; without one a random key.
     """
 
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key or secrets.token_bytes(32)
         self._known: dict[str, str] = {}
 
     def name(self, text: str) -> str:
