@@ -321,3 +321,16 @@ def test_csv_cells_are_no_formulas(sample: Audit, start: str) -> None:
     found = replace(sample.findings[0], title=f"{start}1+1")
     _, row = csv.reader(io.StringIO(csv_text(replace(sample, findings=(found,)))))
     assert row[COLUMNS.index("title")] == f"'{start}1+1"
+
+
+def test_a_change_of_tenant_is_no_missing_tenant(sample: Audit) -> None:
+    one = next(one for one in sample.findings if one.hop is not None and one.hop.last_seen)
+    assert one.hop is not None
+    made = replace(sample, findings=(replace(one, hop=replace(one.hop, is_change=True)),))
+    (result,) = json.loads(sarif_text(made))["runs"][0]["results"]
+    (flow,) = result["codeFlows"]
+    said = [step["location"]["message"]["text"] for step in flow["threadFlows"][0]["locations"]]
+    assert said == ["Last of one tenant", "First of another tenant"]
+    for text in (sarif_text(made), junit_text(made), csv_text(made)):
+        assert "the second names another tenant than the first" in text
+        assert "missing from the second" not in text

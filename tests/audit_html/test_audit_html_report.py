@@ -203,3 +203,21 @@ def test_odd_numbers_are_drawn() -> None:
     assert "No dollar is at risk" in read.text
     empty = replace(made, defensibility=defensibility(score_millis=0, criteria=(), calls=0))
     assert Read(html_text(empty)).problems() == []
+
+
+def test_a_change_of_tenant_is_no_missing_tenant() -> None:
+    one = finding()
+    assert one.hop is not None
+    text = html_text(audit(1, findings=(replace(one, hop=replace(one.hop, is_change=True)),)))
+    assert "First of another" in text
+    assert "The owner changes" in text
+    assert "First missing" not in text
+
+
+def test_where_nothing_was_found_it_says_what_charges_lack() -> None:
+    text = html_text(audit(0))
+    assert "What charges lack all the same" in text
+    assert "Nothing was found" not in text
+    told = defensibility()
+    whole = tuple(replace(one, calls=told.calls) for one in told.criteria)
+    assert "Nothing was found." in html_text(audit(0, defensibility=replace(told, criteria=whole)))

@@ -108,10 +108,12 @@ def audit_of(text: bytes, path: str) -> Audit:
 def _without_path(problem: str) -> str:
     """Return why a document is no audit by its public names: a path is that of the structs."""
     what, _, path = problem.partition(" - at `")
-    field = re.sub(r"\[[^]]*\]|`$", "", path).rpartition(".")[2]
     what = re.sub("`([a-z_]+)`", lambda found: f"`{public_name(found[1])}`", what)
-    place = f" ({public_name(field)})" if field.strip("$`") else ""
-    return f"no audit that Tollbook wrote: {what[:150]}{place}"
+    field = re.sub(r"\[[^]]*\]|`$", "", path).rpartition(".")[2]
+    is_public = field not in {"", "$", "defensibility"}  # whose fields are those of the document
+    return f"no audit that Tollbook wrote: {what[:150]}" + (
+        f" in {public_name(field)!r}" if is_public else ""
+    )
 
 
 def read_audit(path: str) -> Audit:

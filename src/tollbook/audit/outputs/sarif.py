@@ -104,7 +104,9 @@ def _result(one: Finding) -> dict[str, Any]:
     if one.hop is not None:
         steps = [span for span in (one.hop.last_seen, one.hop.first_missing) if span is not None]
         says = ("Tenant last seen here", "Tenant first missing here")[-len(steps) :]
-        if one.hop.last_seen is None and not one.is_cause:
+        if one.hop.is_change:
+            says = ("Last of one tenant", "First of another tenant")[-len(steps) :]
+        elif one.hop.last_seen is None and not one.is_cause:
             says = ("Here",)
         told["codeFlows"] = [
             {
