@@ -155,7 +155,11 @@ def test_times_outside_are_left_out(run: Run, traces: Path) -> None:
     assert (told["calls"], told["spans"]) == (1, 2)
     nothing = run(traces, "--since", "2026-12-01T00:00:00Z")
     assert nothing.code == 2
-    assert "no spans were read" in nothing.err
+    assert nothing.err == (
+        "tollbook: all 6 spans that were read began outside of --since 2026-12-01T00:00:00Z;"
+        " nothing is left to audit\n"
+    )
+    assert nothing.out == ""
 
 
 def test_names_can_be_hashed(run: Run, traces: Path) -> None:

@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +106,16 @@ def test_a_live_endpoint_is_read_until_ctrl_c(traces: Path) -> None:
             )
             with urllib.request.urlopen(request, timeout=30) as answer:
                 assert answer.status == 200
+        refused = urllib.request.Request(
+            f"{url}/v1/traces", data=b"{", headers={"Content-Type": "application/json"}
+        )
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(refused, timeout=30)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert json.loads(out)["calls"] == 2
+    assert b"1 of what came could not be read and was refused" in err
 
 
 class Few:

@@ -195,8 +195,9 @@ def test_what_is_refused(body: bytes, headers: dict[str, str], path: str, status
     with _open() as live:
         assert _post(live, body, headers, path)[0] == status
         assert _post(live, _message(), _JSON)[0] == 200
-        spans, _ = _rest(live)
+        spans, troubles = _rest(live)
     assert len(spans) == 1
+    assert len(troubles) == (0 if status == 404 else 1), "it is in the report"
 
 
 def test_what_cannot_be_read_is_in_the_report() -> None:

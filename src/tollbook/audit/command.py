@@ -12,6 +12,7 @@ from tollbook.audit.checks import failures
 from tollbook.audit.options import parse
 from tollbook.audit.outputs.call_file import OutputError
 from tollbook.audit.outputs.hops import plain
+from tollbook.audit.outputs.reading import trouble_words
 from tollbook.audit.outputs.style import Style, style_of
 from tollbook.audit.outputs.terminal import headline
 from tollbook.audit.outputs.written import written
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollbook.audit.options import Options
+    from tollbook.audit.read import Trouble
+    from tollbook.audit.report import Audit
 
 DONE: Final = 0
 FAILED: Final = 1
 BAD_INPUT: Final = 2
+_TOLD_MAX: Final = 10
 INTERRUPTED: Final = 130
 """As a shell has it: 128 and the number of SIGINT."""
 
@@ -33,9 +37,22 @@ INTERRUPTED: Final = 130
 class NothingReadError(TollbookError):
     """No input held a span."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        told = "; ".join(problems) or "the inputs are empty"
+    def __init__(self, audit: Audit) -> None:
+        told = "; ".join(_first_of_each(audit)) or "the inputs are empty"
         super().__init__(f"no spans were read: {told}; --help says which files are understood")
+
+
+class NothingInWindowError(TollbookError):
+    """All spans began outside of the time that was asked for."""
+
+    def __init__(self, spans: int, options: Options) -> None:
+        bounds = [
+            f"{name} {value}"
+            for name, value in (("--since", options.since), ("--until", options.until))
+            if value is not None
+        ]
+        which = f"all {spans:,} spans that were read" if spans > 1 else "the only span"
+        super().__init__(f"{which} began outside of {' '.join(bounds)}; nothing is left to audit")
 
 
 def main(arguments: Sequence[str] | None = None, *, debug: bool = False) -> int:
@@ -78,15 +95,44 @@ def _main(options: Options) -> int:
         _print(rules_text(options.format_of(None), style_of(sys.stdout)))
         return DONE
     ran = run(options)
+    if not ran.was_stopped:
+        _check_window(options, ran.audit)
     _write(options, ran)
     if ran.was_stopped:
         return INTERRUPTED
     if not ran.audit.spans:
-        raise NothingReadError([one.problem for one in ran.audit.troubles[:3]])
+        raise NothingReadError(ran.audit)
+    if options.live_minutes and not options.quiet:
+        _say_refused(ran.audit)
     failed = failures(options, ran.audit, ran.comparison)
     for problem in failed:
         _say(f"tollbook: {problem}")
     return FAILED if failed else DONE
+
+
+def _check_window(options: Options, audit: Audit) -> None:
+    read = sum(one.spans for one in audit.inputs)
+    if read and not audit.spans and (options.since is not None or options.until is not None):
+        raise NothingInWindowError(read, options)
+
+
+def _first_of_each(audit: Audit) -> list[str]:
+    """Return the first problem of each input, with its place."""
+    first: dict[str, Trouble] = {}
+    for one in audit.troubles:
+        first.setdefault(one.where.source, one)
+    told = [trouble_words(one) for one in list(first.values())[:_TOLD_MAX]]
+    if len(first) > _TOLD_MAX:
+        told.append(f"and {len(first) - _TOLD_MAX} more inputs")
+    return told
+
+
+def _say_refused(audit: Audit) -> None:
+    """Say what a live endpoint refused: its sender may not show the answer."""
+    refused = sum(one.troubles for one in audit.inputs)
+    if refused:
+        first = f": {audit.troubles[0].problem}" if audit.troubles else ""
+        _say(f"tollbook: {refused:,} of what came could not be read and was refused, first{first}")
 
 
 def _write(options: Options, ran: Ran) -> None:

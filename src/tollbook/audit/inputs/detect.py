@@ -11,7 +11,9 @@ from tollbook.audit.inputs.rows import PARQUET, delimiter_of
 ZIP: Final = b"PK\x03\x04"
 _is_json: Final = re.compile(rb"[ \t\r\n\0\x1e]*[\[{]").match
 _has_json_line: Final = re.compile(rb'\n[ \t]?[\[{][ \t]*["{\r\n]').search
-_is_binary: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]").search
+_is_binary: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_STRAY_MAX: Final = 4
+"""Bytes in a text that are none."""
 _TAR_AT: Final = 257
 _UNREADABLE: Final = (
     (b"\x04\x22\x4d\x18", "is compressed by lz4: expand it first"),
@@ -36,13 +38,19 @@ def shape_of(head: bytes, size_bytes: int | None) -> str:
         return "json"
     if head.startswith(PARQUET):
         return "parquet"
-    binary = _is_binary(head) is not None
+    binary = _is_binary.search(head) is not None
     if binary and is_bare(head, size_bytes):
         return "protobuf-bare"
-    if not binary and delimiter_of(head) is not None:
+    if delimiter_of(head) is not None and (not binary or _is_nearly_text(head)):
         return "csv"
     # A first line that is damaged, or of a program that says hello before it prints spans
     return "json" if _has_json_line(head) else ""
+
+
+def _is_nearly_text(head: bytes) -> bool:
+    """Whether a few cells hold bytes that are no text, below a line of names that is."""
+    found = len(_is_binary.findall(head))
+    return found <= max(_STRAY_MAX, len(head) // 100)
 
 
 def words_for(head: bytes) -> str:
@@ -56,6 +64,6 @@ def words_for(head: bytes) -> str:
             return words
     if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
         return "is a tar archive: unpack it and name the folder"
-    if _is_binary(head) is not None:
+    if _is_binary.search(head) is not None:
         return "is binary data of no known format"
     return "is text of no known format: JSON, JSON lines or CSV with a line of names is read"

@@ -24,6 +24,16 @@ class UnknownKindError(TollbookError):
         super().__init__(f"--kind {kind}: no such format; one of {', '.join(known)}")
 
 
+class WrongKindError(TollbookError):
+    """An input is of another format than the one it was said to be."""
+
+    def __init__(self, source: str, kind: str, found: str) -> None:
+        super().__init__(
+            f"{source}: is {found}, not {kind} as --kind says; leave --kind out, formats of traces"
+            " are known by their content"
+        )
+
+
 class MissingExtraError(TollbookError):
     """What an input needs is not installed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tollbook.audit.inputs.detect import shape_of, words_for
-from tollbook.audit.inputs.errors import MissingExtraError
+from tollbook.audit.inputs.errors import MissingExtraError, WrongKindError
 from tollbook.audit.inputs.json_items import JsonItems
 from tollbook.audit.inputs.messages import Message, bare, framed
 from tollbook.audit.inputs.registry import About, Record, formats
@@ -14,7 +14,7 @@ from tollbook.audit.inputs.stream import Stream
 from tollbook.audit.read import Batch, InputRead, Trouble, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _ASKED_MAX: Final = 50
 """Records of which no format was known are looked at; what follows them is of none either."""
+_FAMILIES: Final = dict.fromkeys(
+    ("otlp-json", "otlp-jsonl", "otlp-logs", "otlp-metrics", "tempo"), "otlp-json"
+)
+"""One format to who asks: signals are mixed in a file, and Tempo answers OTLP."""
 
 
 class FileInput:
@@ -34,7 +38,8 @@ class FileInput:
         opened: opens it.
         limits: how much is held at once.
         size_bytes: as it lies on the disk, where that is known.
-        kind: name of a format of the registry that it is to be taken for.
+        kind: name of a format of the registry that it is to be taken for, or of one that is known
+            by content: then it may hold no other.
         mapping: of the columns of a table.
     """
 
@@ -53,11 +58,16 @@ class FileInput:
         self._limits = limits
         self._about = About(source=source, read=self.read, mapping=mapping)
         self._forced = next((one for one in formats() if kind == one.NAME), None)
+        self._expected = None if self._forced is not None else kind
         self._head = b""
         self._names: dict[str, None] = {}
 
     def __iter__(self) -> Iterator[Batch | Trouble]:
-        """Yield what it holds; never raises on that."""
+        """Yield what it holds; never raises on that.
+
+        Raises:
+            WrongKindError: it is of another format than it was said to be.
+        """
         read = self.read
         try:
             with self._opened() as raw:
@@ -92,10 +102,14 @@ class FileInput:
         shape = shape_of(head, None if stream.compression else read.size_bytes)
         if shape == "json":
             reader = JsonItems(read, self._limits, self._is_record, is_native=self._forced is None)
-            yield from self._runs(reader.items(stream.read))
+            for part in self._runs(reader.items(stream.read)):
+                if self._expected is not None:
+                    self._check_kind((*reader.formats, *self._names))
+                yield part
             self._names = {**reader.formats, **self._names}
         elif shape.startswith("protobuf"):
             self._names["otlp-protobuf"] = None
+            self._check_kind(self._names)
             yield from self._messages(stream, shape)
         elif shape == "parquet":
             yield from self._runs(self._parquet(stream, raw))
@@ -145,6 +159,7 @@ class FileInput:
                 first_unknown = first_unknown or self._about.where(item)
                 continue
             self._names[known.NAME] = None
+            self._check_kind(self._names)
             run = _run(item, items, waiting)
             yield from known.read(self._counted(run), self._about)
             for _ in run:  # what a format leaves
@@ -168,6 +183,14 @@ class FileInput:
 
     def _is_record(self, value: dict[str, Any]) -> bool:
         return any(one.sniff(b"", value) for one in formats())
+
+    def _check_kind(self, found: Iterable[str]) -> None:
+        expected = self._expected
+        if expected is None:
+            return
+        for one in found:
+            if _FAMILIES.get(one, one) != _FAMILIES.get(expected, expected):
+                raise WrongKindError(self.read.source, expected, one)
 
     def _trouble(self, words: str) -> Trouble:
         return Trouble(Where(self.read.source), words)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tollbook.audit.inputs import console_exporter, jaeger, otlp_other, zipkin
+from tollbook.audit.inputs.lines import places_of
 from tollbook.audit.inputs.otlp_json import (
     LEVELS,
     Context,
@@ -115,7 +116,7 @@ class JsonItems:
             yield self._trouble(words, piece.line, piece.offset)
             yield from self._saved(piece)
             return
-        yield self._batch(spans, piece)
+        yield from self._placed(spans, [piece])
 
     def _saved(self, piece: Piece, context: Context | None = None) -> Iterator[Item]:
         """Yield what can be read of a piece in which something is broken."""
@@ -151,7 +152,7 @@ class JsonItems:
                 else:
                     yield from self._single(piece, context)
         else:
-            yield self._batch(spans, waiting[0])
+            yield from self._placed(spans, waiting)
 
     def _single(self, piece: Piece, context: Context) -> Iterator[Item]:
         """Yield one span, or why not."""
@@ -251,7 +252,7 @@ class JsonItems:
         self._found("tempo" if "batches" in value or "trace" in value else "otlp-json")
         try:
             encoded = msgspec.json.encode(value)
-            return iter([self._batch(spans_of(encoded), piece)])
+            return self._placed(spans_of(encoded), [piece])
         except Unreadable:
             return self._saved(piece._replace(data=encoded))
 
@@ -279,6 +280,19 @@ class JsonItems:
         if name == "otlp-jsonl":
             self.formats.pop("otlp-json", None)
         self.formats[name] = None
+
+    def _placed(self, spans: list[Span], read: list[Piece]) -> Iterator[Batch]:
+        """Yield spans with their lines where they stand on several."""
+        first = read[0]
+        if len(read) == 1 and b"\n" not in first.data:  # nearly all: a line
+            yield self._batch(spans, first)
+            return
+        places = places_of(read, len(spans))
+        if places is None:
+            yield Batch(spans, Where(self._read.source, None, first.offset))
+            return
+        for span, (line, offset) in zip(spans, places, strict=True):
+            yield Batch((span,), Where(self._read.source, line, offset))
 
     def _batch(self, spans: list[Span], piece: Piece) -> Batch:
         return Batch(spans, Where(self._read.source, piece.line, piece.offset))

@@ -102,6 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         coding = self.headers.get("content-encoding", "").strip().lower()
         if kind not in {_JSON, *_PROTOBUF} or coding not in {"", "identity", *_WINDOWS}:
+            self.server.inbox.note_refused(
+                "a message is of a type that is not read"
+            )
             self._text(415, f"send {_PROTOBUF[0]} or {_JSON}; gzip, deflate or as it is")
             return
         is_json = kind == _JSON
@@ -110,6 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             outcome = self.server.inbox.take(signal, body, is_json=is_json)
         except _RefusedError as error:
             outcome = error.outcome
+            self.server.inbox.note_refused(outcome.message)
             self.close_connection = True  # the rest of the body is not wanted
         headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.kind is BUSY.kind else {}
         data = answer_json(signal, outcome) if is_json else answer_protobuf(outcome)

@@ -62,6 +62,14 @@ class Inbox:
             return refused(Kind.MALFORMED, came.problem)
         return Outcome(Kind.OK, accepted=len(came.spans))
 
+    def note_refused(self, problem: str) -> None:
+        """Keep that a message was refused before it was read."""
+        with self._changed:
+            self._problems += 1
+            if self._problems <= _PROBLEMS_MAX and not self._is_closed:
+                self._waiting.append(Came([], [], problem=problem))
+                self._changed.notify()
+
     def get(self, timeout_s: float) -> Came | None:
         """Return the next, None where none comes in time."""
         with self._changed:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PARQUET: Final = b"PAR1"
 _CELL_MAX_CHARS: Final = 16 * 1024 * 1024
 _ROWS: Final = 2000
+_UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}".encode()
 _NAMES_MIN: Final = 2
 _is_name: Final = re.compile(r'[^\d{}"][^{}"]*').fullmatch
 _DELIMITERS: Final = ",;\t|"
@@ -55,8 +56,9 @@ class _Raw(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._held:
-            # A zero byte is no text, and the csv module of some Pythons stops at one
-            self._held = self._read_on().replace(b"\0", b" ")
+            # A zero byte is no text, and the csv module of some Pythons stops at one; the mark
+            # stands for what is unreadable, so that a cell is not taken for another one.
+            self._held = self._read_on().replace(b"\0", _UNREADABLE)
         part = self._held[: len(buffer)]
         self._held = self._held[len(part) :]
         buffer[: len(part)] = part

@@ -36,7 +36,7 @@ NATIVE: Final = (
     zipkin.NAME,
     console_exporter.NAME,
 )
-"""Formats that tell traces, or all there is of them: known by content, so nothing is forced."""
+"""Formats that tell traces: known by content, so nothing is forced; what is another is refused."""
 
 
 def kinds() -> tuple[str, ...]:

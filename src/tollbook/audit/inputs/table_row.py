@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tollbook.audit.inputs.foreign import Fields, told
 from tollbook.audit.inputs.usage_words import cost, tokens
 from tollbook.audit.kept.content import is_content
 from tollbook.audit.kept.owner_names import rank_of
+from tollbook.capture.imports.errors import RowError
 from tollbook.capture.imports.providers import (
     operation_at,
     operation_named,
@@ -31,6 +33,8 @@ _SAID: Final = frozenset(
 """Names of columns with what was said, beside those that no instrumentation uses otherwise."""
 _FAILED: Final = frozenset({"error", "failed", "failure", "cancelled", "timeout", "errored"})
 _NS_PER_MS: Final = 10**6
+_has_points: Final = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+").fullmatch
+"""1.000 is a thousand in much of Europe, and one elsewhere."""
 _ERROR_MIN: Final = 400
 _STATUSES: Final = range(100, 600)
 
@@ -62,7 +66,11 @@ class _Cells:
 
     def count(self, meaning: str) -> int | None:
         cell = self.of(meaning)
-        return cell.count(self.names[meaning])
+        name = self.names[meaning]
+        text = cell.get(name)
+        if isinstance(text, str) and _has_points(text.strip()):
+            raise RowError(name, "may be thousands or a fraction; write 1000 for a thousand")
+        return cell.count(name)
 
     def time_ns(self, meaning: str) -> int | None:
         cell = self.of(meaning)
