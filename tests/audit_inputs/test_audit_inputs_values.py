@@ -95,7 +95,10 @@ def test_a_placeholder_leaves_the_word_to_another_attribute() -> None:
 
 
 def test_a_header_with_a_placeholder_carries_nobody() -> None:
-    told = {"http.request.header.x-tenant-id": ["null"], "baggage.tenant.id": "Acme, Inc."}
+    told: dict[str, Any] = {
+        "http.request.header.x-tenant-id": ["null"],
+        "baggage.tenant.id": "Acme, Inc.",
+    }
     assert _fact(**told).baggage == {"tenant_id": "Acme, Inc."}
 
 
