@@ -91,7 +91,20 @@ def test_a_placeholder_leaves_the_word_to_another_attribute() -> None:
     fact = _fact(tenant__id="unknown", customer__id="acme", deployment="x")
     assert fact.owner == {"tenant_id": "acme"}
     assert fact.problems == ('tenant.id holds the placeholder "unknown", which names nobody',)
+    assert fact.carriers == {"tenant_id": "customer.id"}
+    alone = _fact(tenant__id="unknown")
+    assert (alone.owner, alone.carriers) == ({}, {"tenant_id": "tenant.id"})
     assert _fact(langfuse__environment="default").owner == {"environment": "default"}
+
+
+def test_a_placeholder_of_a_process_is_told() -> None:
+    extractor = Extractor(AuditSettings())
+    resource = {"tenant.id": "default", "deployment.environment": "default"}
+    span = Span(trace_id="1" * 32, span_id="2" * 16, resource=resource)
+    fact = extractor.fact(span, 0, Batch([span], _WHERE))
+    assert fact.process_owner == {"environment": "default"}
+    (note,) = extractor.take_notes()
+    assert note.startswith('in a resource tenant.id holds the placeholder "default"')
 
 
 def test_a_header_with_a_placeholder_carries_nobody() -> None:

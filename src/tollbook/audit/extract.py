@@ -89,7 +89,7 @@ class Extractor:
         groups, owners, counts, _ = self._sorted_out(span)
         process = self._process
         if process.resource is not span.resource:
-            process = self._process = self._of_process(span.resource)
+            process = self._process = self._of_process(span.resource, batch)
         owner = owner_in(attributes, owners, self._chosen) if owners else NOBODY
         what = self._what(span, groups)
         call = None
@@ -172,15 +172,17 @@ class Extractor:
         key = "the key that was given" if self._has_key else "a random key that was not kept"
         return f"{said} {which} were replaced by a hash with {key}."
 
-    def _of_process(self, resource: dict[str, Any]) -> _Process:
+    def _of_process(self, resource: dict[str, Any], batch: Batch) -> _Process:
         service = resource.get("service.name")
         owners = [
             name for name in resource if name in self._chosen or rank_of(name[:256]) is not None
         ]
+        owner, problems = process_owner_in(resource, owners, self._chosen)
+        self._unusable.add([f"in a resource {one}" for one in problems], batch.where)
         return _Process(
             resource,
             shown_name(service) if isinstance(service, str) else "",
-            process_owner_in(resource, owners, self._chosen),
+            owner,
         )
 
     def _what(self, span: Span, groups: int) -> What:

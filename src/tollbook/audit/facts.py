@@ -99,7 +99,8 @@ class SpanFact(Struct, frozen=True, array_like=True, gc=False):
     owner: dict[str, str] = {}
     """What the span itself says: fields of Identity (tenant_id, user_id, ...) to values."""
     carriers: dict[str, str] = {}
-    """For each field of the owner the attribute that carried it."""
+    """For each field of the owner the attribute that carried it; one that held a placeholder is
+    here too, without a value in the owner."""
     process_owner: dict[str, str] = {}
     """What its resource says: the owner of every call of that process."""
     baggage: dict[str, str] = {}

@@ -22,7 +22,10 @@ _ENVIRONMENTS: Final = ("deployment.environment.name", "deployment.environment")
 
 
 class Owner(NamedTuple):
-    """Fields of Identity to values, and to the attributes that carried them."""
+    """Fields of Identity to values, and to the attributes that carried them.
+
+    A carrier without a value held what names nobody, such as a placeholder.
+    """
 
     fields: dict[str, str]
     carriers: dict[str, str]
@@ -83,6 +86,7 @@ def _as_id(text: str) -> str | None:
 
 def _weighed(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]) -> Owner:
     best: dict[str, tuple[int, str, str]] = {}
+    refused: dict[str, str] = {}
     problems: list[str] = []
     for name in names:
         for rank, field, value in _claims(name, attributes[name], chosen):
@@ -93,6 +97,8 @@ def _weighed(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozen
             if problem:
                 problems.append(f"{name[:128]} {problem}")
             if known is None:
+                if problem:
+                    refused.setdefault(field, name[:128])
                 continue
             had = best.get(field)
             if had is None or (rank, name) < had[:2]:
@@ -103,23 +109,24 @@ def _weighed(attributes: Mapping[str, Any], names: Iterable[str], chosen: frozen
         return NOBODY
     return Owner(
         {field: value for field, (_, _, value) in best.items()},
-        {field: name[:128] for field, (_, name, _) in best.items()},
+        refused | {field: name[:128] for field, (_, name, _) in best.items()},
         tuple(problems[:_PROBLEMS_MAX]),
     )
 
 
 def process_owner_in(
     resource: Mapping[str, Any], names: Iterable[str], chosen: frozenset[str]
-) -> dict[str, str]:
-    """Return whom the resource of a process names, and the environment it says it is in."""
-    fields = dict(owner_in(resource, names, chosen).fields)
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return whom the resource of a process names with its environment, and what was unusable."""
+    owner = owner_in(resource, names, chosen)
+    fields = dict(owner.fields)
     for name in _ENVIRONMENTS:
         value = resource.get(name)
         if "environment" not in fields and isinstance(value, str):
             known = as_id(value[: MAX_ID_CHARS + 1])
             if known is not None:
                 fields["environment"] = known
-    return fields
+    return fields, owner.problems
 
 
 def _claims(name: str, value: object, chosen: frozenset[str]) -> Iterator[tuple[int, str, Any]]:
