@@ -102,9 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         coding = self.headers.get("content-encoding", "").strip().lower()
         if kind not in {_JSON, *_PROTOBUF} or coding not in {"", "identity", *_WINDOWS}:
-            self.server.inbox.note_refused(
-                "a message is of a type that is not read"
-            )
+            self.server.inbox.note_refused("a message is of a type that is not read")
             self._text(415, f"send {_PROTOBUF[0]} or {_JSON}; gzip, deflate or as it is")
             return
         is_json = kind == _JSON
