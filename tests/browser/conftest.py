@@ -68,7 +68,9 @@ class Pages:
             viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=self.base,
             java_script_enabled=scripts, extra_http_headers=headers, **more,
         )  # fmt: skip
-        found.set_default_timeout(20_000)
+        found.set_default_timeout(
+            60_000
+        )  # a page that is made for the first time on a busy machine
         self._opened.append(found)
         return found
 
@@ -96,7 +98,7 @@ class Pages:
         assert answer is not None
         assert answer.status == 200, path
         if page.evaluate("typeof vegaEmbed !== 'undefined'"):
-            page.wait_for_selector("html[data-drawn=yes]", timeout=20_000)
+            page.wait_for_selector("html[data-drawn=yes]", timeout=60_000)
 
     def close(self) -> None:
         """Close what was opened."""

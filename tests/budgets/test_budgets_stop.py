@@ -52,7 +52,11 @@ class Traffic:
     async def loop(self, session: httpx2.AsyncClient, headers: dict[str, str]) -> None:
         while not self.is_refused:
             begun = time.monotonic()
-            answer = await session.post(PATH, json=BODY, headers=headers)
+            try:
+                answer = await session.post(PATH, json=BODY, headers=headers)
+            except httpx2.RemoteProtocolError:  # it was under way when the stop came, and was cut
+                self.begun.append(begun)
+                continue
             if answer.status_code == 429:
                 self.is_refused = True
                 assert "stop-runaway" in answer.json()["error"]["message"]
