@@ -35,7 +35,7 @@ check: env
 	$(BIN)/python tools/check_source.py
 
 test: check clients services
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 $(ARGS)
 
 # Clients of other languages and frameworks, for tests/clients.
 clients: env

@@ -72,6 +72,7 @@ poll_interval_s = 0.1
         self.environ = {**os.environ, "SIM_KEY": SIM_KEY}
         self.supervisor = self._supervisor()
         self._watch: threading.Thread | None = None
+        self._killed: set[int] = set()
 
     def _filled(self, settings: str) -> str:
         return (
@@ -115,12 +116,19 @@ poll_interval_s = 0.1
     def settle(self) -> None:
         """Wait until everything that was killed runs again."""
         children = [self.supervisor.ledger, *self.supervisor.workers]
-        wait_until(lambda: all(one.is_running and one.ready.is_set() for one in children), 60)
+        wait_until(
+            lambda: all(
+                one.is_running and one.ready.is_set() and one.pid not in self._killed
+                for one in children
+            ),
+            60,
+        )
 
     def kill(self, child: int) -> None:
         """Kill a process (0: the ledger, then the workers) at once, if it lives."""
         pid = [self.supervisor.ledger, *self.supervisor.workers][child].pid
         if pid is not None:
+            self._killed.add(pid)  # it is dead a little later only
             os.kill(pid, signal.SIGKILL)
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
