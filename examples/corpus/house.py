@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import socket
-import subprocess
-import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httpx
 import redis
 
 from examples.corpus.collector import Collector
+from examples.processes import ROOT, Starter, free_ports, redis_server
 from tollbook.simulator.process import start_in_subprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
 CLIENTS: Final = ROOT / ".clients"
-START_TIMEOUT_S: Final = 90.0
-STOP_TIMEOUT_S: Final = 20.0
-
-
-class NotReadyError(RuntimeError):
-    """A process did not come up."""
+PLAIN: Final = {**os.environ, "PYTHONPATH": str(ROOT)}
+"""The environment of all processes."""
 
 
 class Ground(NamedTuple):
@@ -55,8 +47,8 @@ def on_ground(home: Path) -> Iterator[Ground]:
     with contextlib.ExitStack() as stack:
         simulator = stack.enter_context(start_in_subprocess(home / "provider-log"))
         (port,) = free_ports(1)
-        start = Starter(stack, home)
-        start("redis", [_redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+        start = Starter(stack, home, PLAIN)
+        start("redis", [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                         "--appendonly", "no", "--dir", str(home)], {})  # fmt: skip
         url = f"redis://127.0.0.1:{port}/0"
         store = stack.enter_context(redis.Redis.from_url(url))
@@ -87,7 +79,7 @@ def product_up(ground: Ground, name: str, instrumentation: str, faults: Sequence
         }
         part = "corpus_openinference" if instrumentation == "openinference" else "corpus"
         python = str(CLIENTS / part / "bin" / "python")
-        start = Starter(stack, home)
+        start = Starter(stack, home, PLAIN)
         ready: list[tuple[str, int]] = []
 
         def serve(service: str, port: int, changed: Mapping[str, str]) -> None:
@@ -134,69 +126,3 @@ def surroundings(
     if "baggage-third-party" in faults:
         around["OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST"] = "baggage"
     return around
-
-
-class Starter:
-    """Starts processes, each with a log of its own, and stops them in turn.
-
-    Args:
-        stack: what stops them.
-        home: where the logs are.
-    """
-
-    def __init__(self, stack: contextlib.ExitStack, home: Path) -> None:
-        self._stack, self._home = stack, home
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
-
-    def __call__(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
-        """Start one."""
-        log = self._stack.enter_context((self._home / f"{name}.log").open("wb"))
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environ)
-        self._stack.callback(_stop, process)
-        self._started[name] = process
-
-    def wait_for(self, name: str, ask: Callable[[], object]) -> None:
-        """Wait until something answers.
-
-        Raises:
-            NotReadyError: it does not, or a process has ended.
-        """
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            try:
-                ask()
-            except (httpx.HTTPError, redis.RedisError) as error:
-                ended = [one for one, it in self._started.items() if it.poll() is not None]
-                if ended or time.monotonic() > deadline:
-                    log = self._home / f"{(ended or [name])[0]}.log"
-                    raise NotReadyError(f"{name} did not come up; see {log}") from error
-                time.sleep(0.1)
-            else:
-                return
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _redis() -> str:
-    for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name)
-        if found is not None:
-            return found
-    raise NotReadyError("neither valkey-server nor redis-server is installed")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return so many ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import redis
 
-from examples.corpus.house import CLIENTS, Starter, Up, free_ports, surroundings
+from examples.corpus.house import CLIENTS, PLAIN, Up, surroundings
+from examples.processes import Starter, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def world_up(ground: Ground, planted: Planted, instrumentation: str) -> Iterator
     python = str(CLIENTS / "corpus" / "bin" / "python")
     package = f"examples.corpus.held_out.{world}"
     with contextlib.ExitStack() as stack:
-        start = Starter(stack, home)
+        start = Starter(stack, home, PLAIN)
         start(back, [python, "-m", f"{package}.{back}", str(back_port)], around)
         if world == "bureau":
             start("filing", [python, "-m", f"{package}.filing"], around)
